@@ -1,0 +1,1 @@
+//! The engine and the exchange for the browser shell

@@ -1,0 +1,3 @@
+//! The binary `vodferry`.
+
+fn main() {}

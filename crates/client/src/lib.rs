@@ -1,0 +1,1 @@
+//! Resumable video upload: a file added arrives in storage whole

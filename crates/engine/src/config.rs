@@ -1,0 +1,115 @@
+//! The knobs of the engine, with their defaults.
+
+/// Below this many bytes a file goes up in one PutObject; also the smallest part the service accepts.
+pub const SMALL_FILE: u64 = 102_400;
+/// The largest part the service accepts: 5 GiB.
+pub const MAX_PART_SIZE: u64 = 5 << 30;
+/// The most parts one upload may have.
+pub const MAX_PARTS: u64 = 10_000;
+/// Part size when none is asked for: 1 MiB.
+pub const DEFAULT_PART_SIZE: u64 = 1 << 20;
+
+/// How the engine behaves. Fixed for the life of an engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Bytes per part; 0 means [`DEFAULT_PART_SIZE`]. From [`SMALL_FILE`] to [`MAX_PART_SIZE`], raised where a file would need
+    /// more than [`MAX_PARTS`].
+    pub part_size: u64,
+    /// Parts of one file in flight. Default 5.
+    pub parallel: u32,
+    /// Parts of all files in flight. Default 16.
+    pub max_in_flight: u32,
+    /// Files under way at once; they start in the order added. Default 1.
+    pub files_at_once: u32,
+    /// When to try again and when to give up.
+    pub retry: Retry,
+    /// What cancelling and removing do at the server. Default [`OnCancel::Keep`].
+    pub on_cancel: OnCancel,
+    /// The shell answers [`Effect::AskGrant`](crate::Effect::AskGrant). Default false: grants are pushed with
+    /// [`Engine::authorize`](crate::Engine::authorize).
+    pub authorizer: bool,
+    /// A failed file stops the run. Default false.
+    pub halt_on_failure: bool,
+    /// `start` queues failed files again. Default false.
+    pub restart_failed: bool,
+    /// Least milliseconds between two Progress events of a file; 0 gives one per acknowledged part. Default 100.
+    pub progress_interval_ms: u64,
+    /// After a lost reply to Initiate, look for the upload it may have opened. Needs the right to list. Default false.
+    pub find_orphans: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            part_size: 0,
+            parallel: 5,
+            max_in_flight: 16,
+            files_at_once: 1,
+            retry: Retry::default(),
+            on_cancel: OnCancel::Keep,
+            authorizer: false,
+            halt_on_failure: false,
+            restart_failed: false,
+            progress_interval_ms: 100,
+            find_orphans: false,
+        }
+    }
+}
+
+/// When to try again and when to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// How much may fail in a row.
+    pub budget: Budget,
+    /// How long to wait in between.
+    pub backoff: Backoff,
+}
+
+impl Default for Retry {
+    /// Full jitter between 0 and 200 ms doubled each time, at most 20 s, until ten minutes pass without an acknowledged part.
+    fn default() -> Retry {
+        Retry {
+            budget: Budget::Time { ms: 600_000 },
+            backoff: Backoff::FullJitter { base_ms: 200, cap_ms: 20_000 },
+        }
+    }
+}
+
+/// How much may fail in a row before a file is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    /// So many failures without an acknowledged part (seed 001's `retryCount`); parts that fail between two back-offs
+    /// count once.
+    Count(u32),
+    /// So many milliseconds of one outage.
+    Time {
+        /// Milliseconds.
+        ms: u64,
+    },
+}
+
+/// How long to wait before trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backoff {
+    /// Always the same (seed 001's `retryDuration`).
+    Fixed {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Anything between nothing and `base_ms` doubled with each failure, at most `cap_ms`.
+    FullJitter {
+        /// Milliseconds.
+        base_ms: u64,
+        /// Milliseconds.
+        cap_ms: u64,
+    },
+}
+
+/// What cancelling (or removing) a file does at the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCancel {
+    /// The parts and the checkpoint stay; the file can be resumed later.
+    Keep,
+    /// The upload is aborted and the checkpoint deleted.
+    Abort,
+}

@@ -1,0 +1,1 @@
+//! An upload server that official OSS and VOD SDKs accept unchanged

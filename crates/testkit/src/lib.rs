@@ -1,0 +1,1 @@
+//! For tests only: virtual time, a model server, fault injection. Never published.
