@@ -1,0 +1,20 @@
+# The table of contents of what can be run. Each target installs what it needs, or says exactly how to.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all bench official
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: ## a real video travels, survives kill -9 of both ends, and comes back byte for byte (VIDEO=path, SIZE_MB=200)
+	@scripts/demo.sh
+
+test: ## everything CI runs
+	@scripts/test.sh
+
+test-all: test bench ## test, and what takes longer
+
+official: ## official SDKs as black-box clients of our server
+	@scripts/official.sh
+
+bench: ## client CPU, wall and memory beside curl and oss2, as ratios of one run
+	@scripts/bench.sh

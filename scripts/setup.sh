@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs what the build needs, or says exactly how to: Rust by rustup when absent, Debian packages through apt when root.
+# Usage: setup.sh [test|demo|bench]. Sourced by the other scripts, so that PATH reaches them; quick when nothing is missing.
+set -euo pipefail
+
+packages=()
+need() { # command, Debian package
+	command -v "$1" >/dev/null 2>&1 || packages+=("$2")
+}
+
+need cc gcc
+need curl curl
+need make make
+case "${1:-test}" in
+test)
+	need wasm-opt binaryen
+	python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+	;;
+demo) need ffmpeg ffmpeg ;;
+bench)
+	python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
+	[ -n "$(find /usr/include /root/.pyenv -name Python.h -print -quit 2>/dev/null)" ] || packages+=(python3-dev)
+	;;
+esac
+
+if [ ${#packages[@]} -gt 0 ]; then
+	if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+		echo "installing: ${packages[*]}"
+		export DEBIAN_FRONTEND=noninteractive
+		apt-get update -qq >/dev/null
+		apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+	else
+		echo "missing: ${packages[*]}" >&2
+		echo "hint: sudo apt-get install ${packages[*]}" >&2
+		exit 1
+	fi
+fi
+
+if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
+	export PATH="$HOME/.cargo/bin:$PATH"
+fi
+if ! command -v cargo >/dev/null 2>&1; then
+	echo "installing: Rust (rustup, stable, into ~/.cargo)"
+	curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt >/dev/null
+	export PATH="$HOME/.cargo/bin:$PATH"
+fi
+if [ "${1:-test}" = test ] && ! rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null | xargs -r test -d; then
+	if command -v rustup >/dev/null 2>&1; then
+		rustup -q target add wasm32-unknown-unknown >/dev/null 2>&1 || { echo "error: rustup could not add the target wasm32-unknown-unknown" >&2; exit 1; }
+	else
+		echo "hint: install Rust by rustup (https://rustup.rs), then: rustup target add wasm32-unknown-unknown" >&2
+		exit 1
+	fi
+fi

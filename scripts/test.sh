@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Everything CI runs, one suite after the other; prints the seconds of each and a summary. Stops at the first failure.
+cd "$(dirname "$0")/.."
+. scripts/setup.sh test
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
+summary=()
+suite() { # name, command…
+	local name=$1 began=$SECONDS
+	shift
+	printf '\n== %s\n' "$name"
+	"$@" || { printf '\n%s failed after %s s\n' "$name" $((SECONDS - began)); exit 1; }
+	summary+=("$(printf '%5s s  %s' $((SECONDS - began)) "$name")")
+}
+
+suite formatting cargo fmt --all --check
+suite lints cargo clippy --workspace --all-targets --locked -- -D warnings
+suite docs env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+suite purity scripts/purity.sh
+suite licences scripts/licences.sh
+suite wasm-size scripts/wasm-size.sh
+suite tests cargo test --workspace --locked
+suite official-clients scripts/official.sh short
+
+printf '\nseconds of each suite\n'
+printf '%s\n' "${summary[@]}"
