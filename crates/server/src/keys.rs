@@ -1,0 +1,312 @@
+//! The keys file: every long-lived secret of the server, and nothing else.
+//!
+//! `keys.toml` in the data folder, mode 0600, is written on the first start: one operator's access
+//! key, one master key (temporary credentials are derived from it, see [`crate::token`]), and the
+//! bearer token of the application server. To rotate masters, add a `[[master]]` under a new `kid`,
+//! make it `current_master`, and drop the old one an hour later.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use vodferry_oss::Secret;
+use zeroize::Zeroizing;
+
+/// Name of the file inside the data folder.
+pub const KEYS_FILE: &str = "keys.toml";
+
+/// Every long-lived secret.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    access_keys: Vec<AccessKey>,
+    /// What temporary credentials are derived from.
+    pub masters: Masters,
+    /// Bearer token of the application-server endpoints.
+    pub app_server_token: Secret,
+}
+
+/// A long-lived access key of an operator, who may do everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKey {
+    /// Not a secret.
+    pub id: String,
+    /// Signs.
+    pub secret: Secret,
+}
+
+/// Master keys by their `kid`, one of which is current.
+#[derive(Clone, Debug)]
+pub struct Masters {
+    /// The current one first.
+    keys: Vec<Master>,
+}
+
+/// A master key.
+#[derive(Clone, Debug)]
+pub(crate) struct Master {
+    pub(crate) kid: String,
+    /// 64 hexadecimal digits, used as the text it is.
+    pub(crate) key: Secret,
+}
+
+impl Keys {
+    /// Reads the keys of a data folder, or makes them when there are none; `true` tells the latter.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, when others may read it, and when it is damaged.
+    pub fn open(folder: &Path) -> Result<(Keys, bool), KeysError> {
+        let path = folder.join(KEYS_FILE);
+        match Keys::load(&path) {
+            Err(KeysError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                create(&path)?;
+                Ok((Keys::load(&path)?, true))
+            }
+            loaded => loaded.map(|keys| (keys, false)),
+        }
+    }
+
+    /// Reads a keys file.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); a file that is not there is [`KeysError::Io`].
+    pub fn load(path: &Path) -> Result<Keys, KeysError> {
+        let failed = |source| KeysError::Io { doing: "read", path: path.to_owned(), source };
+        refuse_open_mode(path, &fs::metadata(path).map_err(failed)?)?;
+        let text = Zeroizing::new(fs::read_to_string(path).map_err(failed)?);
+        parse(&text).map_err(|(line, what)| KeysError::Damaged {
+            path: path.to_owned(),
+            line,
+            what,
+        })
+    }
+
+    /// The access key with this id.
+    pub fn access_key(&self, id: &str) -> Option<&AccessKey> {
+        self.access_keys.iter().find(|key| key.id == id)
+    }
+
+    /// The first access key of the file: the one that a first start prints.
+    pub fn root(&self) -> Option<&AccessKey> {
+        self.access_keys.first()
+    }
+}
+
+impl Masters {
+    /// The one that new credentials are derived from.
+    pub(crate) fn current(&self) -> Option<&Master> {
+        self.keys.first()
+    }
+
+    /// The one that is named `kid`.
+    pub(crate) fn find(&self, kid: &[u8]) -> Option<&Master> {
+        self.keys.iter().find(|master| master.kid.as_bytes() == kid)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(keys: &[(&str, &str)]) -> Masters {
+        let master = |(kid, key): &(&str, &str)| Master { kid: (*kid).into(), key: (*key).into() };
+        Masters { keys: keys.iter().map(master).collect() }
+    }
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeysError {
+    /// The file cannot be read or written.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Others than its owner may use the file.
+    #[error("{path} has mode {mode:04o}, so others may read its secrets; run: chmod 600 {path}")]
+    Mode {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It is not a keys file, or not a whole one.
+    #[error("{path} line {line}: {what}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// Without the text of the line, which may be a secret.
+        what: String,
+    },
+    /// The operating system gave no randomness.
+    #[error("no randomness to make keys from: {0}")]
+    Random(getrandom::Error),
+}
+
+/// `length` random characters of `A-Za-z0-9`.
+pub(crate) fn random_text(length: usize) -> Result<String, getrandom::Error> {
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut text = String::with_capacity(length);
+    let mut pool = [0u8; 64];
+    while text.len() < length {
+        getrandom::fill(&mut pool)?;
+        // 248 = 4 × 62: bytes above would favour the first letters.
+        let fair = pool.iter().filter(|b| **b < 248);
+        for byte in fair.take(length - text.len()) {
+            text.push(char::from(ALPHABET[usize::from(*byte % 62)]));
+        }
+    }
+    Ok(text)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeysToml {
+    app_server_token: toml::Spanned<String>,
+    current_master: toml::Spanned<String>,
+    access_key: Vec<AccessKeyToml>,
+    master: Vec<MasterToml>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccessKeyToml {
+    id: toml::Spanned<String>,
+    secret: toml::Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MasterToml {
+    kid: toml::Spanned<String>,
+    key: toml::Spanned<String>,
+}
+
+fn parse(text: &str) -> Result<Keys, (usize, String)> {
+    let line = |at: usize| 1 + text.bytes().take(at).filter(|b| *b == b'\n').count();
+    let file: KeysToml = toml::from_str(text).map_err(|e| {
+        (line(e.span().map_or(0, |span| span.start)), without_values(e.message()).to_owned())
+    })?;
+    let check = |field: &toml::Spanned<String>, good: bool, what: &str| {
+        if good { Ok(()) } else { Err((line(field.span().start), what.to_owned())) }
+    };
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
+
+    let token = &file.app_server_token;
+    let long = token.get_ref().len() >= 16 && plain(token.get_ref());
+    check(token, long, "app_server_token needs at least 16 visible ASCII characters")?;
+
+    let mut access_keys: Vec<AccessKey> = Vec::new();
+    for AccessKeyToml { id, secret } in file.access_key {
+        let name = id.get_ref();
+        let good = (1..=128).contains(&name.len()) && plain(name) && !name.starts_with("STS.");
+        check(&id, good, "an access key id is 1 to 128 visible ASCII characters, not STS.…")?;
+        check(&id, access_keys.iter().all(|k| k.id != *name), "this access key id came before")?;
+        let good = secret.get_ref().len() >= 16 && plain(secret.get_ref());
+        check(&secret, good, "a secret needs at least 16 visible ASCII characters")?;
+        let secret = Secret::new(secret.into_inner());
+        access_keys.push(AccessKey { id: id.into_inner(), secret });
+    }
+
+    let mut masters: Vec<Master> = Vec::new();
+    for MasterToml { kid, key } in file.master {
+        let good = (1..=32).contains(&kid.get_ref().len()) && plain(kid.get_ref());
+        check(&kid, good, "a kid is 1 to 32 visible ASCII characters")?;
+        check(&kid, masters.iter().all(|m| m.kid != *kid.get_ref()), "this kid came before")?;
+        let hex = key.get_ref().bytes().all(|b| b.is_ascii_hexdigit());
+        check(&key, hex && key.get_ref().len() == 64, "a master key is 64 hexadecimal digits")?;
+        masters.push(Master { kid: kid.into_inner(), key: Secret::new(key.into_inner()) });
+    }
+    let current = &file.current_master;
+    let at = masters.iter().position(|m| m.kid == *current.get_ref());
+    check(current, at.is_some(), "current_master names no [[master]]")?;
+    masters.swap(0, at.unwrap_or(0));
+
+    Ok(Keys {
+        access_keys,
+        masters: Masters { keys: masters },
+        app_server_token: Secret::new(file.app_server_token.into_inner()),
+    })
+}
+
+/// Messages of the parser may quote the value that they refuse.
+fn without_values(message: &str) -> &str {
+    match message.split_once(", expected ") {
+        Some((before, _)) if before.starts_with("invalid type") => "not the type of this field",
+        Some((before, _)) if before.starts_with("invalid value") => "not a value of this field",
+        _ => message.lines().next().unwrap_or("damaged"),
+    }
+}
+
+/// Writes fresh keys beside `path`, then gives them their name. When another process was quicker,
+/// its keys stay.
+fn create(path: &Path) -> Result<(), KeysError> {
+    let text = Zeroizing::new(fresh().map_err(KeysError::Random)?);
+    let suffix = random_text(8).map_err(KeysError::Random)?;
+    let draft = path.with_extension(format!("{suffix}.new"));
+    let failed = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| KeysError::Io { doing, path, source }
+    };
+    let named =
+        write_private(&draft, text.as_bytes()).map_err(failed("write", &draft)).and_then(|()| {
+            match fs::hard_link(&draft, path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                linked => linked.map_err(failed("write", path)),
+            }
+        });
+    let removed = fs::remove_file(&draft).map_err(failed("remove", &draft));
+    named.and(removed)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed("sync", folder))
+}
+
+fn fresh() -> Result<String, getrandom::Error> {
+    let mut master = Zeroizing::new([0u8; 32]);
+    getrandom::fill(master.as_mut())?;
+    let master: String = master.iter().map(|b| format!("{b:02x}")).collect();
+    Ok(format!(
+        "# Secrets of this vodferry server: whoever reads this file owns it.\n\
+         app_server_token = \"{}\"\n\
+         current_master = \"k1\"\n\
+         \n\
+         [[access_key]]\n\
+         id = \"VF{}\"\n\
+         secret = \"{}\"\n\
+         \n\
+         [[master]]\n\
+         kid = \"k1\"\n\
+         key = \"{master}\"\n",
+        random_text(40)?,
+        random_text(22)?,
+        random_text(40)?,
+    ))
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(unix)]
+fn refuse_open_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), KeysError> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeysError::Mode { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn refuse_open_mode(_: &Path, _: &fs::Metadata) -> Result<(), KeysError> {
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Blobs: immutable runs of bytes under random names.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::BoxFuture;
+
+/// A place for blobs.
+pub trait BlobStore: Send + Sync {
+    /// Begins a blob. It has no name before [`BlobWriter::finish`]; dropped before, it leaves nothing.
+    fn writer(&self) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, BlobError>>;
+
+    /// The bytes of `range` of a blob, in pieces of at most 256 KiB. The blob is opened before this
+    /// returns, so a deletion that comes later does not cut the stream.
+    ///
+    /// A range that reaches beyond the blob ends the stream with [`BlobError::Short`].
+    fn read<'a>(
+        &'a self,
+        id: &'a BlobId,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<BlobStream, BlobError>>;
+
+    /// Removes a blob; one that is not there is a success.
+    fn delete<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<(), BlobError>>;
+
+    /// Up to `limit` blobs that were finished at least `age` ago, in no order that means anything,
+    /// beginning after the one named by `after`.
+    fn older_than<'a>(
+        &'a self,
+        age: Duration,
+        after: Option<&'a BlobId>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<BlobId>, BlobError>>;
+}
+
+/// A blob being written.
+pub trait BlobWriter: Send {
+    /// Appends `chunk`. Waits when the disk is slower than the caller. After an error the writer is
+    /// of no use but to be dropped.
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), BlobError>>;
+
+    /// Makes the blob durable under its name. Dropping the future half-way may leave a named blob
+    /// that no row names; the janitor finds it.
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<Blob, BlobError>>;
+}
+
+/// Bytes of a blob; after an error nothing more comes.
+pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send>>;
+
+/// A finished blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Its name.
+    pub id: BlobId,
+    /// Bytes.
+    pub length: u64,
+    /// MD5 of the bytes.
+    pub md5: [u8; 16],
+    /// CRC-64/XZ of the bytes.
+    pub crc64: u64,
+}
+
+/// Names a blob: 32 lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobId(String);
+
+impl BlobId {
+    /// A new name from the operating system's randomness.
+    ///
+    /// # Errors
+    /// When the operating system has none to give.
+    pub fn random() -> Result<BlobId, BlobError> {
+        let mut raw = [0u8; 16];
+        getrandom::fill(&mut raw)
+            .map_err(|e| BlobError::io("draw a name", "", io::Error::other(e)))?;
+        Ok(BlobId(format!("{:032x}", u128::from_be_bytes(raw))))
+    }
+
+    /// `text` as a name, if it is one.
+    pub fn parse(text: &str) -> Option<BlobId> {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        (text.len() == 32 && text.bytes().all(hex)).then(|| BlobId(text.to_owned()))
+    }
+
+    /// The 32 digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a blob could not be written, read or removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlobError {
+    /// The disk, or the quota on it, is full.
+    #[error("no space left to {doing} {path}")]
+    Full {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Any other failure of the file system.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A row names this blob, but it is not there.
+    #[error("blob {0} is missing")]
+    Missing(BlobId),
+    /// The blob ends before the range does.
+    #[error("blob {0} is shorter than its row says")]
+    Short(BlobId),
+    /// The store is shutting down.
+    #[error("the blob store is closed")]
+    Closed,
+}
+
+impl BlobError {
+    pub(crate) fn io(
+        doing: &'static str,
+        path: impl Into<PathBuf>,
+        source: io::Error,
+    ) -> BlobError {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                BlobError::Full { doing, path, source }
+            }
+            _ => BlobError::Io { doing, path, source },
+        }
+    }
+}

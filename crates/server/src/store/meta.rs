@@ -1,0 +1,381 @@
+//! Names and states: the verbs that the server asks of its database.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use super::{Blob, BlobId, BoxFuture};
+
+/// The database. Each verb is one transaction: it happens whole or not at all, and when it has
+/// answered `Ok` it survives a power cut. Times are milliseconds since 1970, given by the caller.
+pub trait MetaStore: Send + Sync {
+    /// Makes a bucket; `false` when it was there before.
+    fn create_bucket<'a>(&'a self, bucket: &'a str, now_ms: u64) -> Answer<'a, bool>;
+
+    /// Whether there is such a bucket.
+    fn bucket_exists<'a>(&'a self, bucket: &'a str) -> Answer<'a, bool>;
+
+    /// Names `blob` as the whole of an object, in place of what was there before.
+    ///
+    /// A video that waits for this key becomes `Normal`.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `FileAlreadyExists`.
+    fn put_object(&self, put: PutObject) -> Answer<'_, ObjectInfo>;
+
+    /// What is known of an object, without its blobs.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchKey`.
+    fn head_object<'a>(&'a self, bucket: &'a str, key: &'a str) -> Answer<'a, ObjectInfo>;
+
+    /// An object and the blobs that it is made of, in order.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchKey`.
+    fn get_object<'a>(&'a self, bucket: &'a str, key: &'a str) -> Answer<'a, Object>;
+
+    /// Forgets an object; `false` when there was none.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn delete_object<'a>(&'a self, bucket: &'a str, key: &'a str, now_ms: u64) -> Answer<'a, bool>;
+
+    /// Begins a multipart upload and answers its upload id (32 upper-case hexadecimal digits).
+    /// `headers` become the object's.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn initiate<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        headers: Vec<(String, String)>,
+        now_ms: u64,
+    ) -> Answer<'a, String>;
+
+    /// Succeeds when the upload is open; asked before a part's bytes are read.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchUpload`.
+    fn check_upload<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        upload_id: &'a str,
+    ) -> Answer<'a, ()>;
+
+    /// Names `blob` as part `number` (1–10,000) of an upload, in place of an earlier one.
+    ///
+    /// # Errors
+    /// `NoSuchUpload`, also when it was aborted or completed while the bytes travelled.
+    fn put_part<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        upload_id: &'a str,
+        number: u32,
+        blob: Blob,
+        now_ms: u64,
+    ) -> Answer<'a, Part>;
+
+    /// Up to `limit` parts with numbers above `after`, in ascending order.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchUpload`.
+    fn list_parts<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        upload_id: &'a str,
+        after: u32,
+        limit: usize,
+    ) -> Answer<'a, PartPage>;
+
+    /// Makes the object from its parts, forgets the upload, and remembers the answer: the same upload
+    /// id with the same part list is answered alike for a day, even when the object changed since.
+    ///
+    /// Parts that the list does not name are dropped. A video that waits for this key becomes
+    /// `Normal`.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchUpload`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`,
+    /// `FileAlreadyExists`; the upload stays open.
+    fn complete(&self, complete: Complete) -> Answer<'_, Completed>;
+
+    /// Forgets an upload and its parts.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchUpload`.
+    fn abort<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        upload_id: &'a str,
+        now_ms: u64,
+    ) -> Answer<'a, ()>;
+
+    /// Writes down a video that waits (`Uploading`) for its key.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn create_video(&self, video: NewVideo, now_ms: u64) -> Answer<'_, Video>;
+
+    /// A video by its id.
+    ///
+    /// # Errors
+    /// `NoSuchVideo`.
+    fn get_video<'a>(&'a self, video_id: &'a str) -> Answer<'a, Video>;
+
+    /// Up to `limit` blobs that nothing names any more since before `before_ms`: to be deleted, then
+    /// to be [forgotten](Self::forget_garbage).
+    fn garbage(&self, before_ms: u64, limit: usize) -> Answer<'_, Vec<BlobId>>;
+
+    /// Removes blobs from the garbage list, after they were deleted.
+    fn forget_garbage(&self, blobs: Vec<BlobId>) -> Answer<'_, ()>;
+
+    /// Puts those of `blobs` that nothing names on the garbage list, and answers how many these were.
+    /// From then on no verb accepts them.
+    fn discard_unnamed(&self, blobs: Vec<BlobId>, now_ms: u64) -> Answer<'_, u64>;
+
+    /// Aborts up to `limit` uploads that were initiated before `before_ms`; answers how many.
+    fn expire_uploads(&self, before_ms: u64, limit: usize, now_ms: u64) -> Answer<'_, u64>;
+
+    /// Forgets the answers of completions from before `before_ms`; answers how many.
+    fn forget_completions(&self, before_ms: u64) -> Answer<'_, u64>;
+}
+
+/// What a verb gives back.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, MetaError>>;
+
+/// An object to be made of one blob.
+#[derive(Clone, Debug)]
+pub struct PutObject {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object key.
+    pub key: String,
+    /// Headers that GET and HEAD give back (`content-type`, `cache-control`, `x-oss-meta-*`, …),
+    /// names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The bytes.
+    pub blob: Blob,
+    /// Refuse when the key is taken.
+    pub forbid_overwrite: bool,
+    /// Now.
+    pub now_ms: u64,
+}
+
+/// What is known of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Without quotes: 32 upper-case hexadecimal digits, and `-N` after those of a multipart upload.
+    pub etag: String,
+    /// Bytes.
+    pub length: u64,
+    /// CRC-64/XZ of the whole.
+    pub crc64: u64,
+    /// MD5 of the whole; none after a multipart upload.
+    pub md5: Option<[u8; 16]>,
+    /// When it was put or completed.
+    pub modified_ms: u64,
+    /// As given to PutObject or Initiate.
+    pub headers: Vec<(String, String)>,
+}
+
+/// An object and where its bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// What HEAD tells.
+    pub info: ObjectInfo,
+    /// The bytes, in order; their lengths add up to the object's.
+    pub extents: Vec<Extent>,
+}
+
+/// A run of an object's bytes: one whole blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Where the bytes are.
+    pub blob: BlobId,
+    /// How many.
+    pub length: u64,
+}
+
+/// A stored part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// 1–10,000.
+    pub number: u32,
+    /// Bytes.
+    pub length: u64,
+    /// 32 upper-case hexadecimal digits, without quotes.
+    pub etag: String,
+    /// CRC-64/XZ of the bytes.
+    pub crc64: u64,
+    /// When it was put.
+    pub modified_ms: u64,
+}
+
+/// One page of a part listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartPage {
+    /// In ascending order of their numbers.
+    pub parts: Vec<Part>,
+    /// There are more parts above the last of these.
+    pub truncated: bool,
+}
+
+/// What is to become an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartList {
+    /// These parts, as (number, ETag without quotes, in either case). An empty list makes an empty
+    /// object.
+    Listed(Vec<(u32, String)>),
+    /// Every stored part (`x-oss-complete-all`).
+    All,
+}
+
+/// A completion.
+#[derive(Clone, Debug)]
+pub struct Complete {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object key.
+    pub key: String,
+    /// The upload.
+    pub upload_id: String,
+    /// Its parts.
+    pub parts: PartList,
+    /// Refuse when the key is taken.
+    pub forbid_overwrite: bool,
+    /// Now.
+    pub now_ms: u64,
+}
+
+/// The answer to a completion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// Of the object, without quotes.
+    pub etag: String,
+    /// Bytes of the object.
+    pub length: u64,
+    /// CRC-64/XZ of the object.
+    pub crc64: u64,
+    /// This is the remembered answer of an earlier request; nothing was changed.
+    pub replayed: bool,
+}
+
+/// A video to be written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewVideo {
+    /// 32 lower-case hexadecimal digits, chosen by the caller.
+    pub video_id: String,
+    /// Where its object goes.
+    pub bucket: String,
+    /// The object's key; no other video has it.
+    pub key: String,
+    /// Given by the application.
+    pub title: String,
+    /// As given by the application, perhaps a whole path.
+    pub file_name: String,
+    /// As declared by the application, replaced by the object's length.
+    pub size: u64,
+    /// Given by the application, or empty.
+    pub description: String,
+    /// Comma-separated, or empty.
+    pub tags: String,
+    /// Given by the application, or empty.
+    pub cover_url: String,
+    /// Category, when one was given.
+    pub cate_id: Option<i64>,
+    /// JSON text, or empty.
+    pub user_data: String,
+}
+
+/// A video.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Video {
+    /// As it was created; `size` is the object's once it is there.
+    pub info: NewVideo,
+    /// How far it is.
+    pub status: VideoStatus,
+    /// When it was created.
+    pub created_ms: u64,
+    /// When it last changed.
+    pub modified_ms: u64,
+}
+
+/// How far a video is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VideoStatus {
+    /// Its object is not there yet.
+    Uploading,
+    /// Its object is there and can be played.
+    Normal,
+}
+
+impl VideoStatus {
+    /// As on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            VideoStatus::Uploading => "Uploading",
+            VideoStatus::Normal => "Normal",
+        }
+    }
+}
+
+/// Why a verb did nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetaError {
+    /// The key is taken and overwriting was forbidden.
+    #[error("the object {key} exists and must not be overwritten")]
+    FileAlreadyExists {
+        /// Its key.
+        key: String,
+    },
+    /// A part that is not the last one is smaller than allowed.
+    #[error("part {number} has {length} bytes, at least {minimum} are needed")]
+    EntityTooSmall {
+        /// Its number.
+        number: u32,
+        /// Its bytes.
+        length: u64,
+        /// The configured minimum.
+        minimum: u64,
+    },
+    /// A listed part is not stored, or with another ETag.
+    #[error("part {number} with ETag {etag} is not stored")]
+    InvalidPart {
+        /// Its number.
+        number: u32,
+        /// The ETag of the request.
+        etag: String,
+    },
+    /// The part list does not ascend.
+    #[error("the part list is not in ascending order")]
+    InvalidPartOrder,
+    /// There is no such bucket.
+    #[error("there is no bucket {0}")]
+    NoSuchBucket(String),
+    /// There is no such object.
+    #[error("there is no object {0}")]
+    NoSuchKey(String),
+    /// The upload was completed, aborted, or never begun.
+    #[error("there is no upload {0}")]
+    NoSuchUpload(String),
+    /// There is no such video.
+    #[error("there is no video {0}")]
+    NoSuchVideo(String),
+    /// The database failed. Whether the change was made is not known; a repeat is safe.
+    #[error("the database could not {doing}")]
+    Storage {
+        /// What was tried.
+        doing: &'static str,
+        /// What the database said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The store is shutting down.
+    #[error("the database is closed")]
+    Closed,
+}

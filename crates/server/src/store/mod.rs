@@ -1,0 +1,25 @@
+//! Where bytes and names live.
+//!
+//! Bytes are **blobs**: immutable, written once, named at random ([`BlobStore`]). Names are rows:
+//! buckets, objects, uploads, parts and videos ([`MetaStore`]). An object is a row that lists blobs
+//! in order, so Complete moves no byte. Both are traits chosen at run time: local disk
+//! and SQLite are what one machine needs.
+//!
+//! The order that makes a 2xx durable: the blob is finished (synced, named, its folder synced), then
+//! the verb of the meta store is awaited (committed and synced), then the reply leaves. A crash in
+//! between leaves a blob that no row names, never a row without its blob; the janitor removes
+//! what no row names.
+
+mod blob;
+mod meta;
+
+use std::pin::Pin;
+
+pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
+pub use meta::{
+    Answer, Complete, Completed, Extent, MetaError, MetaStore, NewVideo, Object, ObjectInfo, Part,
+    PartList, PartPage, PutObject, Video, VideoStatus,
+};
+
+/// A boxed future, so that the stores can be chosen at run time.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
