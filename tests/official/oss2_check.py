@@ -1,0 +1,161 @@
+"""oss2 as a black box against our server: put, get, ranges, multipart, an interrupted resumable_upload.
+
+Usage: oss2_check.py ENDPOINT BUCKET KEYS_FILE. Prints a line per check and `N passed, N failed`.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+import tomllib
+
+import oss2
+
+MIB = 1 << 20
+endpoint, bucket_name, keys_file = sys.argv[1:4]
+with open(keys_file, "rb") as f:
+    key = tomllib.load(f)["access_keys"][0]
+auth = oss2.Auth(key["id"], key["secret"])
+bucket = oss2.Bucket(auth, endpoint, bucket_name)
+checks = []
+
+
+def check(run):
+    checks.append(run)
+    return run
+
+
+def noise(length, seed):
+    """Bytes that repeat nowhere, the same for the same seed."""
+    out, block = bytearray(), seed.to_bytes(8, "big")
+    while len(out) < length:
+        block = hashlib.sha512(block).digest()
+        out += block
+    return bytes(out[:length])
+
+
+@check
+def put_then_get_gives_the_same_bytes():
+    data = noise(300_000, 1)
+    put = bucket.put_object("oss2/put.bin", data)
+    assert put.status == 200 and put.etag == hashlib.md5(data).hexdigest().upper(), put.etag
+    got = bucket.get_object("oss2/put.bin")
+    assert got.read() == data
+    assert got.client_crc == got.server_crc
+
+
+@check
+def awkward_keys_survive():
+    for name in ["a b.mp4", "百分 100%.mp4", "emoji-🎬.mp4", "plus+and&amp.mp4", "deep/er//x.mp4"]:
+        bucket.put_object("oss2/" + name, name.encode())
+        assert bucket.get_object("oss2/" + name).read() == name.encode(), name
+
+
+@check
+def ranges_and_head():
+    data = noise(200_000, 2)
+    bucket.put_object("oss2/range.bin", data)
+    assert bucket.get_object("oss2/range.bin", byte_range=(10, 99_999)).read() == data[10:100_000]
+    head = bucket.head_object("oss2/range.bin")
+    assert head.content_length == len(data)
+
+
+@check
+def a_missing_object_is_no_such_key():
+    try:
+        bucket.get_object("oss2/nothing-here").read()
+    except oss2.exceptions.NoSuchKey as e:
+        assert e.request_id and len(e.request_id) == 24, e.request_id
+    else:
+        raise AssertionError("no error")
+
+
+@check
+def a_wrong_secret_is_refused():
+    stranger = oss2.Bucket(oss2.Auth(key["id"], "wrong"), endpoint, bucket_name)
+    try:
+        stranger.put_object("oss2/x", b"x")
+    except oss2.exceptions.SignatureDoesNotMatch:
+        pass
+    else:
+        raise AssertionError("no error")
+
+
+@check
+def multipart_by_hand():
+    data = noise(3 * 102_400 + 7, 3)
+    upload = bucket.init_multipart_upload("oss2/hand.bin").upload_id
+    parts = []
+    for number in range(1, 5):
+        piece = data[(number - 1) * 102_400 : number * 102_400]
+        done = bucket.upload_part("oss2/hand.bin", upload, number, piece)
+        parts.append(oss2.models.PartInfo(number, done.etag, size=len(piece), part_crc=done.crc))
+    listed = list(oss2.PartIterator(bucket, "oss2/hand.bin", upload, max_parts=2))
+    assert [p.part_number for p in listed] == [1, 2, 3, 4]
+    bucket.complete_multipart_upload("oss2/hand.bin", upload, parts)
+    assert bucket.get_object("oss2/hand.bin").read() == data
+
+
+@check
+def abort_forgets_the_upload():
+    upload = bucket.init_multipart_upload("oss2/abort.bin").upload_id
+    bucket.upload_part("oss2/abort.bin", upload, 1, b"x" * 102_400)
+    bucket.abort_multipart_upload("oss2/abort.bin", upload)
+    try:
+        bucket.upload_part("oss2/abort.bin", upload, 2, b"y")
+    except oss2.exceptions.NoSuchUpload:
+        pass
+    else:
+        raise AssertionError("no error")
+
+
+@check
+def presigned_get():
+    import urllib.request
+
+    bucket.put_object("oss2/signed 1.bin", b"signed")
+    url = bucket.sign_url("GET", "oss2/signed 1.bin", 60, slash_safe=True)
+    with urllib.request.urlopen(url) as reply:
+        assert reply.read() == b"signed"
+
+
+@check
+def an_interrupted_resumable_upload_goes_on():
+    data = noise(12 * MIB + 123, 4)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "movie.bin")
+        with open(path, "wb") as f:
+            f.write(data)
+        store = oss2.ResumableStore(root=folder)
+
+        class Interrupted(Exception):
+            pass
+
+        def interrupt(consumed, _total):
+            if consumed >= 5 * MIB:
+                raise Interrupted
+
+        options = dict(store=store, part_size=MIB, multipart_threshold=MIB, num_threads=1)
+        try:
+            oss2.resumable_upload(bucket, "oss2/movie.bin", path, progress_callback=interrupt, **options)
+        except Interrupted:
+            pass
+        else:
+            raise AssertionError("was not interrupted")
+        oss2.resumable_upload(bucket, "oss2/movie.bin", path, **options)
+    assert bucket.get_object("oss2/movie.bin").read() == data
+
+
+passed = failed = 0
+for run in checks:
+    name = run.__name__.replace("_", " ")
+    try:
+        run()
+    except Exception as e:  # each check reports its own failure, the others still run
+        failed += 1
+        print(f"oss2 … FAILED {name}: {type(e).__name__}: {e}")
+    else:
+        passed += 1
+        print(f"oss2 … ok {name}")
+print(f"oss2: {passed} passed, {failed} failed")
+sys.exit(1 if failed else 0)
