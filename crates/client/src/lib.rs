@@ -1,1 +1,77 @@
-//! Resumable video upload: a file added arrives in storage whole
+//! Resumable video upload: a file added arrives in storage whole, whatever is killed on the way.
+//!
+//! # One file
+//!
+//! ```no_run
+//! # #[tokio::main] async fn main() -> Result<(), vodferry::Error> {
+//! use vodferry::AppServer;
+//! let done = vodferry::upload("holiday.mp4", AppServer::new("http://127.0.0.1:8080")?).await?;
+//! println!("video {}", done.video_id.unwrap_or_default());
+//! # Ok(()) }
+//! ```
+//!
+//! Kill it, run it again: it goes on where it stopped.
+//!
+//! # A list
+//!
+//! ```no_run
+//! # #[tokio::main] async fn main() -> Result<(), vodferry::Error> {
+//! use vodferry::{AppServer, Event, File, Uploader};
+//! let app = AppServer::new("http://127.0.0.1:8080")?;
+//! let uploader = Uploader::builder().authorizer(app).parallel(5).build()?;
+//! let mut events = uploader.events();
+//! uploader.add("a.mp4")?;
+//! uploader.add(File::path("b.mp4").title("The second one"))?;
+//! uploader.start();
+//! while let Some(event) = events.next().await {
+//!     match event {
+//!         Event::Failed { error, .. } => eprintln!("{}", error.message),
+//!         Event::Ended { .. } => break,
+//!         other => println!("{other:?}"),
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! # What is where
+//!
+//! What to do next is decided by `vodferry-engine`, a machine without I/O; how it looks on the wire by `vodferry-exchange`. This crate
+//! performs: it reads files, sends requests, keeps checkpoints, asks the [`Authorizer`]. An [`Uploader`] needs a tokio runtime with
+//! I/O and time enabled.
+
+mod app_server;
+mod authorizer;
+mod body;
+mod checkpoints;
+mod error;
+mod events;
+mod file;
+mod http;
+mod net;
+mod options;
+mod uploader;
+
+pub use app_server::AppServer;
+pub use authorizer::{Authorizer, BoxFuture, GrantRequest, UploadGrant};
+pub use body::{Body, BodyError};
+pub use checkpoints::{CheckpointInfo, Checkpoints};
+pub use error::Error;
+pub use events::Events;
+pub use file::{File, FileStatus, Uploaded};
+pub use http::{Http, TransportError, TransportErrorKind, http_client};
+pub use options::{Options, Proxy, Timeouts};
+pub use uploader::{Uploader, UploaderBuilder};
+pub use vodferry_engine::{
+    Backoff, Budget, ErrorInfo, ErrorKind, Event, FaultKind, FileId, FileState, ObjectInfo,
+    OnCancel, PartInfo, Retry, Target,
+};
+pub use vodferry_oss::{Credential, Method, Request, Response, Secret};
+
+/// Uploads one file with the default [`Options`] and waits for it. What an earlier call left unfinished is resumed.
+///
+/// # Errors
+///
+/// Why the file was given up; see [`ErrorKind`].
+pub async fn upload(file: impl Into<File>, authorizer: impl Authorizer) -> Result<Uploaded, Error> {
+    uploader::upload_one(file.into(), authorizer).await
+}

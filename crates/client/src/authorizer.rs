@@ -1,0 +1,107 @@
+//! Who may upload where: grants, and the one who hands them out.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use vodferry_engine::Target;
+use vodferry_oss::Credential;
+
+use crate::Error;
+
+/// A future in a box, as the object-safe traits of this crate return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The right to upload one file: where it goes, who signs, until when, and for which video.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadGrant {
+    /// Where the object goes.
+    pub target: Target,
+    /// Signs the requests. Prints without its secrets.
+    pub credential: Credential,
+    /// When the credential dies, in milliseconds since 1970; `None` when it does not, or nobody knows.
+    pub expires_at_ms: Option<i64>,
+    /// The video this upload belongs to; `None` for plain uploads.
+    pub video_id: Option<String>,
+}
+
+impl UploadGrant {
+    /// For a place and a credential known beforehand.
+    pub fn new(target: Target, credential: Credential) -> UploadGrant {
+        UploadGrant { target, credential, expires_at_ms: None, video_id: None }
+    }
+
+    /// Reads an upload address and upload auth as the application server hands them out.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Misuse`, saying which of the two is not what it should be (swapped ones included).
+    #[allow(clippy::unimplemented)]
+    pub fn from_upload_auth(address: &str, auth: &str) -> Result<UploadGrant, Error> {
+        let _ = (address, auth);
+        unimplemented!()
+    }
+
+    /// Says for which video it is, so that it can be refreshed.
+    pub fn video_id(mut self, video_id: impl Into<String>) -> UploadGrant {
+        self.video_id = Some(video_id.into());
+        self
+    }
+
+    /// Says when the credential dies (milliseconds since 1970), so that it is renewed beforehand.
+    pub fn expires_at_ms(mut self, at: i64) -> UploadGrant {
+        self.expires_at_ms = Some(at);
+        self
+    }
+}
+
+/// What an [`Authorizer`] is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GrantRequest {
+    /// A place for a new video.
+    Create {
+        /// The file's name, with its extension.
+        name: String,
+        /// The video's title.
+        title: String,
+        /// The file's length in bytes.
+        size: u64,
+    },
+    /// A new credential for the place the video already has.
+    Refresh {
+        /// The video; `None` for uploads without one.
+        video_id: Option<String>,
+        /// The place.
+        target: Option<Target>,
+    },
+}
+
+/// Hands out grants when the uploader needs them: at the start of a file, and before a credential dies.
+///
+/// [`AppServer`](crate::AppServer) is one. So is a function:
+///
+/// ```
+/// # use vodferry::{Error, ErrorKind, GrantRequest, UploadGrant, Uploader};
+/// let authorizer = |request: GrantRequest| async move {
+///     // Ask your own server here.
+///     Err::<UploadGrant, _>(Error::new(ErrorKind::Auth, "NotYet", format!("no answer to {request:?}")))
+/// };
+/// let builder = Uploader::builder().authorizer(authorizer);
+/// ```
+///
+/// It is asked once at a time. An error made by [`Error::transient`] is followed by another question after a pause;
+/// [`Error::video_gone`] to a Refresh begins the upload anew; any other ends the file.
+pub trait Authorizer: Send + Sync + 'static {
+    /// Gives the grant asked for.
+    fn authorize(&self, request: GrantRequest) -> BoxFuture<'_, Result<UploadGrant, Error>>;
+}
+
+impl<F, R> Authorizer for F
+where
+    F: Fn(GrantRequest) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<UploadGrant, Error>> + Send + 'static,
+{
+    fn authorize(&self, request: GrantRequest) -> BoxFuture<'_, Result<UploadGrant, Error>> {
+        Box::pin(self(request))
+    }
+}

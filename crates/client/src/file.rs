@@ -1,0 +1,230 @@
+//! What the application adds to the list, and what it is told about it.
+
+use std::path::{Path, PathBuf};
+
+use vodferry_engine::{FileId, FileState, ObjectInfo, Target};
+use vodferry_oss::Credential;
+
+use crate::{Error, UploadGrant};
+
+/// A file to upload: where its bytes are, and where they go if that is known already.
+///
+/// ```
+/// # fn main() -> Result<(), vodferry::Error> {
+/// use vodferry::{Credential, File, Target};
+/// // The uploader's authorizer gives the place:
+/// let a = File::path("holiday.mp4").title("Holiday");
+/// // A place and an access key known beforehand:
+/// let target = Target { endpoint: "http://127.0.0.1:8080".into(), bucket: "films".into(), key: "a b.mp4".into() };
+/// let credential = Credential { access_key_id: "id".into(), access_key_secret: "secret".into(), security_token: None };
+/// let b = File::path("holiday.mp4").to(target, credential);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct File {
+    pub(crate) path: PathBuf,
+    pub(crate) name: String,
+    pub(crate) title: Option<String>,
+    pub(crate) part_size: u64,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) grant: Option<UploadGrant>,
+}
+
+impl File {
+    /// A file of this machine. It is looked at when its turn comes; what cannot be used then is told by a Failed event.
+    pub fn path(path: impl Into<PathBuf>) -> File {
+        let path = path.into();
+        let name =
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        File { path, name, title: None, part_size: 0, headers: Vec::new(), grant: None }
+    }
+
+    /// What the authorizer is told as the file's name, instead of the last part of the path.
+    pub fn name(mut self, name: impl Into<String>) -> File {
+        self.name = name.into();
+        self
+    }
+
+    /// What the authorizer is told as the video's title, instead of the name without its extension.
+    pub fn title(mut self, title: impl Into<String>) -> File {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Bytes per part for this file; 0 takes [`Options::part_size`](crate::Options::part_size).
+    pub fn part_size(mut self, bytes: u64) -> File {
+        self.part_size = bytes;
+        self
+    }
+
+    /// The object's Content-Type. Default: by the name's extension.
+    pub fn content_type(self, value: impl Into<String>) -> File {
+        self.header("content-type", value)
+    }
+
+    /// A header of the object, for example `cache-control` or `x-oss-meta-author`. Replaces one of the same name.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> File {
+        let name = name.into().to_ascii_lowercase();
+        self.headers.retain(|(n, _)| *n != name);
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Fixes where the object goes, and who signs. For other than plain access keys see [`File::grant`].
+    pub fn to(self, target: Target, credential: Credential) -> File {
+        self.grant(UploadGrant::new(target, credential))
+    }
+
+    /// Fixes where the object goes by an upload address and upload auth, as the application server hands them out.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Misuse`, saying which of the two is not what it should be.
+    pub fn upload_auth(self, address: &str, auth: &str) -> Result<File, Error> {
+        Ok(self.grant(UploadGrant::from_upload_auth(address, auth)?))
+    }
+
+    /// Fixes where the object goes, and who signs. The authorizer is asked only when this grant runs out.
+    pub fn grant(mut self, grant: UploadGrant) -> File {
+        self.grant = Some(grant);
+        self
+    }
+
+    /// What is wrong with it whatever the disk holds.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.path.as_os_str().is_empty() {
+            return Err(Error::misuse("the file has an empty path"));
+        }
+        if self.name.is_empty() {
+            let path = self.path.display();
+            return Err(Error::misuse(format!("the file has an empty name: {path}")));
+        }
+        for (name, value) in &self.headers {
+            let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+            if name.is_empty() || !name.bytes().all(token) {
+                return Err(Error::misuse("a header has a name that HTTP does not allow"));
+            }
+            if value.bytes().any(|b| !(0x20..0x7f).contains(&b) && b != b'\t') {
+                return Err(Error::misuse(format!(
+                    "the value of header {name} holds a character that HTTP does not allow"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn title_or_stem(&self) -> String {
+        self.title.clone().unwrap_or_else(|| {
+            let stem = Path::new(&self.name).file_stem();
+            stem.map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+        })
+    }
+
+    /// The headers of the object, Content-Type guessed where none was given.
+    pub(crate) fn object_headers(&self) -> Vec<(String, String)> {
+        let mut headers = self.headers.clone();
+        if !headers.iter().any(|(name, _)| name == "content-type")
+            && let Some(guess) = content_type(&self.name)
+        {
+            headers.push(("content-type".to_owned(), guess.to_owned()));
+        }
+        headers
+    }
+}
+
+impl<P: Into<PathBuf>> From<P> for File {
+    fn from(path: P) -> File {
+        File::path(path)
+    }
+}
+
+/// One entry of the list, as [`Uploader::files`](crate::Uploader::files) shows it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FileStatus {
+    /// Names it in events and verbs.
+    pub id: FileId,
+    /// As the authorizer is told.
+    pub name: String,
+    /// Where its bytes are.
+    pub path: PathBuf,
+    /// Where it stands.
+    pub state: FileState,
+    /// Bytes the server holds, as last told in a Progress event.
+    pub acknowledged: u64,
+    /// The file's length in bytes; `None` before it was looked at.
+    pub total: Option<u64>,
+    /// Its video, once known.
+    pub video_id: Option<String>,
+    /// Its place, once known.
+    pub target: Option<Target>,
+    /// The object, once it is in storage.
+    pub object: Option<ObjectInfo>,
+    /// Why it was given up, while its state is `Failed`.
+    pub error: Option<vodferry_engine::ErrorInfo>,
+}
+
+/// A file that is in storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Uploaded {
+    /// Where it went.
+    pub target: Target,
+    /// Its video; `None` for uploads by plain access key.
+    pub video_id: Option<String>,
+    /// ETag, CRC64, and whether the object was verified.
+    pub object: ObjectInfo,
+}
+
+/// Content types of what people upload, so that a browser plays the object.
+fn content_type(name: &str) -> Option<&'static str> {
+    let extension = Path::new(name).extension()?.to_str()?.to_ascii_lowercase();
+    Some(match extension.as_str() {
+        "mp4" | "m4v" => "video/mp4",
+        "mov" => "video/quicktime",
+        "webm" => "video/webm",
+        "mkv" => "video/x-matroska",
+        "avi" => "video/x-msvideo",
+        "flv" => "video/x-flv",
+        "ts" | "m2ts" => "video/mp2t",
+        "mpg" | "mpeg" => "video/mpeg",
+        "m3u8" => "application/vnd.apple.mpegurl",
+        "mp3" => "audio/mpeg",
+        "m4a" => "audio/mp4",
+        "wav" => "audio/wav",
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "gif" => "image/gif",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_and_title_come_from_the_path() {
+        let file = File::path("/films/Summer holiday.MP4");
+        assert_eq!(file.name, "Summer holiday.MP4");
+        assert_eq!(file.title_or_stem(), "Summer holiday");
+        assert_eq!(file.object_headers(), [("content-type".into(), "video/mp4".into())]);
+        assert_eq!(file.title("T").title_or_stem(), "T");
+    }
+
+    #[test]
+    fn a_given_content_type_wins() {
+        let file = File::path("a.mp4").header("Content-Type", "x/y").content_type("a/b");
+        assert_eq!(file.object_headers(), [("content-type".into(), "a/b".into())]);
+    }
+
+    #[test]
+    fn empty_names_and_bad_headers_are_refused() {
+        assert!(File::path("").check().is_err());
+        assert!(File::path("..").check().is_err());
+        assert!(File::path("a").name("").check().is_err());
+        assert!(File::path("a").header("x y", "1").check().is_err());
+        assert!(File::path("a").header("x", "1\r\nevil: 2").check().is_err());
+        assert!(File::path("a").header("x-oss-meta-a", "1").check().is_ok());
+    }
+}

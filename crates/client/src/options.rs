@@ -1,0 +1,173 @@
+//! The knobs of an uploader, with their defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use vodferry_engine::{Config, OnCancel, Retry};
+
+use crate::Error;
+
+/// How an [`Uploader`](crate::Uploader) behaves. Take the default and change fields.
+///
+/// ```
+/// let mut options = vodferry::Options::default();
+/// options.parallel = 3;
+/// options.limit = 2_000_000; // 2 MB/s
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Bytes per part. 0 (default) means 1 MiB; otherwise from 102,400 bytes to 5 GiB. Raised where a file would need more than
+    /// 10,000 parts.
+    pub part_size: u64,
+    /// Parts of one file in flight, at least 1. Default 5.
+    pub parallel: u32,
+    /// Parts of all files in flight, at least 1. Default 16.
+    pub max_in_flight: u32,
+    /// Files under way at once, at least 1; they start in the order added. Default 1.
+    pub files_at_once: u32,
+    /// When to try again and when to give up. Default: full jitter up to 20 s, until ten minutes pass without an acknowledged part.
+    pub retry: Retry,
+    /// What cancelling and removing a file do at the server. Default: the parts stay, the upload can be resumed later.
+    pub on_cancel: OnCancel,
+    /// A failed file ends the run. Default false: the list goes on.
+    pub halt_on_failure: bool,
+    /// `start` queues failed files again. Default false.
+    pub restart_failed: bool,
+    /// Least time between two Progress events of a file; zero gives one per acknowledged part. Default 100 ms.
+    pub progress_interval: Duration,
+    /// Look for the upload that a lost reply to Initiate may have left behind. Needs the right to list uploads. Default false.
+    pub find_orphans: bool,
+    /// Where checkpoints are kept. Default: `$XDG_STATE_HOME/vodferry/uploads`, or `~/.local/state/vodferry/uploads`.
+    /// `None`: in memory, for the life of this uploader.
+    pub record_dir: Option<PathBuf>,
+    /// Send Content-MD5 with every part and compare the ETag. Default true. CRC64 is compared always.
+    pub content_md5: bool,
+    /// Bytes per second of all uploads together; 0 (default) is no limit.
+    /// [`Uploader::set_limit`](crate::Uploader::set_limit) changes it under way.
+    pub limit: u64,
+    /// Memory for part bodies in bytes. Parts that do not fit are read twice instead. Default 64 MiB.
+    pub max_buffered: u64,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// The way to the network. Default: as the environment says.
+    pub proxy: Proxy,
+    /// A file of PEM certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Sent as User-Agent. Default `vodferry/<version>`.
+    pub user_agent: String,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let config = Config::default();
+        Options {
+            part_size: config.part_size,
+            parallel: config.parallel,
+            max_in_flight: config.max_in_flight,
+            files_at_once: config.files_at_once,
+            retry: config.retry,
+            on_cancel: config.on_cancel,
+            halt_on_failure: config.halt_on_failure,
+            restart_failed: config.restart_failed,
+            progress_interval: Duration::from_millis(config.progress_interval_ms),
+            find_orphans: config.find_orphans,
+            record_dir: crate::Checkpoints::default_dir(),
+            content_md5: true,
+            limit: 0,
+            max_buffered: 64 << 20,
+            timeouts: Timeouts::default(),
+            proxy: Proxy::System,
+            ca_file: None,
+            user_agent: concat!("vodferry/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+impl Options {
+    /// What the engine needs to know of them. The engine checks the numbers.
+    pub(crate) fn config(&self, authorizer: bool) -> Result<Config, Error> {
+        if self.user_agent.bytes().any(|b| !(0x20..0x7f).contains(&b)) {
+            return Err(Error::misuse("user_agent holds a character that HTTP does not allow"));
+        }
+        Ok(Config {
+            part_size: self.part_size,
+            parallel: self.parallel,
+            max_in_flight: self.max_in_flight,
+            files_at_once: self.files_at_once,
+            retry: self.retry,
+            on_cancel: self.on_cancel,
+            authorizer,
+            halt_on_failure: self.halt_on_failure,
+            restart_failed: self.restart_failed,
+            progress_interval_ms: u64::try_from(self.progress_interval.as_millis())
+                .unwrap_or(u64::MAX),
+            find_orphans: self.find_orphans,
+        })
+    }
+}
+
+/// How long to wait for what. A request that runs out of time is tried again as the retry rules say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// For a connection, TLS included. Default 10 s.
+    pub connect: Duration,
+    /// Without a byte moving in either direction. Default 30 s.
+    pub idle: Duration,
+    /// For a whole request, plus the time its body takes at `slowest`. Time spent waiting for the bandwidth limit does not count. Default 60 s.
+    pub request: Duration,
+    /// Bytes per second below which a part is given up and sent anew, at least 1. Default 8 KiB/s.
+    pub slowest: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            connect: Duration::from_secs(10),
+            idle: Duration::from_secs(30),
+            request: Duration::from_secs(60),
+            slowest: 8 << 10,
+        }
+    }
+}
+
+impl Timeouts {
+    /// For a whole request with a body of `length` bytes.
+    pub(crate) fn for_body(&self, length: u64) -> Duration {
+        self.request.saturating_add(Duration::from_secs(length / self.slowest.max(1)))
+    }
+}
+
+/// The way to the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proxy {
+    /// None, whatever the environment says.
+    Direct,
+    /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    #[default]
+    System,
+    /// This one for everything: `http://host:port`, with `user:password@` where it asks for them.
+    Url(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_part_gets_more_time() {
+        let timeouts = Timeouts::default();
+        assert_eq!(timeouts.for_body(0), Duration::from_secs(60));
+        assert_eq!(timeouts.for_body(8 << 20), Duration::from_secs(60 + 1024));
+        let none = Timeouts { slowest: 0, ..timeouts };
+        assert_eq!(none.for_body(10), Duration::from_secs(70));
+    }
+
+    #[test]
+    fn a_user_agent_cannot_smuggle_a_header() {
+        let options = Options { user_agent: "a\r\nb: c".into(), ..Options::default() };
+        assert!(options.config(false).is_err());
+    }
+}
