@@ -106,8 +106,15 @@ pub enum Op {
         /// All parts, ascending.
         parts: Vec<PartInfo>,
     },
-    /// Looks at the finished object. Answer: [`Reply::Head`].
-    HeadObject,
+    /// Looks at what stands under the key, after a lost reply to Complete. Answer: [`Reply::Head`], with
+    /// [`ObjectInfo::verified`] set when both the length and the CRC64 combined over `parts` are equal; a 404 is
+    /// `Head(None)`, not a fault.
+    HeadObject {
+        /// The length that the object must have.
+        length: u64,
+        /// All parts that Complete named, ascending.
+        parts: Vec<PartInfo>,
+    },
     /// Opens a multipart upload. Answer: [`Reply::Initiated`].
     InitiateMultipartUpload,
     /// Searches the uploads of this key (for one whose Initiate reply was lost). Answer: [`Reply::Uploads`].
