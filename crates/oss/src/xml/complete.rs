@@ -1,0 +1,100 @@
+//! CompleteMultipartUpload: the list of parts that make the object, and the reply.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Element, XmlError, XmlWriter};
+use crate::etag::{normalise, unquote};
+
+/// The parts that make the object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompleteMultipartUpload {
+    /// In the order of the document; the server checks that it ascends.
+    pub parts: Vec<CompletePart>,
+}
+
+/// One part of the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompletePart {
+    /// 1 to 10,000.
+    pub number: u32,
+    /// As the reply to the part gave it, without quotes; [`CompleteMultipartUpload::decode`] gives it in upper case.
+    pub etag: String,
+}
+
+impl CompleteMultipartUpload {
+    /// Writes it.
+    pub fn encode(&self) -> String {
+        let mut xml = XmlWriter::new();
+        xml.open(REQUEST);
+        for part in &self.parts {
+            xml.open("Part");
+            xml.number("PartNumber", part.number.into());
+            xml.etag(&part.etag);
+            xml.close("Part");
+        }
+        xml.close(REQUEST);
+        xml.finish()
+    }
+
+    /// Reads it; ETags with or without quotes and in any case. An empty list is one.
+    ///
+    /// # Errors
+    /// Malformed, another document, or a part without number or ETag.
+    pub fn decode(body: &[u8]) -> Result<CompleteMultipartUpload, XmlError> {
+        let root = Element::parse(body, REQUEST)?;
+        let part = |part: &Element| {
+            Ok(CompletePart {
+                number: part.number("PartNumber")?.ok_or(XmlError::Missing("PartNumber"))?,
+                etag: normalise(part.text("ETag")?),
+            })
+        };
+        Ok(CompleteMultipartUpload { parts: root.all("Part").map(part).collect::<Result<_, _>>()? })
+    }
+}
+
+/// The object is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompleteMultipartUploadResult {
+    /// URL of the object.
+    pub location: String,
+    /// Where.
+    pub bucket: String,
+    /// Which object.
+    pub key: String,
+    /// Of the object, without quotes.
+    pub etag: String,
+}
+
+impl CompleteMultipartUploadResult {
+    /// Writes it; `url` when the request asked for `encoding-type=url`.
+    pub fn encode(&self, url: bool) -> String {
+        let mut xml = XmlWriter::new();
+        xml.open(RESULT);
+        xml.encoding(url);
+        xml.text("Location", &self.location);
+        xml.text("Bucket", &self.bucket);
+        xml.name("Key", &self.key);
+        xml.etag(&self.etag);
+        xml.close(RESULT);
+        xml.finish()
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Malformed, another document, or without an ETag.
+    pub fn decode(body: &[u8]) -> Result<CompleteMultipartUploadResult, XmlError> {
+        let root = Element::parse(body, RESULT)?;
+        let url = root.is_url_encoded();
+        Ok(CompleteMultipartUploadResult {
+            location: root.text_or_empty("Location"),
+            bucket: root.text_or_empty("Bucket"),
+            key: root.name("Key", url)?,
+            etag: unquote(root.text("ETag")?).into(),
+        })
+    }
+}
+
+const REQUEST: &str = "CompleteMultipartUpload";
+const RESULT: &str = "CompleteMultipartUploadResult";

@@ -1,0 +1,50 @@
+//! The reply to InitiateMultipartUpload.
+
+use alloc::string::String;
+
+use super::{Element, XmlError, XmlWriter};
+
+/// An upload was begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InitiateMultipartUploadResult {
+    /// Where.
+    pub bucket: String,
+    /// Of which object.
+    pub key: String,
+    /// Names the upload from now on; never empty in a reply.
+    pub upload_id: String,
+}
+
+impl InitiateMultipartUploadResult {
+    /// Writes it; `url` when the request asked for `encoding-type=url`.
+    pub fn encode(&self, url: bool) -> String {
+        let mut xml = XmlWriter::new();
+        xml.open(ROOT);
+        xml.encoding(url);
+        xml.text("Bucket", &self.bucket);
+        xml.name("Key", &self.key);
+        xml.text("UploadId", &self.upload_id);
+        xml.close(ROOT);
+        xml.finish()
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Malformed, another document, or without an upload id.
+    pub fn decode(body: &[u8]) -> Result<InitiateMultipartUploadResult, XmlError> {
+        let root = Element::parse(body, ROOT)?;
+        let url = root.is_url_encoded();
+        let upload_id = root.text("UploadId")?.trim();
+        if upload_id.is_empty() {
+            return Err(XmlError::Value("UploadId"));
+        }
+        Ok(InitiateMultipartUploadResult {
+            bucket: root.text_or_empty("Bucket"),
+            key: root.name("Key", url)?,
+            upload_id: upload_id.into(),
+        })
+    }
+}
+
+const ROOT: &str = "InitiateMultipartUploadResult";

@@ -1,0 +1,25 @@
+//! The XML bodies of multipart uploads, both directions.
+//!
+//! Every document is a plain struct with decoded values; whether texts travel percent-encoded (`encoding-type=url`) is
+//! an argument of encoding and noticed when decoding. Documents are written without a namespace, because several
+//! clients find nothing under one, and read whatever their namespaces and unknown elements are. A malformed document
+//! is an [`XmlError`]; nothing is expanded but the five predefined entities and character references. The caller
+//! bounds the size of what is read.
+
+mod complete;
+mod element;
+mod initiate;
+mod parts;
+mod uploads;
+mod writer;
+
+pub use complete::{CompleteMultipartUpload, CompleteMultipartUploadResult, CompletePart};
+pub(crate) use element::Element;
+pub use element::XmlError;
+pub use initiate::InitiateMultipartUploadResult;
+pub use parts::{ListPartsResult, ListedPart};
+pub use uploads::{ListMultipartUploadsResult, ListedUpload};
+pub(crate) use writer::XmlWriter;
+
+/// Storage class of everything; the listings have to name one.
+const STORAGE_CLASS: &str = "Standard";

@@ -1,0 +1,114 @@
+//! The reply to ListMultipartUploads: the uploads of a bucket that are neither completed nor aborted.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Element, STORAGE_CLASS, XmlError, XmlWriter};
+use crate::limits::MAX_PAGE;
+use crate::time::{format_iso_ms, whole_seconds};
+
+/// One page of the unfinished uploads of a bucket, by key (bytewise), then by upload id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListMultipartUploadsResult {
+    /// Where.
+    pub bucket: String,
+    /// The page begins after this key; empty for the first.
+    pub key_marker: String,
+    /// With `key_marker`: after this upload of that key.
+    pub upload_id_marker: String,
+    /// Marker of the next page.
+    pub next_key_marker: String,
+    /// Marker of the next page.
+    pub next_upload_id_marker: String,
+    /// Keys that share what precedes it are one common prefix; empty for none.
+    pub delimiter: String,
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Most entries of the page.
+    pub max_uploads: u32,
+    /// Whether more pages follow.
+    pub is_truncated: bool,
+    /// The uploads.
+    pub uploads: Vec<ListedUpload>,
+    /// What `delimiter` gathered.
+    pub common_prefixes: Vec<String>,
+}
+
+/// An unfinished upload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListedUpload {
+    /// Of which object.
+    pub key: String,
+    /// Names the upload.
+    pub upload_id: String,
+    /// When it was begun, in milliseconds since 1970, written in whole seconds; 0 when the reply does not say.
+    pub initiated_ms: i64,
+}
+
+impl ListMultipartUploadsResult {
+    /// Writes it; `url` when the request asked for `encoding-type=url`.
+    pub fn encode(&self, url: bool) -> String {
+        let mut xml = XmlWriter::new();
+        xml.open(ROOT);
+        xml.text("Bucket", &self.bucket);
+        xml.encoding(url);
+        xml.name("KeyMarker", &self.key_marker);
+        xml.text("UploadIdMarker", &self.upload_id_marker);
+        xml.name("NextKeyMarker", &self.next_key_marker);
+        xml.text("NextUploadIdMarker", &self.next_upload_id_marker);
+        xml.name("Delimiter", &self.delimiter);
+        xml.name("Prefix", &self.prefix);
+        xml.number("MaxUploads", self.max_uploads.into());
+        xml.flag("IsTruncated", self.is_truncated);
+        for upload in &self.uploads {
+            xml.open("Upload");
+            xml.name("Key", &upload.key);
+            xml.text("UploadId", &upload.upload_id);
+            xml.text("StorageClass", STORAGE_CLASS);
+            xml.text("Initiated", &format_iso_ms(whole_seconds(upload.initiated_ms)));
+            xml.close("Upload");
+        }
+        for prefix in &self.common_prefixes {
+            xml.open("CommonPrefixes");
+            xml.name("Prefix", prefix);
+            xml.close("CommonPrefixes");
+        }
+        xml.close(ROOT);
+        xml.finish()
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Malformed, another document, or an upload without key or id.
+    pub fn decode(body: &[u8]) -> Result<ListMultipartUploadsResult, XmlError> {
+        let root = Element::parse(body, ROOT)?;
+        let url = root.is_url_encoded();
+        let upload = |upload: &Element| {
+            upload.text("Key")?;
+            Ok(ListedUpload {
+                key: upload.name("Key", url)?,
+                upload_id: upload.text("UploadId")?.into(),
+                initiated_ms: upload.time("Initiated"),
+            })
+        };
+        Ok(ListMultipartUploadsResult {
+            bucket: root.text_or_empty("Bucket"),
+            key_marker: root.name("KeyMarker", url)?,
+            upload_id_marker: root.text_or_empty("UploadIdMarker"),
+            next_key_marker: root.name("NextKeyMarker", url)?,
+            next_upload_id_marker: root.text_or_empty("NextUploadIdMarker"),
+            delimiter: root.name("Delimiter", url)?,
+            prefix: root.name("Prefix", url)?,
+            max_uploads: root.number("MaxUploads")?.unwrap_or(MAX_PAGE),
+            is_truncated: root.flag("IsTruncated"),
+            uploads: root.all("Upload").map(upload).collect::<Result<_, _>>()?,
+            common_prefixes: root
+                .all("CommonPrefixes")
+                .map(|group| group.name("Prefix", url))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+const ROOT: &str = "ListMultipartUploadsResult";
