@@ -19,7 +19,7 @@ pub mod etag;
 pub mod limits;
 mod message;
 pub mod sign;
-mod text;
+pub mod text;
 pub mod time;
 pub mod xml;
 

@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 /// Appends `value` in decimal.
-pub(crate) fn push_u64(out: &mut String, value: u64) {
+pub fn push_u64(out: &mut String, value: u64) {
     if value >= 10 {
         push_u64(out, value / 10);
     }
@@ -11,7 +11,7 @@ pub(crate) fn push_u64(out: &mut String, value: u64) {
 }
 
 /// `value` in decimal.
-pub(crate) fn decimal(value: u64) -> String {
+pub fn decimal(value: u64) -> String {
     let mut out = String::new();
     push_u64(&mut out, value);
     out
