@@ -1,5 +1,6 @@
 //! What the service says when it refuses: the `<Error>` document, and what stands in for it when none came.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -27,7 +28,7 @@ pub struct ServiceError {
     /// Names the request in the service's logs; empty when the reply had none.
     pub request_id: String,
     /// The host that was asked, as the service saw it; may be empty.
-    pub host_id: String,
+    pub host_id: Box<str>,
     /// Further elements of the document, such as `UploadId` or `ServerTime`, in their order.
     pub context: Vec<(String, String)>,
 }
@@ -40,7 +41,7 @@ impl ServiceError {
             code: String::from(code.as_str()),
             message: String::from(code.message()),
             request_id: String::new(),
-            host_id: String::new(),
+            host_id: Box::default(),
             context: Vec::new(),
         }
     }
@@ -151,7 +152,7 @@ fn decode(body: &[u8]) -> Result<ServiceError, XmlError> {
         code: root.text_or_empty("Code"),
         message: root.text_or_empty("Message"),
         request_id: root.text_or_empty("RequestId"),
-        host_id: root.text_or_empty("HostId"),
+        host_id: root.text_or_empty("HostId").into(),
         context: Vec::new(),
     };
     for child in root.children {
@@ -179,7 +180,7 @@ fn undocumented(response: &Response) -> ServiceError {
         code: String::new(),
         message,
         request_id: String::new(),
-        host_id: String::new(),
+        host_id: Box::default(),
         context: Vec::new(),
     }
 }
@@ -188,4 +189,101 @@ fn status_code(status: u16) -> String {
     let mut code = String::from("HttpStatus");
     code.push_str(&decimal(status.into()));
     code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::ToString;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    const BODY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+        <Error><Code>NoSuchUpload</Code><Message>Gone.</Message><RequestId>5C3D9175B6FC201293AD4890</RequestId>\
+        <HostId>b.oss.example.com</HostId><UploadId>0004</UploadId><EC>0042-00000002</EC></Error>";
+
+    fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Response {
+        let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+        Response { status, headers, body: body.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn reads_the_document() {
+        let error = ServiceError::from_response(&reply(404, &[], BODY));
+        assert_eq!(error.code, "NoSuchUpload");
+        assert_eq!(&*error.host_id, "b.oss.example.com");
+        assert_eq!(error.context("UploadId"), Some("0004"));
+        assert_eq!(error.context("EC"), Some("0042-00000002"));
+        assert_eq!(
+            error.to_string(),
+            "404 NoSuchUpload: Gone (request id 5C3D9175B6FC201293AD4890)"
+        );
+        assert_eq!(error.to_xml(), BODY);
+    }
+
+    #[test]
+    fn reads_the_header_of_a_head_reply() {
+        let sent = ServiceError::of(Code::NoSuchKey).with_context("Key", "测 & <b>");
+        let header = sent.to_header();
+        let error = ServiceError::from_response(&reply(
+            404,
+            &[("x-oss-err", &header), ("x-oss-request-id", "R1")],
+            "",
+        ));
+        assert_eq!(error, ServiceError { request_id: "R1".into(), ..sent });
+    }
+
+    #[test]
+    fn makes_do_without_a_document() {
+        let told = |reply: Response| ServiceError::from_response(&reply).to_string();
+        let page = "<html><body><h1>502 Bad Gateway</h1><hr></body></html>";
+        assert_eq!(
+            told(reply(502, &[("content-type", "text/html")], page)),
+            "502 HttpStatus502: the reply is no error document but 54 bytes of text/html"
+        );
+        assert_eq!(
+            told(reply(404, &[("x-oss-request-id", "R1"), ("x-oss-err", "%%")], "")),
+            "404 HttpStatus404: the reply has no body (request id R1)"
+        );
+        assert_eq!(
+            told(reply(500, &[], "<Error><Code>Internal")),
+            "500 HttpStatus500: the reply is no error document but 21 bytes"
+        );
+        assert_eq!(told(reply(403, &[], "<Error></Error>")), "403 HttpStatus403");
+    }
+
+    #[test]
+    fn a_hostile_message_stays_one_bounded_line() {
+        let error = ServiceError::of(Code::InternalError).with_message("a\nb\u{1b}[2J".repeat(200));
+        let text = error.to_string();
+        assert!(!text.contains(char::is_control));
+        assert!(text.len() < 400);
+    }
+
+    #[test]
+    fn debug_shows_no_string_to_sign() {
+        let error = ServiceError::of(Code::SignatureDoesNotMatch)
+            .with_context("StringToSign", "x-oss-security-token:hidden");
+        let text = format!("{error:?}");
+        assert!(!text.contains("hidden") && text.ends_with(" StringToSign"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn survives_the_wire(message in "[^\\p{C}]*", value in "[\\t\\n\\r -\u{D7FF}\u{E000}-\u{FFFD}🎬]*") {
+            let mut sent = ServiceError::of(Code::InvalidPart).with_context("ETag", value);
+            sent.message = message;
+            sent.request_id = "R".into();
+            let reply = reply(400, &[], &sent.to_xml());
+            prop_assert_eq!(ServiceError::from_response(&reply), sent);
+        }
+
+        #[test]
+        fn never_panics(status in any::<u16>(), body in any::<vec::Vec<u8>>(), header in any::<String>()) {
+            let headers = vec![("x-oss-err".to_string(), header)];
+            let error = ServiceError::from_response(&Response { status, headers, body });
+            prop_assert_eq!(error.status, status);
+        }
+    }
 }

@@ -113,13 +113,38 @@ impl Presented {
         v1::verify(self, secret, method, headers, query, bucket, key)
     }
 
+    /// What to answer when no candidate verifies: it shows what was expected to be signed, which is what the author of
+    /// a client needs.
+    pub fn mismatch(
+        &self,
+        method: &str,
+        headers: &[(String, String)],
+        query: &[(String, String)],
+        bucket: &str,
+        key: &str,
+    ) -> ServiceError {
+        let to_sign = string_to_sign_v1(method, headers, query, &self.date, bucket, key);
+        let bytes = to_sign.bytes().fold(String::new(), |mut out, byte| {
+            let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value & 15)]);
+            if !out.is_empty() {
+                out.push(' ');
+            }
+            out.extend([digit(byte >> 4), digit(byte)]);
+            out
+        });
+        ServiceError::of(Code::SignatureDoesNotMatch)
+            .with_context("OSSAccessKeyId", self.access_key_id.as_str())
+            .with_context("SignatureProvided", self.signature.expose())
+            .with_context("StringToSign", to_sign)
+            .with_context("StringToSignBytes", bytes)
+    }
+
     /// Whether the request is recent, or the URL still alive.
     ///
     /// # Errors
     /// `AccessDenied` for a date that is missing or unreadable and for a dead URL, `RequestTimeTooSkewed` for a
     /// request more than 15 minutes away.
     pub fn check_time(&self, now_ms: i64) -> Result<(), ServiceError> {
-        let server_time = || ("ServerTime", format_iso_ms(now_ms));
         match self.form {
             Form::Header { at_ms: None } => Err(ServiceError::of(Code::AccessDenied)
                 .with_message("OSS authentication requires a valid Date.")),
@@ -127,13 +152,13 @@ impl Presented {
                 Err(ServiceError::of(Code::RequestTimeTooSkewed)
                     .with_context("MaxAllowedSkewMilliseconds", "900000")
                     .with_context("RequestTime", format_iso_ms(at))
-                    .with_context(server_time().0, server_time().1))
+                    .with_context("ServerTime", format_iso_ms(now_ms)))
             }
             Form::Url { expires_s } if now_ms.div_euclid(1_000) > expires_s => {
                 Err(ServiceError::of(Code::AccessDenied)
                     .with_message("Request has expired.")
                     .with_context("Expires", format_iso_ms(expires_s.saturating_mul(1_000)))
-                    .with_context(server_time().0, server_time().1))
+                    .with_context("ServerTime", format_iso_ms(now_ms)))
             }
             _ => Ok(()),
         }
@@ -189,4 +214,144 @@ fn header_token(headers: &[(String, String)]) -> Option<Secret> {
 
 fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    const NOW: i64 = 1_795_168_800_000;
+    const DATE: &str = "Fri, 20 Nov 2026 10:00:00 GMT";
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect()
+    }
+
+    fn of(
+        headers: &[(&str, &str)],
+        query: &[(&str, &str)],
+    ) -> Result<Option<Presented>, PresentedError> {
+        Presented::of(&pairs(headers), &pairs(query))
+    }
+
+    #[test]
+    fn reads_the_header_form() {
+        let auth = ("authorization", "OSS AKID:c2ln");
+        let found = of(&[auth, ("date", DATE)], &[("uploads", "")]).unwrap().unwrap();
+        assert_eq!(found.access_key_id, "AKID");
+        assert_eq!(found.signature.expose(), "c2ln");
+        assert_eq!(found.form, Form::Header { at_ms: Some(NOW) });
+        assert_eq!(found.security_token, None);
+    }
+
+    #[test]
+    fn x_oss_date_wins_over_date() {
+        let auth = ("authorization", "OSS AKID:c2ln");
+        let both = [auth, ("date", "Fri, 20 Nov 2026 11:00:00 GMT"), ("x-oss-date", DATE)];
+        let found = of(&both, &[]).unwrap().unwrap();
+        assert_eq!(found.date, DATE);
+        assert_eq!(found.form, Form::Header { at_ms: Some(NOW) });
+    }
+
+    #[test]
+    fn both_spellings_of_the_token_header_count() {
+        let auth = ("authorization", "OSS AKID:c2ln");
+        for name in ["x-oss-security-token", "security-token"] {
+            let found = of(&[auth, (name, "T")], &[]).unwrap().unwrap();
+            assert_eq!(found.security_token, Some("T".into()));
+        }
+    }
+
+    #[test]
+    fn reads_the_url_form() {
+        let query = [
+            ("OSSAccessKeyId", "AKID"),
+            ("Expires", "1795170000"),
+            ("Signature", "c2ln"),
+            ("security-token", "T"),
+        ];
+        let found = of(&[], &query).unwrap().unwrap();
+        assert_eq!(found.form, Form::Url { expires_s: 1_795_170_000 });
+        assert_eq!(found.date, "1795170000");
+        assert_eq!(found.security_token, Some("T".into()));
+    }
+
+    #[test]
+    fn anonymous_is_not_an_error() {
+        assert_eq!(of(&[("date", DATE)], &[("uploads", "")]), Ok(None));
+    }
+
+    #[test]
+    fn half_signatures_are_errors() {
+        use PresentedError::*;
+        let auth = |text| [("authorization", text)];
+        for text in ["", "OSS", "OSS ", "OSS AKID", "OSS :sig", "OSS AKID:", "Basic abc:def"] {
+            assert_eq!(of(&auth(text), &[]), Err(Malformed), "{text}");
+        }
+        for text in ["OSS2 AccessKeyId:a,Signature:b", "OSS4-HMAC-SHA256 Credential=a"] {
+            assert_eq!(of(&auth(text), &[]), Err(Version), "{text}");
+        }
+        assert_eq!(of(&auth("OSS a:b"), &[("Signature", "x")]), Err(Twice));
+        assert_eq!(of(&[], &[("Signature", "x"), ("OSSAccessKeyId", "a")]), Err(Incomplete));
+        let query = [("Signature", "x"), ("OSSAccessKeyId", "a"), ("Expires", "soon")];
+        assert_eq!(of(&[], &query), Err(Incomplete));
+        assert_eq!(of(&[], &[("x-oss-signature-version", "OSS2")]), Err(Version));
+        assert_eq!(Twice.code().status(), 400);
+        assert_eq!(Incomplete.code().status(), 403);
+    }
+
+    fn presented(form: Form) -> Presented {
+        Presented {
+            access_key_id: "AKID".into(),
+            signature: "c2ln".into(),
+            form,
+            date: DATE.into(),
+            security_token: None,
+        }
+    }
+
+    #[test]
+    fn time_is_checked_to_the_limit() {
+        for (distance, fine) in [(0, true), (900_000, true), (-900_000, true), (900_001, false)] {
+            let request = presented(Form::Header { at_ms: Some(NOW + distance) });
+            assert_eq!(request.check_time(NOW).is_ok(), fine, "{distance}");
+        }
+        let skewed = presented(Form::Header { at_ms: Some(i64::MIN) }).check_time(NOW).unwrap_err();
+        assert_eq!(skewed.code, "RequestTimeTooSkewed");
+        assert_eq!(skewed.context("ServerTime"), Some("2026-11-20T10:00:00.000Z"));
+        let undated = presented(Form::Header { at_ms: None }).check_time(NOW).unwrap_err();
+        assert_eq!((undated.status, undated.code.as_str()), (403, "AccessDenied"));
+    }
+
+    #[test]
+    fn a_url_dies_after_its_last_second() {
+        let url = presented(Form::Url { expires_s: NOW / 1_000 });
+        assert!(url.check_time(NOW + 999).is_ok());
+        let dead = url.check_time(NOW + 1_000).unwrap_err();
+        assert_eq!(
+            (dead.code.as_str(), dead.message.as_str()),
+            ("AccessDenied", "Request has expired.")
+        );
+        assert!(presented(Form::Url { expires_s: i64::MAX }).check_time(NOW).is_ok());
+        assert!(presented(Form::Url { expires_s: i64::MIN }).check_time(NOW).is_err());
+    }
+
+    #[test]
+    fn a_mismatch_shows_what_was_expected() {
+        let error = presented(Form::Header { at_ms: None }).mismatch("GET", &[], &[], "bkt", "k");
+        assert_eq!(error.code, "SignatureDoesNotMatch");
+        assert_eq!(
+            error.context("StringToSign"),
+            Some("GET\n\n\nFri, 20 Nov 2026 10:00:00 GMT\n/bkt/k")
+        );
+        assert!(error.context("StringToSignBytes").unwrap().starts_with("47 45 54 0A 0A 0A 46"));
+    }
+
+    #[test]
+    fn debug_hides_signature_and_token() {
+        let request = presented(Form::Url { expires_s: 0 });
+        assert!(!alloc::format!("{request:?}").contains("c2ln"));
+    }
 }
