@@ -72,14 +72,12 @@ pub struct Blob {
 pub struct BlobId(String);
 
 impl BlobId {
-    /// A new name from the operating system's randomness.
-    ///
-    /// # Errors
-    /// When the operating system has none to give.
-    pub fn random() -> Result<BlobId, BlobError> {
+    /// A new name from the operating system's randomness, beginning with the two digits of `prefix`.
+    pub(crate) fn random_in(prefix: u8) -> Result<BlobId, BlobError> {
         let mut raw = [0u8; 16];
         getrandom::fill(&mut raw)
-            .map_err(|e| BlobError::io("draw a name", "", io::Error::other(e)))?;
+            .map_err(|e| BlobError::io("draw a name for", "a blob", io::Error::other(e)))?;
+        raw[0] = prefix;
         Ok(BlobId(format!("{:032x}", u128::from_be_bytes(raw))))
     }
 
@@ -92,6 +90,11 @@ impl BlobId {
     /// The 32 digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The first two digits.
+    pub(crate) fn prefix(&self) -> &str {
+        self.0.get(..2).unwrap_or_default()
     }
 }
 
@@ -131,6 +134,9 @@ pub enum BlobError {
     /// The blob ends before the range does.
     #[error("blob {0} is shorter than its row says")]
     Short(BlobId),
+    /// Another server uses the folder.
+    #[error("another server uses {0}")]
+    Locked(PathBuf),
     /// The store is shutting down.
     #[error("the blob store is closed")]
     Closed,

@@ -328,6 +328,9 @@ impl VideoStatus {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetaError {
+    /// The blob went to the garbage list before it got a name; its bytes must be sent again.
+    #[error("blob {0} was discarded before it was named")]
+    BlobDiscarded(BlobId),
     /// The key is taken and overwriting was forbidden.
     #[error("the object {key} exists and must not be overwritten")]
     FileAlreadyExists {

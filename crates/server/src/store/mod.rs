@@ -11,11 +11,14 @@
 //! what no row names.
 
 mod blob;
+mod disk;
 mod meta;
+mod sync;
 
 use std::pin::Pin;
 
 pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
+pub use disk::DiskBlobs;
 pub use meta::{
     Answer, Complete, Completed, Extent, MetaError, MetaStore, NewVideo, Object, ObjectInfo, Part,
     PartList, PartPage, PutObject, Video, VideoStatus,

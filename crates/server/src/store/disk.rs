@@ -1,0 +1,393 @@
+//! Blobs on a local disk.
+//!
+//! ```text
+//! lock               held while a server uses the folder
+//! tmp/<id>           being written; whatever is here at start is left over and removed
+//! blobs/ab/ab<…>     finished; never changed again
+//! ```
+//!
+//! A writer hashes and writes on blocking threads, a batch at a time, while the next batch arrives.
+//! To finish means: sync the file, rename it, sync the folder that holds its new name. Blobs that
+//! finish at the same time share the last step, and so that they can, those of one moment get names
+//! in one folder: the first two digits of a name change only every few hundred blobs.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
+use futures_util::stream;
+use md5::{Digest, Md5};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::BoxFuture;
+use super::blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
+use super::sync::FolderSync;
+
+/// A folder of blobs.
+pub struct DiskBlobs {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    blobs: PathBuf,
+    tmp: PathBuf,
+    durable: bool,
+    begun: AtomicU64,
+    syncs: Vec<FolderSync>,
+    /// Locked as long as it is open.
+    _lock: File,
+}
+
+impl DiskBlobs {
+    /// Opens the blobs of `folder`, which exists; removes what an earlier run left half-written.
+    /// Without `durable` nothing is synced: for tests and throw-away data.
+    ///
+    /// # Errors
+    /// [`BlobError::Locked`] when another server uses the folder.
+    pub fn open(folder: &Path, durable: bool) -> Result<DiskBlobs, BlobError> {
+        let lock_path = folder.join("lock");
+        let lock = File::create(&lock_path).map_err(|e| BlobError::io("create", &lock_path, e))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(BlobError::Locked(folder.to_owned())),
+            Err(TryLockError::Error(e)) => return Err(BlobError::io("lock", &lock_path, e)),
+        }
+        let (blobs, tmp) = (folder.join("blobs"), folder.join("tmp"));
+        make_folder(&tmp)?;
+        make_folder(&blobs)?;
+        for leftover in list(&tmp)? {
+            let path = tmp.join(leftover);
+            fs::remove_file(&path).map_err(|e| BlobError::io("remove", &path, e))?;
+        }
+        let mut syncs = Vec::with_capacity(FOLDERS);
+        for prefix in 0..FOLDERS {
+            let path = blobs.join(format!("{prefix:02x}"));
+            make_folder(&path)?;
+            syncs.push(FolderSync::new(path));
+        }
+        if durable {
+            super::sync::sync_folder(&blobs)?;
+            super::sync::sync_folder(folder)?;
+        }
+        let mut seed = [0u8; 8];
+        getrandom::fill(&mut seed)
+            .map_err(|e| BlobError::io("draw a name in", folder, io::Error::other(e)))?;
+        let begun = AtomicU64::new(u64::from_be_bytes(seed));
+        Ok(DiskBlobs { inner: Arc::new(Inner { blobs, tmp, durable, begun, syncs, _lock: lock }) })
+    }
+
+    /// How many times a folder was synced for finished blobs.
+    pub fn folder_syncs(&self) -> u64 {
+        self.inner.syncs.iter().map(FolderSync::count).sum()
+    }
+}
+
+impl BlobStore for DiskBlobs {
+    fn writer(&self) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, BlobError>> {
+        Box::pin(async move {
+            let begun = self.inner.begun.fetch_add(1, Ordering::Relaxed);
+            let prefix = (begun / BLOBS_PER_FOLDER % FOLDERS as u64) as u8;
+            let id = BlobId::random_in(prefix)?;
+            let writer: Box<dyn BlobWriter> = Box::new(DiskWriter {
+                store: self.inner.clone(),
+                prefix,
+                pending: Vec::new(),
+                pending_bytes: 0,
+                draft: State::Idle(Draft::new(self.inner.tmp.join(id.as_str()), id)),
+            });
+            Ok(writer)
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        id: &'a BlobId,
+        range: Range<u64>,
+    ) -> BoxFuture<'a, Result<BlobStream, BlobError>> {
+        let path = self.inner.path(id);
+        Box::pin(async move {
+            let reader =
+                Reader { id: id.clone(), path, rest: range.end.saturating_sub(range.start) };
+            let opened = blocking(move || reader.open(range.start)).await?;
+            let next = |state: Option<(File, Reader)>| async move {
+                let (file, reader) = state.filter(|(_, reader)| reader.rest > 0)?;
+                match blocking(move || reader.next(file)).await {
+                    Ok((bytes, state)) => Some((Ok(bytes), Some(state))),
+                    Err(e) => Some((Err(e), None)),
+                }
+            };
+            let stream: BlobStream = Box::pin(stream::unfold(Some(opened), next));
+            Ok(stream)
+        })
+    }
+
+    fn delete<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<(), BlobError>> {
+        let path = self.inner.path(id);
+        Box::pin(blocking(move || match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(BlobError::io("remove", path, e)),
+            _ => Ok(()),
+        }))
+    }
+
+    fn older_than<'a>(
+        &'a self,
+        age: Duration,
+        after: Option<&'a BlobId>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<BlobId>, BlobError>> {
+        let blobs = self.inner.blobs.clone();
+        let after = after.cloned();
+        Box::pin(blocking(move || older_than(&blobs, age, after, limit)))
+    }
+}
+
+impl Inner {
+    fn path(&self, id: &BlobId) -> PathBuf {
+        self.blobs.join(id.prefix()).join(id.as_str())
+    }
+}
+
+struct DiskWriter {
+    store: Arc<Inner>,
+    prefix: u8,
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
+    draft: State,
+}
+
+/// Where the draft is; a future that is dropped half-way leaves it in one of these.
+enum State {
+    Idle(Draft),
+    Writing(JoinHandle<Result<Draft, BlobError>>),
+    Failed,
+}
+
+impl BlobWriter for DiskWriter {
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
+        Box::pin(async move {
+            self.pending_bytes += chunk.len();
+            self.pending.push(chunk);
+            if self.pending_bytes < BATCH {
+                return Ok(());
+            }
+            self.wait().await?;
+            match std::mem::replace(&mut self.draft, State::Failed) {
+                State::Idle(mut draft) => {
+                    let batch = std::mem::take(&mut self.pending);
+                    self.pending_bytes = 0;
+                    self.draft = State::Writing(spawn_blocking(move || {
+                        draft.append(&batch).map(|()| draft)
+                    }));
+                    Ok(())
+                }
+                _ => Err(BlobError::Closed),
+            }
+        })
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Blob, BlobError>> {
+        Box::pin(async move {
+            self.wait().await?;
+            let State::Idle(mut draft) = std::mem::replace(&mut self.draft, State::Failed) else {
+                return Err(BlobError::Closed);
+            };
+            let batch = std::mem::take(&mut self.pending);
+            let store = self.store.clone();
+            let blob = blocking(move || {
+                draft.append(&batch)?;
+                draft.publish(&store)
+            })
+            .await?;
+            if self.store.durable
+                && let Some(sync) = self.store.syncs.get(usize::from(self.prefix))
+                && let Err(e) = sync.after_rename().await
+            {
+                // Its name may not survive, so it must not be used.
+                let path = self.store.path(&blob.id);
+                blocking(move || Ok(fs::remove_file(path).ok())).await?;
+                return Err(e);
+            }
+            Ok(blob)
+        })
+    }
+}
+
+impl DiskWriter {
+    /// Waits until the batch on its way is written.
+    async fn wait(&mut self) -> Result<(), BlobError> {
+        if let State::Writing(task) = &mut self.draft {
+            let written = task.await;
+            self.draft = State::Failed;
+            self.draft = State::Idle(written.map_err(|_| BlobError::Closed)??);
+        }
+        Ok(())
+    }
+}
+
+/// A file in `tmp/`, which is removed with it unless it was published.
+struct Draft {
+    id: BlobId,
+    path: PathBuf,
+    file: Option<File>,
+    md5: Md5,
+    crc64: crc_fast::Digest,
+    length: u64,
+}
+
+impl Draft {
+    /// The file is made with its first bytes.
+    fn new(path: PathBuf, id: BlobId) -> Draft {
+        let crc64 = crc_fast::Digest::new(CrcAlgorithm::Crc64Xz);
+        Draft { id, path, file: None, md5: Md5::new(), crc64, length: 0 }
+    }
+
+    fn append(&mut self, batch: &[Bytes]) -> Result<(), BlobError> {
+        let failed = |e| BlobError::io("write", &self.path, e);
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(File::create_new(&self.path).map_err(failed)?),
+        };
+        for bytes in batch {
+            file.write_all(bytes).map_err(failed)?;
+            self.md5.update(bytes);
+            self.crc64.update(bytes);
+            self.length += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn publish(mut self, store: &Inner) -> Result<Blob, BlobError> {
+        if let (Some(file), true) = (&self.file, store.durable) {
+            file.sync_data().map_err(|e| BlobError::io("sync", &self.path, e))?;
+        }
+        let path = store.path(&self.id);
+        fs::rename(&self.path, &path).map_err(|e| BlobError::io("name", path, e))?;
+        self.file = None;
+        Ok(Blob {
+            id: self.id.clone(),
+            length: self.length,
+            md5: std::mem::take(&mut self.md5).finalize().into(),
+            crc64: self.crc64.finalize(),
+        })
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let Some(file) = self.file.take() else { return };
+        let path = std::mem::take(&mut self.path);
+        let remove = move || {
+            drop(file);
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished blob");
+            }
+        };
+        // Removing a large file takes its time, so not on a thread that serves others.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}
+
+struct Reader {
+    id: BlobId,
+    path: PathBuf,
+    rest: u64,
+}
+
+impl Reader {
+    fn open(self, start: u64) -> Result<(File, Reader), BlobError> {
+        let mut file = match File::open(&self.path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(BlobError::Missing(self.id));
+            }
+            opened => opened.map_err(|e| BlobError::io("open", &self.path, e))?,
+        };
+        if start > 0 {
+            file.seek(SeekFrom::Start(start)).map_err(|e| BlobError::io("read", &self.path, e))?;
+        }
+        Ok((file, self))
+    }
+
+    fn next(mut self, mut file: File) -> Result<(Bytes, (File, Reader)), BlobError> {
+        let want = self.rest.min(READ);
+        let mut bytes = Vec::with_capacity(want as usize);
+        (&mut file)
+            .take(want)
+            .read_to_end(&mut bytes)
+            .map_err(|e| BlobError::io("read", &self.path, e))?;
+        if (bytes.len() as u64) < want {
+            return Err(BlobError::Short(self.id));
+        }
+        self.rest -= want;
+        Ok((Bytes::from(bytes), (file, self)))
+    }
+}
+
+/// Handed to a blocking thread at once. A part of 1 MiB takes four hand-overs, and a connection
+/// holds at most two batches.
+const BATCH: usize = 256 * 1024;
+const READ: u64 = 256 * 1024;
+const FOLDERS: usize = 256;
+const BLOBS_PER_FOLDER: u64 = 512;
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, BlobError> {
+    spawn_blocking(work).await.map_err(|_| BlobError::Closed)?
+}
+
+fn make_folder(path: &Path) -> Result<(), BlobError> {
+    fs::create_dir_all(path).map_err(|e| BlobError::io("create", path, e))
+}
+
+/// Names in a folder, sorted; those that are not ours are left out.
+fn list(folder: &Path) -> Result<Vec<String>, BlobError> {
+    let failed = |e| BlobError::io("list", folder, e);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        names.extend(name.to_str().filter(|name| BlobId::parse(name).is_some()).map(str::to_owned));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn older_than(
+    blobs: &Path,
+    age: Duration,
+    after: Option<BlobId>,
+    limit: usize,
+) -> Result<Vec<BlobId>, BlobError> {
+    let now = SystemTime::now();
+    let mut found = Vec::new();
+    for prefix in 0..FOLDERS {
+        let prefix = format!("{prefix:02x}");
+        if after.as_ref().is_some_and(|after| prefix.as_str() < after.prefix()) {
+            continue;
+        }
+        let folder = blobs.join(&prefix);
+        for id in list(&folder)?.iter().filter_map(|name| BlobId::parse(name)) {
+            if after.as_ref().is_some_and(|after| id <= *after) {
+                continue;
+            }
+            let modified = fs::metadata(folder.join(id.as_str())).and_then(|m| m.modified());
+            // One that is gone was deleted meanwhile; one from the future is not old.
+            let Ok(modified) = modified else { continue };
+            if now.duration_since(modified).is_ok_and(|old| old >= age) {
+                found.push(id);
+                if found.len() >= limit {
+                    return Ok(found);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
