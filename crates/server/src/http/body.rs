@@ -1,0 +1,82 @@
+//! Bodies on their way in: bounded, with a limit on silence, and never taken for whole when they were cut.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+/// Bytes that are swallowed after a refusal, so that the client reads the reply in place of a reset connection.
+const DRAIN_BYTES: u64 = 64 << 20;
+/// And for how long.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// A body being read.
+pub(crate) struct Body {
+    incoming: Pin<Box<Incoming>>,
+    idle: Duration,
+    received: u64,
+}
+
+/// Why a body did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// The connection ended, or the framing broke, before the announced end.
+    Cut,
+    /// Nothing arrived for too long.
+    Idle,
+    /// More than is allowed.
+    TooLarge,
+}
+
+impl Body {
+    /// `idle` bounds each wait for more bytes.
+    pub(crate) fn new(incoming: Incoming, idle: Duration) -> Body {
+        Body { incoming: Box::pin(incoming), idle, received: 0 }
+    }
+
+    /// The next bytes, at most `limit` in all; `None` after the last.
+    pub(crate) async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, BodyError> {
+        loop {
+            let frame = match timeout(self.idle, self.incoming.frame()).await {
+                Err(_) => return Err(BodyError::Idle),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) => return Err(BodyError::Cut),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            // Anything else is a trailer, which means nothing here.
+            if let Ok(bytes) = frame.into_data() {
+                self.received = self.received.saturating_add(bytes.len() as u64);
+                if self.received > limit {
+                    return Err(BodyError::TooLarge);
+                }
+                return Ok(Some(bytes));
+            }
+        }
+    }
+
+    /// The whole body, at most `limit` bytes.
+    pub(crate) async fn whole(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+        let mut whole = BytesMut::new();
+        while let Some(bytes) = self.next(limit as u64).await? {
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Swallows what is left, within bounds, beside the reply that is being written.
+    pub(crate) fn drain(mut self) {
+        if hyper::body::Body::is_end_stream(&*self.incoming) {
+            return;
+        }
+        tokio::spawn(async move {
+            let limit = self.received.saturating_add(DRAIN_BYTES);
+            let _ = timeout(DRAIN_TIME, async {
+                while let Ok(Some(_)) = self.next(limit).await {}
+            })
+            .await;
+        });
+    }
+}

@@ -1,0 +1,155 @@
+//! One request as the rest of the server sees it: its head, read and decoded once. The body travels beside it.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use http::request::Parts;
+use http::{HeaderMap, Method, header};
+use vodferry_oss::encode::{DecodeError, decode_query};
+
+use super::request_id::RequestId;
+
+/// The head of a request.
+pub(crate) struct Call {
+    /// Its name in replies and logs.
+    pub(crate) id: RequestId,
+    /// Who is at the other end of the connection.
+    pub(crate) peer: IpAddr,
+    /// The method.
+    pub(crate) method: Method,
+    /// Host as sent, with its port: the authority of an absolute-form target, else the `Host` header; may be empty.
+    pub(crate) authority: String,
+    /// Path as sent: percent-encoded, never normalised, since `//` and `..` are bytes of a key.
+    pub(crate) path: String,
+    /// Query parameters in the order sent, decoded; a bare name has an empty value. Empty when [`Self::query_error`] tells why.
+    pub(crate) query: Vec<(String, String)>,
+    /// What is wrong with the query, if anything: the pipeline answers it before all else.
+    pub(crate) query_error: Option<DecodeError>,
+    /// Headers.
+    pub(crate) headers: HeaderMap,
+}
+
+impl Call {
+    /// Reads the head of a request.
+    pub(crate) fn new(id: RequestId, peer: IpAddr, parts: Parts) -> Call {
+        // A target in absolute form (clients behind a proxy setting send it) outranks the Host header.
+        let authority = match parts.uri.authority() {
+            Some(authority) => authority.as_str().to_owned(),
+            None => text(parts.headers.get(header::HOST)).unwrap_or_default().into_owned(),
+        };
+        let query = decode_query(parts.uri.query().unwrap_or_default());
+        Call {
+            id,
+            peer,
+            method: parts.method,
+            authority,
+            path: parts.uri.path().to_owned(),
+            query_error: query.as_ref().err().copied(),
+            query: query.unwrap_or_default(),
+            headers: parts.headers,
+        }
+    }
+
+    /// Host in lower case, without port and without the brackets of an IPv6 address.
+    pub(crate) fn host(&self) -> String {
+        let host = match self.authority.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host),
+        };
+        host.to_ascii_lowercase()
+    }
+
+    /// The first parameter of this name.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first header of this name, blanks trimmed; bytes that are no UTF-8 are replaced.
+    pub(crate) fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        text(self.headers.get(name))
+    }
+
+    /// All headers, names in lower case.
+    pub(crate) fn header_list(&self) -> Vec<(String, String)> {
+        let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            (name.as_str().to_owned(), text(Some(value)).unwrap_or_default().into_owned())
+        };
+        self.headers.iter().map(pair).collect()
+    }
+
+    /// Length of the body where the client told it.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        self.header("content-length")?.parse().ok()
+    }
+
+    /// Whether the body comes in chunks of its own lengths.
+    pub(crate) fn is_chunked(&self) -> bool {
+        self.headers.contains_key(header::TRANSFER_ENCODING)
+    }
+
+    /// Whether the client waits for a go-ahead before it sends the body.
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.header("expect").is_some_and(|v| v.eq_ignore_ascii_case("100-continue"))
+    }
+}
+
+fn text(value: Option<&http::HeaderValue>) -> Option<Cow<'_, str>> {
+    let text = String::from_utf8_lossy(value?.as_bytes());
+    Some(match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(target: &str, headers: &[(&str, &str)]) -> Call {
+        let mut request = http::Request::builder().method("GET").uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        Call::new(RequestId::new(), IpAddr::from([127, 0, 0, 1]), parts)
+    }
+
+    #[test]
+    fn a_query_is_decoded_once() {
+        let call = call("/k?uploads&a=b%2Bc+d&empty=&%E4%BD%A0=%25", &[]);
+        let pairs: Vec<(&str, &str)> = call.query.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(pairs, [("uploads", ""), ("a", "b+c d"), ("empty", ""), ("你", "%")]);
+        assert_eq!(call.parameter("a"), Some("b+c d"));
+        assert_eq!(call.parameter("missing"), None);
+        assert!(call.query_error.is_none());
+    }
+
+    #[test]
+    fn a_broken_query_is_remembered() {
+        let call = call("/k?a=%zz", &[]);
+        assert_eq!(call.query_error, Some(DecodeError::Escape));
+        assert!(call.query.is_empty());
+    }
+
+    #[test]
+    fn a_path_is_left_alone() {
+        assert_eq!(call("/b//a/../%2e/x%2Fy", &[]).path, "/b//a/../%2e/x%2Fy");
+    }
+
+    #[test]
+    fn the_host_is_the_authority_of_the_target_else_the_header() {
+        assert_eq!(call("/k", &[("host", "BKT.oss.test:80")]).host(), "bkt.oss.test");
+        assert_eq!(call("http://a.example:81/k", &[("host", "b.example")]).host(), "a.example");
+        assert_eq!(call("/k", &[("host", "[::1]:9000")]).host(), "::1");
+        assert_eq!(call("/k", &[]).host(), "");
+    }
+
+    #[test]
+    fn headers_are_trimmed_and_named_in_lower_case() {
+        let call = call("/k", &[("X-OSS-Meta-A", " v "), ("Content-Length", "12"), ("Expect", "100-Continue")]);
+        assert_eq!(call.header("x-oss-meta-a").as_deref(), Some("v"));
+        assert!(call.header_list().contains(&("x-oss-meta-a".to_owned(), "v".to_owned())));
+        assert_eq!(call.content_length(), Some(12));
+        assert!(call.expects_continue() && !call.is_chunked());
+    }
+}

@@ -1,0 +1,47 @@
+//! The server on the wire.
+//!
+//! [`serve`](crate::serve) opens the data folder and a socket; `listen` turns connections into requests; `pipeline` tells in one
+//! function what becomes of a request; `oss` holds the operations on objects, `rpc` the VOD API, `app_server` the JSON interface that
+//! hands out credentials. No file below this folder keeps state: what lasts is in [`crate::store`], what is secret in [`crate::keys`].
+
+mod app_server;
+mod auth;
+mod body;
+mod call;
+mod cors;
+mod health;
+mod listen;
+mod oss;
+mod pipeline;
+mod reply;
+mod request_id;
+mod rpc;
+// mod serve;
+mod video;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::config::Config;
+use crate::keys::Keys;
+use crate::store::{BlobStore, MetaStore};
+
+// pub use serve::{FirstStart, Running, ServeError, serve};
+
+/// What all requests share.
+pub(crate) struct App {
+    pub(crate) config: Config,
+    /// Where clients reach this server, without a slash at the end.
+    pub(crate) endpoint: String,
+    /// Domains under which a bucket is the first label of the host.
+    pub(crate) base_domains: Vec<String>,
+    pub(crate) keys: Keys,
+    pub(crate) blobs: Arc<dyn BlobStore>,
+    pub(crate) meta: Arc<dyn MetaStore>,
+}
+
+/// The server's clock, in milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}

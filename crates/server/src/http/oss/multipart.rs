@@ -1,0 +1,241 @@
+//! Multipart uploads: initiate, upload part, list parts, complete, abort.
+
+use std::sync::Arc;
+
+use axum::body::Body as ReplyBody;
+use http::Response;
+use vodferry_oss::encode::encode_path;
+use vodferry_oss::etag::{content_md5, etag_of_md5, quote};
+use vodferry_oss::limits::{MAX_PAGE, MAX_PART_NUMBER, MIN_PART_NUMBER};
+use vodferry_oss::xml::{
+    CompleteMultipartUpload, CompleteMultipartUploadResult, InitiateMultipartUploadResult,
+    ListPartsResult, ListedPart,
+};
+use vodferry_oss::{Code, ServiceError};
+
+use super::super::auth::Place;
+use super::super::body::{Body, BodyError};
+use super::super::call::Call;
+use super::super::reply::{XML, empty, reply, set};
+use super::super::video::as_i64;
+use super::super::{App, now_ms};
+use super::receive::{Announced, CRC64, forbids_overwrite, object_headers, receive};
+use super::{argument, body_error, internal, service_error};
+use crate::store::{Complete, MetaError, PartList};
+
+/// `POST /key?uploads`
+pub(super) async fn initiate(
+    app: &App,
+    call: &Call,
+    place: &Place,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    let headers = object_headers(call)?;
+    let upload_id = app
+        .meta
+        .initiate(&place.bucket, &place.key, headers, now_ms())
+        .await
+        .map_err(service_error)?;
+    let result = InitiateMultipartUploadResult {
+        bucket: place.bucket.clone(),
+        key: place.key.clone(),
+        upload_id,
+    };
+    Ok(reply(200, XML, result.encode(wants_url(call)?)))
+}
+
+/// `PUT /key?partNumber=N&uploadId=ID`
+pub(super) async fn upload_part(
+    app: &App,
+    call: &Call,
+    place: &Place,
+    body: &mut Body,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    let upload_id = upload_id(call)?;
+    let number = part_number(call)?;
+    let announced = Announced::of(call)?;
+    // Asked before the bytes travel, and again by the store once they are here.
+    app.meta
+        .check_upload(&place.bucket, &place.key, upload_id)
+        .await
+        .map_err(service_error)?;
+    let blob = receive(app, announced, body).await?;
+    let (md5, crc64) = (blob.md5, blob.crc64);
+    app.meta
+        .put_part(&place.bucket, &place.key, upload_id, number, blob, now_ms())
+        .await
+        .map_err(service_error)?;
+    let mut response = empty(200);
+    set(&mut response, "etag", &quote(&etag_of_md5(&md5)));
+    set(&mut response, "content-md5", &content_md5(&md5));
+    set(&mut response, CRC64, &crc64.to_string());
+    Ok(response)
+}
+
+/// `GET /key?uploadId=ID`
+pub(super) async fn list_parts(
+    app: &App,
+    call: &Call,
+    place: &Place,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    let upload_id = upload_id(call)?;
+    let max_parts = match bounded(call, "max-parts", MAX_PAGE)? {
+        None => MAX_PAGE,
+        Some(0) => return Err(argument("max-parts", "0", "max-parts must be 1 to 1000.")),
+        Some(most) => most,
+    };
+    let marker = bounded(call, "part-number-marker", MAX_PART_NUMBER)?.unwrap_or(0);
+    let url = wants_url(call)?;
+    let limit = usize::try_from(max_parts).unwrap_or(usize::MAX);
+    let page = app
+        .meta
+        .list_parts(&place.bucket, &place.key, upload_id, marker, limit)
+        .await
+        .map_err(service_error)?;
+    let result = ListPartsResult {
+        bucket: place.bucket.clone(),
+        key: place.key.clone(),
+        upload_id: upload_id.to_owned(),
+        part_number_marker: marker,
+        next_part_number_marker: page.parts.last().map_or(0, |part| part.number),
+        max_parts,
+        is_truncated: page.truncated,
+        parts: page
+            .parts
+            .into_iter()
+            .map(|part| ListedPart {
+                number: part.number,
+                last_modified_ms: as_i64(part.modified_ms),
+                etag: part.etag,
+                crc64: Some(part.crc64),
+                size: part.length,
+            })
+            .collect(),
+    };
+    Ok(reply(200, XML, result.encode(url)))
+}
+
+/// `POST /key?uploadId=ID`
+pub(super) async fn complete(
+    app: &Arc<App>,
+    call: &Call,
+    place: &Place,
+    body: &mut Body,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    let upload_id = upload_id(call)?.to_owned();
+    let url = wants_url(call)?;
+    let parts = part_list(app, call, body).await?;
+    let complete = Complete {
+        bucket: place.bucket.clone(),
+        key: place.key.clone(),
+        upload_id: upload_id.clone(),
+        parts,
+        forbid_overwrite: forbids_overwrite(call),
+        now_ms: now_ms(),
+    };
+    // A task of its own: begun is done, even when the client hangs up meanwhile.
+    let store = app.meta.clone();
+    let done = tokio::spawn(async move { store.complete(complete).await })
+        .await
+        .map_err(|error| internal(&error))?
+        .map_err(service_error)?;
+    if done.replayed && app.config.strict {
+        return Err(service_error(MetaError::NoSuchUpload(upload_id)));
+    }
+    let result = CompleteMultipartUploadResult {
+        location: format!("{}/{}/{}", app.endpoint, place.bucket, encode_path(&place.key)),
+        bucket: place.bucket.clone(),
+        key: place.key.clone(),
+        etag: done.etag.clone(),
+    };
+    let mut response = reply(200, XML, result.encode(url));
+    set(&mut response, "etag", &quote(&done.etag));
+    set(&mut response, CRC64, &done.crc64.to_string());
+    Ok(response)
+}
+
+/// `DELETE /key?uploadId=ID`
+pub(super) async fn abort(
+    app: &App,
+    call: &Call,
+    place: &Place,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    app.meta
+        .abort(&place.bucket, &place.key, upload_id(call)?, now_ms())
+        .await
+        .map_err(service_error)?;
+    Ok(empty(204))
+}
+
+/// The parts that a Complete names: a document, or all that are there.
+async fn part_list(app: &App, call: &Call, body: &mut Body) -> Result<PartList, ServiceError> {
+    let bytes = body.whole(app.config.limits.control_body).await.map_err(|error| match error {
+        BodyError::TooLarge => ServiceError::of(Code::MalformedXML)
+            .with_message("The part list is longer than this server reads."),
+        other => body_error(other),
+    })?;
+    if call.content_length().is_some_and(|length| length != bytes.len() as u64) {
+        return Err(ServiceError::of(Code::IncompleteBody));
+    }
+    let all = match call.header("x-oss-complete-all").as_deref() {
+        None => false,
+        Some("yes") => true,
+        Some(other) => {
+            return Err(argument("x-oss-complete-all", other, "x-oss-complete-all must be yes."));
+        }
+    };
+    if all && bytes.is_empty() {
+        return Ok(PartList::All);
+    }
+    let list = CompleteMultipartUpload::decode(&bytes).map_err(|error| {
+        ServiceError::of(Code::MalformedXML)
+            .with_message(format!("The part list is not understood: {error}."))
+    })?;
+    match (all, list.parts.is_empty()) {
+        // Some clients send an empty list along.
+        (true, true) => Ok(PartList::All),
+        (true, false) => Err(ServiceError::of(Code::InvalidArgument)
+            .with_message("x-oss-complete-all and a list of parts exclude each other.")),
+        (false, _) => Ok(PartList::Listed(
+            list.parts.into_iter().map(|part| (part.number, part.etag)).collect(),
+        )),
+    }
+}
+
+fn upload_id(call: &Call) -> Result<&str, ServiceError> {
+    match call.parameter("uploadId") {
+        Some(id) if !id.is_empty() => Ok(id),
+        _ => Err(argument("uploadId", "", "uploadId is missing.")),
+    }
+}
+
+fn part_number(call: &Call) -> Result<u32, ServiceError> {
+    let text = call.parameter("partNumber").unwrap_or_default();
+    decimal(text).filter(|number| (MIN_PART_NUMBER..=MAX_PART_NUMBER).contains(number)).ok_or_else(
+        || argument("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive."),
+    )
+}
+
+/// A number up to `most`; an empty one is as good as none.
+fn bounded(call: &Call, name: &'static str, most: u32) -> Result<Option<u32>, ServiceError> {
+    match call.parameter(name) {
+        None | Some("") => Ok(None),
+        Some(text) => decimal(text).filter(|number| *number <= most).map(Some).ok_or_else(|| {
+            argument(name, text, &format!("{name} must be an integer of at most {most}."))
+        }),
+    }
+}
+
+fn decimal(text: &str) -> Option<u32> {
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+fn wants_url(call: &Call) -> Result<bool, ServiceError> {
+    match call.parameter("encoding-type") {
+        None | Some("") => Ok(false),
+        Some("url") => Ok(true),
+        Some(other) => Err(argument("encoding-type", other, "encoding-type must be url.")),
+    }
+}

@@ -1,0 +1,279 @@
+//! GetObject, HeadObject and GetObjectMeta.
+
+use std::ops::Range;
+
+use axum::body::Body as ReplyBody;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use http::Response;
+use vodferry_oss::etag::{content_md5, normalise, quote};
+use vodferry_oss::time::{format_http, parse_http, whole_seconds};
+use vodferry_oss::{Code, ServiceError};
+
+use super::super::App;
+use super::super::auth::Place;
+use super::super::call::Call;
+use super::super::reply::{empty, set};
+use super::super::video::as_i64;
+use super::receive::CRC64;
+use super::{blob_error, service_error};
+use crate::store::{BlobId, Extent, ObjectInfo};
+
+/// `GET /key`
+pub(super) async fn get_object(
+    app: &App,
+    call: &Call,
+    place: &Place,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    let object =
+        app.meta.get_object(&place.bucket, &place.key).await.map_err(service_error)?;
+    let info = &object.info;
+    if let Some(response) = check_conditions(call, info)? {
+        return Ok(response);
+    }
+    let standard = call.header("x-oss-range-behavior").as_deref() == Some("standard");
+    let range = call.header("range").and_then(|text| range_of(&text, info.length, standard).transpose());
+    let range = range.transpose().map_err(|Unsatisfiable| {
+        ServiceError::of(Code::InvalidRange).with_context("ActualObjectSize", info.length.to_string())
+    })?;
+    let bytes = range.clone().unwrap_or(0..info.length);
+    let mut response = object_response(if range.is_some() { 206 } else { 200 }, info);
+    set(&mut response, "content-length", &(bytes.end - bytes.start).to_string());
+    if let Some(Range { start, end }) = range {
+        let value = format!("bytes {start}-{}/{}", end.saturating_sub(1), info.length);
+        set(&mut response, "content-range", &value);
+    }
+    for name in OVERRIDES {
+        if let Some(value) = call.parameter(&format!("response-{name}")) {
+            set(&mut response, name, value);
+        }
+    }
+    *response.body_mut() = content(app, pieces(object.extents, &bytes)).await?;
+    Ok(response)
+}
+
+/// `HEAD /key`
+pub(super) async fn head_object(
+    app: &App,
+    call: &Call,
+    place: &Place,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    let info = app.meta.head_object(&place.bucket, &place.key).await.map_err(service_error)?;
+    if let Some(response) = check_conditions(call, &info)? {
+        return Ok(response);
+    }
+    let mut response = object_response(200, &info);
+    set(&mut response, "content-length", &info.length.to_string());
+    Ok(response)
+}
+
+/// `HEAD /key?objectMeta`: only what is known without looking at what the client said.
+pub(super) async fn get_object_meta(
+    app: &App,
+    call: &Call,
+    place: &Place,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    let info = app.meta.head_object(&place.bucket, &place.key).await.map_err(service_error)?;
+    if let Some(response) = check_conditions(call, &info)? {
+        return Ok(response);
+    }
+    let mut response = empty(200);
+    validators(&mut response, &info);
+    set(&mut response, "content-length", &info.length.to_string());
+    Ok(response)
+}
+
+fn object_response(status: u16, info: &ObjectInfo) -> Response<ReplyBody> {
+    let mut response = empty(status);
+    for (name, value) in &info.headers {
+        set(&mut response, name, value);
+    }
+    validators(&mut response, info);
+    let kind = if info.md5.is_some() { "Normal" } else { "Multipart" };
+    set(&mut response, "x-oss-object-type", kind);
+    if !response.headers().contains_key("x-oss-storage-class") {
+        set(&mut response, "x-oss-storage-class", "Standard");
+    }
+    set(&mut response, "accept-ranges", "bytes");
+    if let Some(md5) = &info.md5 {
+        set(&mut response, "content-md5", &content_md5(md5));
+    }
+    response
+}
+
+fn validators(response: &mut Response<ReplyBody>, info: &ObjectInfo) {
+    set(response, "etag", &quote(&info.etag));
+    set(response, "last-modified", &format_http(as_i64(info.modified_ms)));
+    set(response, CRC64, &info.crc64.to_string());
+}
+
+/// `Err` for 412, `Some` for 304; a date that cannot be read is no condition.
+fn check_conditions(
+    call: &Call,
+    info: &ObjectInfo,
+) -> Result<Option<Response<ReplyBody>>, ServiceError> {
+    let modified = whole_seconds(as_i64(info.modified_ms));
+    let names = |list: &str| {
+        let own = normalise(&info.etag);
+        list.split(',').any(|etag| etag.trim() == "*" || normalise(etag) == own)
+    };
+    let date = |name| call.header(name).and_then(|text| parse_http(&text));
+    let failed = |header: &str| {
+        Err(ServiceError::of(Code::PreconditionFailed).with_context("Condition", header))
+    };
+    match call.header("if-match") {
+        Some(list) if !names(&list) => return failed("If-Match"),
+        Some(_) => {}
+        None if date("if-unmodified-since").is_some_and(|at| modified > at) => {
+            return failed("If-Unmodified-Since");
+        }
+        None => {}
+    }
+    let unchanged = match call.header("if-none-match") {
+        Some(list) => names(&list),
+        None => date("if-modified-since").is_some_and(|at| modified <= at),
+    };
+    Ok(unchanged.then(|| {
+        let mut response = empty(304);
+        validators(&mut response, info);
+        response
+    }))
+}
+
+/// Nothing of the object is in the range that was asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Unsatisfiable;
+
+/// The bytes that a `Range` header asks for; `None` for the whole object. Of several ranges the first counts.
+///
+/// Without `standard` a range that reaches beyond the object gives all of it, as the original does.
+fn range_of(text: &str, length: u64, standard: bool) -> Result<Option<Range<u64>>, Unsatisfiable> {
+    let Some((first, last)) = text
+        .strip_prefix("bytes=")
+        .and_then(|ranges| ranges.split(',').next())
+        .and_then(|range| range.trim().split_once('-'))
+    else {
+        return Ok(None);
+    };
+    let range = match (position(first), position(last)) {
+        (Some(first), Some(last)) if first <= last => first..last.saturating_add(1),
+        (Some(first), None) if last.is_empty() => first..length.max(first.saturating_add(1)),
+        (None, Some(count)) if first.is_empty() => match length.checked_sub(count) {
+            // More than there is: everything.
+            None => return Ok(if standard && length > 0 { Some(0..length) } else { None }),
+            Some(start) => start..length,
+        },
+        _ => return Ok(None),
+    };
+    match (range.start < length && !range.is_empty(), standard) {
+        (true, true) => Ok(Some(range.start..range.end.min(length))),
+        (true, false) => Ok(Some(range).filter(|range| range.end <= length)),
+        (false, true) => Err(Unsatisfiable),
+        (false, false) => Ok(None),
+    }
+}
+
+fn position(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    // A number of more than 20 digits is beyond any object all the same.
+    Some(text.parse().unwrap_or(u64::MAX))
+}
+
+/// Which bytes of which blobs make up `bytes` of an object.
+fn pieces(extents: Vec<Extent>, bytes: &Range<u64>) -> Vec<(BlobId, Range<u64>)> {
+    let mut pieces = Vec::new();
+    let mut begin = 0u64;
+    for extent in extents {
+        let end = begin.saturating_add(extent.length);
+        let (first, last) = (bytes.start.max(begin), bytes.end.min(end));
+        if first < last {
+            pieces.push((extent.blob, first - begin..last - begin));
+        }
+        begin = end;
+    }
+    pieces
+}
+
+/// The bytes, read while they are sent. The first blob is opened here, so that what cannot be read is an error and not a cut reply.
+async fn content(
+    app: &App,
+    pieces: Vec<(BlobId, Range<u64>)>,
+) -> Result<ReplyBody, ServiceError> {
+    let mut pieces = pieces.into_iter();
+    let Some((id, range)) = pieces.next() else {
+        return Ok(ReplyBody::empty());
+    };
+    let first = app.blobs.read(&id, range).await.map_err(blob_error)?;
+    let blobs = app.blobs.clone();
+    let rest = stream::iter(pieces)
+        .then(move |(id, range)| {
+            let blobs = blobs.clone();
+            async move { blobs.read(&id, range).await }
+        })
+        .try_flatten();
+    let span = tracing::Span::current();
+    let bytes = first.chain(rest).inspect_err(move |error| {
+        span.in_scope(|| {
+            tracing::error!(error = error as &dyn std::error::Error, "a download was cut");
+        });
+    });
+    Ok(ReplyBody::from_stream(bytes))
+}
+
+const OVERRIDES: &[&str] = &[
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_as_the_original_reads_them() {
+        let of = |text| range_of(text, 10, false);
+        assert_eq!(of("bytes=0-0"), Ok(Some(0..1)));
+        assert_eq!(of("bytes=2-9"), Ok(Some(2..10)));
+        assert_eq!(of("bytes=4-"), Ok(Some(4..10)));
+        assert_eq!(of("bytes=-3"), Ok(Some(7..10)));
+        assert_eq!(of("bytes=-10"), Ok(Some(0..10)));
+        assert_eq!(of("bytes=1-2,5-6"), Ok(Some(1..3)));
+        for whole in [
+            "bytes=0-10", "bytes=10-", "bytes=10-12", "bytes=-11", "bytes=-0", "bytes=3-2", "bytes=", "bytes=-", "bytes=a-b", "0-1",
+            "bytes=+1-2", "bytes=0-99999999999999999999999",
+        ] {
+            assert_eq!(of(whole), Ok(None), "{whole}");
+        }
+        assert_eq!(range_of("bytes=0-0", 0, false), Ok(None));
+    }
+
+    #[test]
+    fn ranges_by_the_standard() {
+        let of = |text| range_of(text, 10, true);
+        assert_eq!(of("bytes=2-100"), Ok(Some(2..10)));
+        assert_eq!(of("bytes=0-99999999999999999999999"), Ok(Some(0..10)));
+        assert_eq!(of("bytes=-11"), Ok(Some(0..10)));
+        assert_eq!(of("bytes=10-"), Err(Unsatisfiable));
+        assert_eq!(of("bytes=18446744073709551615-"), Err(Unsatisfiable));
+        assert_eq!(of("bytes=-0"), Err(Unsatisfiable));
+        assert_eq!(of("bytes=3-2"), Ok(None));
+    }
+
+    #[test]
+    fn a_range_is_cut_out_of_the_blobs() {
+        let blob = |digit: char| BlobId::parse(&digit.to_string().repeat(32)).unwrap();
+        let extents: Vec<Extent> =
+            ['a', 'b', 'c'].map(|d| Extent { blob: blob(d), length: 10 }).into();
+        assert_eq!(
+            pieces(extents.clone(), &(5..25)),
+            [(blob('a'), 5..10), (blob('b'), 0..10), (blob('c'), 0..5)]
+        );
+        assert_eq!(pieces(extents.clone(), &(10..11)), [(blob('b'), 0..1)]);
+        assert_eq!(pieces(extents, &(3..3)), []);
+    }
+}

@@ -1,0 +1,123 @@
+//! Bytes on their way in: from a request's body to a durable blob, checked against whatever the client said about them.
+
+use vodferry_oss::etag::parse_content_md5;
+use vodferry_oss::limits::{MAX_PART_SIZE, MAX_USER_METADATA};
+use vodferry_oss::{Code, ServiceError};
+
+use super::super::App;
+use super::super::body::Body;
+use super::super::call::Call;
+use super::{argument, blob_error, body_error};
+use crate::store::Blob;
+
+/// What a client says about a body before it sends it.
+pub(super) struct Announced {
+    length: Option<u64>,
+    md5: Option<[u8; 16]>,
+    crc64: Option<u64>,
+}
+
+impl Announced {
+    /// Reads the headers and refuses what cannot end well before a byte travels.
+    pub(super) fn of(call: &Call) -> Result<Announced, ServiceError> {
+        let length = match (call.content_length(), call.is_chunked()) {
+            (length @ Some(_), false) => length,
+            (_, true) => None,
+            (None, false) => return Err(ServiceError::of(Code::MissingContentLength)),
+        };
+        if let Some(length) = length.filter(|length| *length > MAX_PART_SIZE) {
+            return Err(too_large(length));
+        }
+        let md5 = match call.header("content-md5") {
+            Some(text) => Some(parse_content_md5(&text).ok_or_else(|| {
+                ServiceError::of(Code::InvalidDigest)
+                    .with_message("The Content-MD5 you specified is not base64 of 16 bytes.")
+            })?),
+            None => None,
+        };
+        let crc64 = match call.header(CRC64) {
+            Some(text) => Some(text.parse().map_err(|_| {
+                argument(CRC64, &text, "The CRC64 you specified is not a decimal number.")
+            })?),
+            None => None,
+        };
+        Ok(Announced { length, md5, crc64 })
+    }
+}
+
+/// Takes the body in. What it returns is durable and named by nobody yet; on an error nothing is left behind.
+pub(super) async fn receive(
+    app: &App,
+    announced: Announced,
+    body: &mut Body,
+) -> Result<Blob, ServiceError> {
+    let mut writer = app.blobs.writer().await.map_err(blob_error)?;
+    while let Some(bytes) = body.next(MAX_PART_SIZE).await.map_err(body_error)? {
+        writer.write(bytes).await.map_err(blob_error)?;
+    }
+    let blob = writer.finish().await.map_err(blob_error)?;
+    let flaw = if announced.length.is_some_and(|length| length != blob.length) {
+        Some(ServiceError::of(Code::IncompleteBody))
+    } else if announced.md5.is_some_and(|md5| md5 != blob.md5) {
+        Some(ServiceError::of(Code::InvalidDigest))
+    } else if announced.crc64.is_some_and(|crc64| crc64 != blob.crc64) {
+        Some(ServiceError::of(Code::InvalidCRC64))
+    } else {
+        None
+    };
+    let Some(flaw) = flaw else { return Ok(blob) };
+    if let Err(error) = app.blobs.delete(&blob.id).await {
+        // The janitor finds it, since no row names it.
+        tracing::warn!(error = &error as &dyn std::error::Error, "a refused body was not removed");
+    }
+    Err(flaw)
+}
+
+/// The headers that an object keeps and gives back.
+pub(super) fn object_headers(call: &Call) -> Result<Vec<(String, String)>, ServiceError> {
+    if let Some(acl) = call.header("x-oss-object-acl")
+        && !matches!(acl.as_ref(), "default" | "private")
+    {
+        return Err(super::not_implemented("public objects"));
+    }
+    let kept = |name: &str| KEPT.contains(&name) || name.starts_with(META);
+    let mut headers = call.header_list();
+    headers.retain(|(name, _)| kept(name));
+    if !headers.iter().any(|(name, _)| name == "content-type") {
+        headers.push(("content-type".to_owned(), "application/octet-stream".to_owned()));
+    }
+    let user: usize = headers
+        .iter()
+        .filter_map(|(name, value)| Some(name.strip_prefix(META)?.len() + value.len()))
+        .sum();
+    if user > MAX_USER_METADATA {
+        let rule = "The user metadata is longer than 8192 bytes.";
+        return Err(argument("x-oss-meta-*", &user.to_string(), rule));
+    }
+    Ok(headers)
+}
+
+/// Whether an object that is already there is to be kept.
+pub(super) fn forbids_overwrite(call: &Call) -> bool {
+    call.header("x-oss-forbid-overwrite").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// The CRC-64 of bodies and objects, in decimal.
+pub(super) const CRC64: &str = "x-oss-hash-crc64ecma";
+
+const META: &str = "x-oss-meta-";
+const KEPT: &[&str] = &[
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+    "x-oss-storage-class",
+];
+
+fn too_large(length: u64) -> ServiceError {
+    ServiceError::of(Code::EntityTooLarge)
+        .with_context("MaxSizeAllowed", MAX_PART_SIZE.to_string())
+        .with_context("ProposedSize", length.to_string())
+}

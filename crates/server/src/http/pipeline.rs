@@ -1,0 +1,103 @@
+//! What becomes of a request, from its first line to the last header of its reply.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body as ReplyBody;
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use tracing::Instrument;
+use vodferry_oss::{Code, ServiceError};
+
+use super::auth::authenticate;
+use super::body::Body;
+use super::call::Call;
+use super::oss::Operation;
+use super::reply::{XML, empty, reply, set, stamp};
+use super::request_id::RequestId;
+use super::{App, app_server, cors, health, oss, rpc};
+
+/// Answers a request, whatever it is.
+pub(crate) async fn handle(
+    app: Arc<App>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    let began = Instant::now();
+    let (parts, incoming) = request.into_parts();
+    let call = Call::new(RequestId::new(), peer.ip(), parts);
+    let mut body = Body::new(incoming, app.config.limits.idle_body);
+    // The path alone: a query may hold a signature or a token.
+    let span = tracing::info_span!("request", id = %call.id, peer = %call.peer, method = %call.method, path = %call.path);
+    async {
+        let mut response = route(&app, &call, &mut body).await;
+        cors::expose(&call, &mut response);
+        stamp(&mut response, call.id, began.elapsed().as_millis());
+        if !call.expects_continue() {
+            body.drain();
+        }
+        tracing::info!(status = response.status().as_u16(), ms = began.elapsed().as_millis(), "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Which of the four services a request is for.
+async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBody> {
+    if let Some(response) = cors::preflight(call).filter(|_| cors::is_preflight(call)) {
+        return response;
+    }
+    if !is_oss_signed(call) {
+        if call.path.starts_with(health::PREFIX) {
+            return health::handle(app, call).await;
+        }
+        if call.path.starts_with(app_server::PREFIX) {
+            return app_server::handle(app, call, body).await;
+        }
+        if rpc::is_call(call) {
+            return rpc::handle(app, call, body).await;
+        }
+    }
+    match object_request(app, call, body).await {
+        Ok(response) => response,
+        Err(error) => refuse(call, error),
+    }
+}
+
+/// One request about an object or a bucket, step by step.
+async fn object_request(
+    app: &Arc<App>,
+    call: &Call,
+    body: &mut Body,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    if let Some(error) = call.query_error {
+        let message = format!("The query of the request cannot be decoded: {error}.");
+        return Err(ServiceError::of(Code::InvalidArgument).with_message(message));
+    }
+    let (caller, place) = authenticate(app, call)?;
+    let operation = Operation::of(call, &place)?;
+    caller.require(operation.action(), &place)?;
+    oss::require_bucket(app, &place).await?;
+    operation.run(app, call, &place, body).await
+}
+
+fn is_oss_signed(call: &Call) -> bool {
+    call.header("authorization").is_some_and(|value| value.starts_with("OSS"))
+        || call.parameter("OSSAccessKeyId").is_some()
+}
+
+/// An error as the protocol tells it: XML, or, where a reply has no body, the same XML in a header.
+fn refuse(call: &Call, mut error: ServiceError) -> Response<ReplyBody> {
+    error.request_id = call.id.to_string().into();
+    error.host_id = call.authority.as_str().into();
+    tracing::debug!(code = error.code, message = error.message, "refused");
+    let status = error.status;
+    if call.method == Method::HEAD {
+        let mut response = empty(status);
+        set(&mut response, "x-oss-err", &error.to_header());
+        return response;
+    }
+    reply(status, XML, error.to_xml())
+}

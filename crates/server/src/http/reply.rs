@@ -1,0 +1,46 @@
+//! Replies: how they are made, and what every one of them carries.
+
+use axum::body::Body;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SERVER};
+use http::{Response, StatusCode};
+
+use super::request_id::RequestId;
+
+/// Content type of XML replies.
+pub(crate) const XML: &str = "application/xml";
+/// Content type of JSON replies.
+pub(crate) const JSON: &str = "application/json";
+
+/// A reply with a text.
+pub(crate) fn reply(status: u16, content_type: &'static str, text: String) -> Response<Body> {
+    let length = text.len();
+    let mut response = empty(status);
+    *response.body_mut() = Body::from(text);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response
+}
+
+/// A reply without a body.
+pub(crate) fn empty(status: u16) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
+/// Sets a header; one that HTTP cannot carry is left out.
+pub(crate) fn set(response: &mut Response<Body>, name: &str, value: &str) {
+    let name = HeaderName::from_bytes(name.as_bytes());
+    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// What every reply carries beside the `Date` that hyper sets.
+pub(crate) fn stamp(response: &mut Response<Body>, id: RequestId, spent_ms: u128) {
+    response.headers_mut().insert(SERVER, HeaderValue::from_static("vodferry"));
+    set(response, "x-oss-request-id", &id.to_string());
+    set(response, "x-oss-server-time", &spent_ms.to_string());
+}

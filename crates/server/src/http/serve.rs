@@ -1,0 +1,221 @@
+//! A server's life: opening its folder and its socket, running, stopping.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::listen::accept;
+use super::{App, now_ms};
+use crate::config::{Config, ConfigError};
+use crate::keys::{KEYS_FILE, Keys, KeysError};
+use crate::store::{
+    BlobError, BlobStore, DiskBlobs, Janitor, MetaError, MetaStore, SqliteStore,
+};
+
+/// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When this returns, requests are served.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), vodferry_server::ServeError> {
+/// let config = vodferry_server::Config { data: "data".into(), ..Default::default() };
+/// let running = vodferry_server::serve(config).await?;
+/// println!("serving {}", running.endpoint());
+/// running.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// A setting, the folder, the keys, the database, or the address (most often: the port is taken).
+pub async fn serve(config: Config) -> Result<Running, ServeError> {
+    config.check()?;
+    // First of all, so that a second start on the same port disturbs nothing.
+    let (listener, addr) = listen(config.listen).await?;
+    let endpoint = config.public_endpoint.clone().unwrap_or_else(|| format!("http://{addr}"));
+    let opened = open(&config).await?;
+    let first_start = opened.fresh_keys.then(|| FirstStart::of(&config, &endpoint, &opened.keys));
+
+    let mut base_domains = config.base_domains.clone();
+    base_domains.push("localhost".to_owned());
+    let app = Arc::new(App {
+        endpoint: endpoint.clone(),
+        base_domains,
+        keys: opened.keys,
+        blobs: opened.blobs,
+        meta: opened.meta,
+        config,
+    });
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(accept(listener, app, stop.clone()));
+    tracing::info!(%addr, endpoint, "serving");
+    Ok(Running { addr, endpoint, first_start, stop, serving, _janitor: opened.janitor })
+}
+
+/// A server that runs. Dropped without [`shutdown`](Running::shutdown) it stops at once, as if the process had died: what it
+/// acknowledged is kept, requests under way are cut.
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    endpoint: String,
+    first_start: Option<FirstStart>,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+    _janitor: Janitor,
+}
+
+impl Running {
+    /// Where it listens, with the port that port 0 became.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The URL that clients are told.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What there is to know after the very first start on a folder.
+    pub fn first_start(&self) -> Option<&FirstStart> {
+        self.first_start.as_ref()
+    }
+
+    /// Stops accepting, finishes requests under way, at most as long as the configuration says, and stops.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        if let Err(error) = (&mut self.serving).await {
+            tracing::error!(%error, "the server did not end well");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// What a first start made, for a person to read. Holds no secret, only where the secrets are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstStart {
+    /// The URL that clients are told.
+    pub endpoint: String,
+    /// Bucket of uploaded videos.
+    pub bucket: String,
+    /// Id of the operator's access key.
+    pub access_key_id: String,
+    /// The file with its secret and with the bearer token of the application server.
+    pub keys_file: PathBuf,
+    /// Commands to try, one per line.
+    pub commands: Vec<String>,
+}
+
+impl FirstStart {
+    fn of(config: &Config, endpoint: &str, keys: &Keys) -> FirstStart {
+        let create = format!(
+            "curl -H 'Content-Type: application/json' -d '{{\"FileName\":\"film.mp4\"}}' {endpoint}/api/upload-auth/create"
+        );
+        FirstStart {
+            endpoint: endpoint.to_owned(),
+            bucket: config.bucket.clone(),
+            access_key_id: keys.root().map(|key| key.id.clone()).unwrap_or_default(),
+            keys_file: config.data.join(KEYS_FILE),
+            commands: vec![
+                format!("vodferry upload film.mp4 --server {endpoint}"),
+                create,
+                format!("curl {endpoint}/health/ready"),
+            ],
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Another process listens there.
+    #[error("{addr} is taken: another program listens there")]
+    AddressInUse {
+        /// The configured address.
+        addr: SocketAddr,
+    },
+    /// The address cannot be listened on for another reason.
+    #[error("cannot listen on {addr}")]
+    Listen {
+        /// The configured address.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data folder cannot be made.
+    #[error("cannot make the data folder {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The keys cannot be read or made.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The blobs cannot be opened, for example because another server uses the folder.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+}
+
+struct Opened {
+    keys: Keys,
+    fresh_keys: bool,
+    blobs: Arc<dyn BlobStore>,
+    meta: Arc<dyn MetaStore>,
+    janitor: Janitor,
+}
+
+async fn open(config: &Config) -> Result<Opened, ServeError> {
+    let (data, durable, min_part_size) = (config.data.clone(), config.durable, config.min_part_size);
+    let opening = tokio::task::spawn_blocking(move || {
+        make_private_folder(&data)
+            .map_err(|source| ServeError::Folder { path: data.clone(), source })?;
+        // The blobs lock the folder, so that of two servers started at once one makes the rest.
+        let blobs = DiskBlobs::open(&data, durable)?;
+        let (keys, fresh_keys) = Keys::open(&data)?;
+        let meta = SqliteStore::open(&data, durable, min_part_size)?;
+        Ok::<_, ServeError>((blobs, keys, fresh_keys, meta))
+    });
+    let (blobs, keys, fresh_keys, meta) = opening.await.map_err(|error| ServeError::Folder {
+        path: config.data.clone(),
+        source: io::Error::other(error),
+    })??;
+    let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
+    let meta: Arc<dyn MetaStore> = Arc::new(meta);
+    meta.create_bucket(&config.bucket, now_ms()).await?;
+    let janitor = Janitor::start(blobs.clone(), meta.clone(), config.upload_life);
+    Ok(Opened { keys, fresh_keys, blobs, meta, janitor })
+}
+
+async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => ServeError::AddressInUse { addr },
+        _ => ServeError::Listen { addr, source },
+    };
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+fn make_private_folder(path: &std::path::Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
