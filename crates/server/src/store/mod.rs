@@ -13,6 +13,7 @@
 mod blob;
 mod disk;
 mod meta;
+mod sqlite;
 mod sync;
 
 use std::pin::Pin;
@@ -23,6 +24,7 @@ pub use meta::{
     Answer, Complete, Completed, Extent, MetaError, MetaStore, NewVideo, Object, ObjectInfo, Part,
     PartList, PartPage, PutObject, Video, VideoStatus,
 };
+pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 
 /// A boxed future, so that the stores can be chosen at run time.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,194 @@
+//! Who talks to the database: one thread that writes, a few connections that read.
+//!
+//! The writer takes every command that waits into one transaction, each in a savepoint of its own,
+//! commits, and only then answers them all: while one commit syncs, the next batch gathers. A
+//! command that fails undoes itself and not its neighbours.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::spawn_blocking;
+
+use super::schema::{self, OpenError};
+use crate::store::MetaError;
+
+/// The thread that writes. It ends when this is dropped, after what it was given.
+pub(super) struct Writer {
+    commands: mpsc::Sender<Box<dyn Command>>,
+    commits: Arc<AtomicU64>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> Result<Writer, OpenError> {
+        let (commands, waiting) = mpsc::channel();
+        let commits = Arc::new(AtomicU64::new(0));
+        let counter = commits.clone();
+        thread::Builder::new()
+            .name("vodferry-meta".to_owned())
+            .spawn(move || serve(connection, &waiting, &counter))
+            .map_err(OpenError::Thread)?;
+        Ok(Writer { commands, commits })
+    }
+
+    /// Runs `verb` in a transaction, and answers once that is durable. `doing` completes "the
+    /// database could not …". The verb runs even when nobody waits for its answer any more.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        verb: impl FnOnce(&Connection) -> Result<T, MetaError> + Send + 'static,
+    ) -> Result<T, MetaError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Box::new(Verb { doing, verb: Some(verb), outcome: None, reply });
+        self.commands.send(command).map_err(|_| MetaError::Closed)?;
+        answer.await.map_err(|_| MetaError::Closed)?
+    }
+
+    /// Transactions committed so far.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+}
+
+/// Connections that read.
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, most: usize) -> Readers {
+        Readers { path, idle: Arc::default(), permits: Arc::new(Semaphore::new(most)) }
+    }
+
+    /// Runs `verb` on one snapshot of the database.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        verb: impl FnOnce(&Connection) -> Result<T, MetaError> + Send + 'static,
+    ) -> Result<T, MetaError> {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| MetaError::Closed)?;
+        let (path, idle) = (self.path.clone(), self.idle.clone());
+        let task = move || {
+            let _permit = permit;
+            let taken = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut connection = match taken {
+                Some(connection) => connection,
+                None => schema::open_reader(&path)?,
+            };
+            let snapshot = connection.transaction()?;
+            let outcome = verb(&snapshot);
+            snapshot.rollback()?;
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            outcome
+        };
+        spawn_blocking(task).await.map_err(|_| MetaError::Closed)?.map_err(|e| e.while_doing(doing))
+    }
+}
+
+/// A verb that waits for its turn, and then for its transaction.
+trait Command: Send {
+    /// Whether it did what it should; otherwise its changes must be undone.
+    fn run(&mut self, connection: &Connection) -> bool;
+    /// Ends it, with the error of its transaction if there was one.
+    fn answer(self: Box<Self>, failed: Option<&MetaError>);
+}
+
+struct Verb<F, T> {
+    doing: &'static str,
+    verb: Option<F>,
+    outcome: Option<Result<T, MetaError>>,
+    reply: oneshot::Sender<Result<T, MetaError>>,
+}
+
+impl<F, T> Command for Verb<F, T>
+where
+    F: FnOnce(&Connection) -> Result<T, MetaError> + Send,
+    T: Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        self.outcome = self.verb.take().map(|verb| verb(connection));
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, failed: Option<&MetaError>) {
+        let outcome = match (self.outcome, failed) {
+            // A refusal holds whatever became of the transaction, unless it was never asked.
+            (Some(Err(e)), _) => Err(e),
+            (_, Some(e)) => Err(e.clone()),
+            (Some(Ok(done)), None) => Ok(done),
+            (None, None) => Err(MetaError::Closed),
+        };
+        // Nobody may be waiting any more.
+        self.reply.send(outcome.map_err(|e| e.while_doing(self.doing))).ok();
+    }
+}
+
+/// Longer transactions would only make those at their front wait.
+const MOST_PER_COMMIT: usize = 512;
+
+fn serve(
+    mut connection: Connection,
+    waiting: &mpsc::Receiver<Box<dyn Command>>,
+    commits: &AtomicU64,
+) {
+    while let Ok(first) = waiting.recv() {
+        let mut batch: Vec<Box<dyn Command>> = vec![first];
+        batch.extend(waiting.try_iter().take(MOST_PER_COMMIT - 1));
+        let failed = commit_together(&mut connection, &mut batch).err();
+        match &failed {
+            None => drop(commits.fetch_add(1, Ordering::Relaxed)),
+            Some(error) => tracing::error!(?error, commands = batch.len(), "a commit failed"),
+        }
+        for command in batch {
+            command.answer(failed.as_ref());
+        }
+    }
+}
+
+fn commit_together(
+    connection: &mut Connection,
+    batch: &mut [Box<dyn Command>],
+) -> Result<(), MetaError> {
+    let together = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for command in batch {
+        together.execute_batch("SAVEPOINT command")?;
+        if !command.run(&together) {
+            // After some failures (a full disk) SQLite has undone the whole transaction.
+            still_open(&together)?;
+            together.execute_batch("ROLLBACK TO command")?;
+        }
+        together.execute_batch("RELEASE command")?;
+    }
+    Ok(together.commit()?)
+}
+
+fn still_open(transaction: &Transaction<'_>) -> Result<(), MetaError> {
+    if transaction.is_autocommit() {
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
+            Some("a neighbour's failure undid the transaction".to_owned()),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+impl From<rusqlite::Error> for MetaError {
+    fn from(source: rusqlite::Error) -> MetaError {
+        MetaError::Storage { doing: "do its work", source: Arc::new(source) }
+    }
+}
+
+impl MetaError {
+    fn while_doing(self, doing: &'static str) -> MetaError {
+        match self {
+            MetaError::Storage { source, .. } => MetaError::Storage { doing, source },
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The meta store of one machine: a SQLite file in WAL mode.
+//!
+//! What a verb does to the tables is a plain function on a connection, in the file of its subject;
+//! here they are only sent to the writer or to a reader (see `group`). The tables are in
+//! `schema.sql`.
+
+mod complete;
+mod group;
+mod objects;
+mod schema;
+mod upkeep;
+mod uploads;
+mod videos;
+
+use std::path::Path;
+
+use self::group::{Readers, Writer};
+pub use self::schema::OpenError;
+use super::meta::{
+    Answer, Complete, Completed, MetaStore, NewVideo, Object, ObjectInfo, Part, PartPage,
+    PutObject, Video,
+};
+use super::{Blob, BlobId};
+
+/// A [`MetaStore`] in one SQLite file.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    options: SqliteOptions,
+}
+
+/// How a [`SqliteStore`] works.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// Sync each commit. Off is for tests and throw-away data. Default on.
+    pub durable: bool,
+    /// Least bytes of a part that is not its object's last. Default 102,400.
+    pub min_part_size: u64,
+    /// For how long the answer to a Complete is given again, in milliseconds. Default 24 hours.
+    pub remember_ms: u64,
+    /// Most connections that read at once. Default 4.
+    pub readers: usize,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> SqliteOptions {
+        SqliteOptions {
+            durable: true,
+            min_part_size: 102_400,
+            remember_ms: 24 * 60 * 60 * 1000,
+            readers: 4,
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, or makes it.
+    ///
+    /// # Errors
+    /// [`OpenError`]: another program's file, a newer release's, or one that SQLite cannot use.
+    pub fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
+        let writer = Writer::start(schema::open_writer(path, options.durable)?)?;
+        let readers = Readers::new(path.to_owned(), options.readers.max(1));
+        Ok(SqliteStore { writer, readers, options })
+    }
+
+    /// Transactions committed since this was opened.
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+}
+
+impl MetaStore for SqliteStore {
+    fn create_bucket<'a>(&'a self, bucket: &'a str, now_ms: u64) -> Answer<'a, bool> {
+        let bucket = bucket.to_owned();
+        let verb = move |db: &_| objects::create_bucket(db, &bucket, now_ms);
+        Box::pin(self.writer.run("create a bucket", verb))
+    }
+
+    fn bucket_exists<'a>(&'a self, bucket: &'a str) -> Answer<'a, bool> {
+        let bucket = bucket.to_owned();
+        let verb = move |db: &_| objects::bucket_exists(db, &bucket);
+        Box::pin(self.readers.run("look for a bucket", verb))
+    }
+
+    fn put_object(&self, put: PutObject) -> Answer<'_, ObjectInfo> {
+        Box::pin(self.writer.run("put an object", move |db| objects::put(db, put)))
+    }
+
+    fn head_object<'a>(&'a self, bucket: &'a str, key: &'a str) -> Answer<'a, ObjectInfo> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let verb = move |db: &_| objects::head(db, &bucket, &key).map(|(info, _)| info);
+        Box::pin(self.readers.run("look for an object", verb))
+    }
+
+    fn get_object<'a>(&'a self, bucket: &'a str, key: &'a str) -> Answer<'a, Object> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let verb = move |db: &_| objects::get(db, &bucket, &key);
+        Box::pin(self.readers.run("read an object's blobs", verb))
+    }
+
+    fn delete_object<'a>(&'a self, bucket: &'a str, key: &'a str, now_ms: u64) -> Answer<'a, bool> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let verb = move |db: &_| objects::delete(db, &bucket, &key, now_ms);
+        Box::pin(self.writer.run("delete an object", verb))
+    }
+
+    fn initiate<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        headers: Vec<(String, String)>,
+        now_ms: u64,
+    ) -> Answer<'a, String> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let verb = move |db: &_| uploads::initiate(db, &bucket, &key, &headers, now_ms);
+        Box::pin(self.writer.run("begin an upload", verb))
+    }
+
+    fn check_upload<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        upload_id: &'a str,
+    ) -> Answer<'a, ()> {
+        let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
+        let verb = move |db: &_| uploads::find(db, &bucket, &key, &id).map(|_| ());
+        Box::pin(self.readers.run("look for an upload", verb))
+    }
+
+    fn put_part<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        upload_id: &'a str,
+        number: u32,
+        blob: Blob,
+        now_ms: u64,
+    ) -> Answer<'a, Part> {
+        let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
+        let verb = move |db: &_| {
+            let manifest = uploads::find(db, &bucket, &key, &id)?.manifest;
+            uploads::put_part(db, manifest, number, &blob, now_ms)
+        };
+        Box::pin(self.writer.run("put a part", verb))
+    }
+
+    fn list_parts<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        upload_id: &'a str,
+        after: u32,
+        limit: usize,
+    ) -> Answer<'a, PartPage> {
+        let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
+        let verb = move |db: &_| {
+            let manifest = uploads::find(db, &bucket, &key, &id)?.manifest;
+            uploads::list_parts(db, manifest, after, limit)
+        };
+        Box::pin(self.readers.run("list parts", verb))
+    }
+
+    fn complete(&self, complete: Complete) -> Answer<'_, Completed> {
+        let options = self.options.clone();
+        let verb = move |db: &_| complete::complete(db, complete, &options);
+        Box::pin(self.writer.run("complete an upload", verb))
+    }
+
+    fn abort<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        upload_id: &'a str,
+        now_ms: u64,
+    ) -> Answer<'a, ()> {
+        let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
+        let verb = move |db: &_| {
+            let manifest = uploads::find(db, &bucket, &key, &id)?.manifest;
+            uploads::forget(db, manifest, now_ms)
+        };
+        Box::pin(self.writer.run("abort an upload", verb))
+    }
+
+    fn create_video(&self, video: NewVideo, now_ms: u64) -> Answer<'_, Video> {
+        Box::pin(self.writer.run("create a video", move |db| videos::create(db, video, now_ms)))
+    }
+
+    fn get_video<'a>(&'a self, video_id: &'a str) -> Answer<'a, Video> {
+        let id = video_id.to_owned();
+        Box::pin(self.readers.run("look for a video", move |db| videos::get(db, &id)))
+    }
+
+    fn garbage(&self, before_ms: u64, limit: usize) -> Answer<'_, Vec<BlobId>> {
+        let verb = move |db: &_| upkeep::garbage(db, before_ms, limit);
+        Box::pin(self.readers.run("list garbage", verb))
+    }
+
+    fn forget_garbage(&self, blobs: Vec<BlobId>) -> Answer<'_, ()> {
+        Box::pin(self.writer.run("forget garbage", move |db| upkeep::forget_garbage(db, &blobs)))
+    }
+
+    fn discard_unnamed(&self, blobs: Vec<BlobId>, now_ms: u64) -> Answer<'_, u64> {
+        let verb = move |db: &_| upkeep::discard_unnamed(db, &blobs, now_ms);
+        Box::pin(self.writer.run("discard unnamed blobs", verb))
+    }
+
+    fn expire_uploads(&self, before_ms: u64, limit: usize, now_ms: u64) -> Answer<'_, u64> {
+        let verb = move |db: &_| upkeep::expire_uploads(db, before_ms, limit, now_ms);
+        Box::pin(self.writer.run("expire uploads", verb))
+    }
+
+    fn forget_completions(&self, before_ms: u64) -> Answer<'_, u64> {
+        let verb = move |db: &_| upkeep::forget_completions(db, before_ms);
+        Box::pin(self.writer.run("forget completions", verb))
+    }
+}
+
+/// SQLite's integers are signed; times and lengths stay far below their top.
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The way back; a negative one would be damage.
+fn uint(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

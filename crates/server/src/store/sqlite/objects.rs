@@ -1,0 +1,184 @@
+//! Buckets and objects.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use vodferry_oss::etag::etag_of_md5;
+
+use super::{int, uint, uploads, videos};
+use crate::store::{BlobId, Extent, MetaError, Object, ObjectInfo, PutObject};
+
+pub(super) fn create_bucket(db: &Connection, bucket: &str, now_ms: u64) -> Result<bool, MetaError> {
+    let made = db
+        .prepare_cached("INSERT OR IGNORE INTO bucket (bucket, created_ms) VALUES (?, ?)")?
+        .execute(params![bucket, int(now_ms)])?;
+    Ok(made == 1)
+}
+
+pub(super) fn bucket_exists(db: &Connection, bucket: &str) -> Result<bool, MetaError> {
+    let mut look = db.prepare_cached("SELECT 1 FROM bucket WHERE bucket = ?")?;
+    Ok(look.exists([bucket])?)
+}
+
+pub(super) fn need_bucket(db: &Connection, bucket: &str) -> Result<(), MetaError> {
+    match bucket_exists(db, bucket)? {
+        true => Ok(()),
+        false => Err(MetaError::NoSuchBucket(bucket.to_owned())),
+    }
+}
+
+pub(super) fn put(db: &Connection, put: PutObject) -> Result<ObjectInfo, MetaError> {
+    need_bucket(db, &put.bucket)?;
+    let manifest = new_manifest(db)?;
+    uploads::put_part(db, manifest, 1, &put.blob, put.now_ms)?;
+    let info = ObjectInfo {
+        etag: etag_of_md5(&put.blob.md5),
+        length: put.blob.length,
+        crc64: put.blob.crc64,
+        md5: Some(put.blob.md5),
+        modified_ms: put.now_ms,
+        headers: put.headers,
+    };
+    name(db, &put.bucket, &put.key, manifest, &info, put.forbid_overwrite)?;
+    Ok(info)
+}
+
+/// Gives an object its manifest, in place of an older one; tells the video that waits for it.
+pub(super) fn name(
+    db: &Connection,
+    bucket: &str,
+    key: &str,
+    manifest: i64,
+    info: &ObjectInfo,
+    forbid_overwrite: bool,
+) -> Result<(), MetaError> {
+    if let Some(old) = manifest_of(db, bucket, key)? {
+        if forbid_overwrite {
+            return Err(MetaError::FileAlreadyExists { key: key.to_owned() });
+        }
+        remove(db, bucket, key, old, info.modified_ms)?;
+    }
+    db.prepare_cached(
+        "INSERT INTO object (bucket, key, manifest, etag, length, crc64, md5, modified_ms, headers)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        bucket,
+        key,
+        manifest,
+        info.etag,
+        int(info.length),
+        info.crc64.cast_signed(),
+        info.md5,
+        int(info.modified_ms),
+        write_headers(&info.headers)?,
+    ])?;
+    videos::object_arrived(db, bucket, key, info.length, info.modified_ms)
+}
+
+pub(super) fn head(
+    db: &Connection,
+    bucket: &str,
+    key: &str,
+) -> Result<(ObjectInfo, i64), MetaError> {
+    let found = db
+        .prepare_cached(
+            "SELECT etag, length, crc64, md5, modified_ms, headers, manifest
+             FROM object WHERE bucket = ? AND key = ?",
+        )?
+        .query_row([bucket, key], |row| {
+            let headers: String = row.get(5)?;
+            let info = ObjectInfo {
+                etag: row.get(0)?,
+                length: uint(row.get(1)?),
+                crc64: row.get::<_, i64>(2)?.cast_unsigned(),
+                md5: row.get(3)?,
+                modified_ms: uint(row.get(4)?),
+                headers: Vec::new(),
+            };
+            Ok((info, headers, row.get(6)?))
+        })
+        .optional()?;
+    let Some((mut info, headers, manifest)) = found else {
+        need_bucket(db, bucket)?;
+        return Err(MetaError::NoSuchKey(key.to_owned()));
+    };
+    info.headers = read_headers(&headers)?;
+    Ok((info, manifest))
+}
+
+pub(super) fn get(db: &Connection, bucket: &str, key: &str) -> Result<Object, MetaError> {
+    let (info, manifest) = head(db, bucket, key)?;
+    let mut list = db.prepare_cached(
+        "SELECT blob, length FROM part WHERE manifest = ? AND length > 0 ORDER BY number",
+    )?;
+    let mut rows = list.query([manifest])?;
+    let mut extents = Vec::new();
+    while let Some(row) = rows.next()? {
+        extents.push(Extent { blob: read_blob_id(row.get(0)?)?, length: uint(row.get(1)?) });
+    }
+    Ok(Object { info, extents })
+}
+
+pub(super) fn delete(
+    db: &Connection,
+    bucket: &str,
+    key: &str,
+    now_ms: u64,
+) -> Result<bool, MetaError> {
+    need_bucket(db, bucket)?;
+    let Some(manifest) = manifest_of(db, bucket, key)? else { return Ok(false) };
+    remove(db, bucket, key, manifest, now_ms)?;
+    Ok(true)
+}
+
+pub(super) fn new_manifest(db: &Connection) -> Result<i64, MetaError> {
+    db.prepare_cached("INSERT INTO manifest DEFAULT VALUES")?.execute([])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// Forgets a manifest that nothing refers to any more; its blobs become garbage.
+pub(super) fn drop_manifest(db: &Connection, manifest: i64, now_ms: u64) -> Result<(), MetaError> {
+    db.prepare_cached(
+        "INSERT INTO garbage (blob, since_ms) SELECT blob, ? FROM part WHERE manifest = ?",
+    )?
+    .execute([int(now_ms), manifest])?;
+    db.prepare_cached("DELETE FROM part WHERE manifest = ?")?.execute([manifest])?;
+    db.prepare_cached("DELETE FROM manifest WHERE manifest = ?")?.execute([manifest])?;
+    Ok(())
+}
+
+/// As the `headers` columns have them.
+pub(super) fn write_headers(headers: &[(String, String)]) -> Result<String, MetaError> {
+    serde_json::to_string(headers).map_err(damaged)
+}
+
+/// The way back.
+pub(super) fn read_headers(text: &str) -> Result<Vec<(String, String)>, MetaError> {
+    serde_json::from_str(text).map_err(damaged)
+}
+
+/// A name from a `blob` column.
+pub(super) fn read_blob_id(text: String) -> Result<BlobId, MetaError> {
+    BlobId::parse(&text).ok_or_else(|| damaged(format!("a row names {text}, which is no blob")))
+}
+
+fn manifest_of(db: &Connection, bucket: &str, key: &str) -> Result<Option<i64>, MetaError> {
+    let mut look = db.prepare_cached("SELECT manifest FROM object WHERE bucket = ? AND key = ?")?;
+    Ok(look.query_row([bucket, key], |row| row.get(0)).optional()?)
+}
+
+fn remove(
+    db: &Connection,
+    bucket: &str,
+    key: &str,
+    manifest: i64,
+    now_ms: u64,
+) -> Result<(), MetaError> {
+    db.prepare_cached("DELETE FROM object WHERE bucket = ? AND key = ?")?.execute([bucket, key])?;
+    drop_manifest(db, manifest, now_ms)
+}
+
+fn damaged(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> MetaError {
+    MetaError::Storage { doing: "read its rows", source: Arc::from(cause.into()) }
+}

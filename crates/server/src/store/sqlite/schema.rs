@@ -1,0 +1,107 @@
+//! Opens the database file, and brings its tables up to date.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// One script per schema version, oldest first; a database of version n has seen the first n.
+const SCRIPTS: &[&str] = &[include_str!("schema.sql")];
+/// `VFRY`: tells our databases from others.
+const APPLICATION_ID: i32 = 0x5646_5259;
+
+/// Why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file holds something else.
+    #[error("{path} is not a database of this server")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer release wrote it.
+    #[error("{path} has schema version {found}, this release knows up to {known}; use a newer one")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
+    /// SQLite cannot use it.
+    #[error("cannot open the database {path}")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The thread that writes could not be started.
+    #[error("cannot start the database's thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// The connection that writes. Makes the file when it is not there.
+pub(super) fn open_writer(path: &Path, durable: bool) -> Result<Connection, OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let mut connection = Connection::open(path).map_err(failed)?;
+    let (version, application, tables) = look_at(&connection).map_err(failed)?;
+    let known = SCRIPTS.len() as i64;
+    let foreign = application != i64::from(APPLICATION_ID) && (application != 0 || tables > 0);
+    if foreign || version < 0 {
+        return Err(OpenError::Foreign { path: path.to_owned() });
+    }
+    if version > known {
+        return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
+    }
+    configure(&connection, durable)
+        .and_then(|()| update(&mut connection, version))
+        .map_err(failed)?;
+    Ok(connection)
+}
+
+/// A connection that only reads.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    common(&connection)?;
+    Ok(connection)
+}
+
+fn look_at(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    Ok((
+        number("PRAGMA user_version")?,
+        number("PRAGMA application_id")?,
+        number("SELECT count(*) FROM sqlite_schema")?,
+    ))
+}
+
+fn configure(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "OFF" })?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // A log that one great transaction blew up is cut back at the next checkpoint.
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    common(connection)
+}
+
+fn common(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn update(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
+    let seen = usize::try_from(version).unwrap_or(0);
+    for (script, version) in SCRIPTS.iter().zip(1i64..).skip(seen) {
+        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        change.execute_batch(script)?;
+        change.pragma_update(None, "user_version", version)?;
+        change.pragma_update(None, "application_id", APPLICATION_ID)?;
+        change.commit()?;
+    }
+    Ok(())
+}

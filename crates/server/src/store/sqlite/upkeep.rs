@@ -1,0 +1,66 @@
+//! What the janitor asks.
+
+use rusqlite::{Connection, params};
+
+use super::objects::read_blob_id;
+use super::{int, uploads};
+use crate::store::{BlobId, MetaError};
+
+pub(super) fn garbage(
+    db: &Connection,
+    before_ms: u64,
+    limit: usize,
+) -> Result<Vec<BlobId>, MetaError> {
+    let mut list =
+        db.prepare_cached("SELECT blob FROM garbage WHERE since_ms < ? ORDER BY since_ms LIMIT ?")?;
+    let rows = list.query_map([int(before_ms), int(limit as u64)], |row| row.get(0))?;
+    rows.map(|blob| read_blob_id(blob?)).collect()
+}
+
+pub(super) fn forget_garbage(db: &Connection, blobs: &[BlobId]) -> Result<(), MetaError> {
+    let mut forget = db.prepare_cached("DELETE FROM garbage WHERE blob = ?")?;
+    for blob in blobs {
+        forget.execute([blob.as_str()])?;
+    }
+    Ok(())
+}
+
+/// Runs on the writer's thread like any commit, so a blob is either named before or never.
+pub(super) fn discard_unnamed(
+    db: &Connection,
+    blobs: &[BlobId],
+    now_ms: u64,
+) -> Result<u64, MetaError> {
+    let mut discard = db.prepare_cached(
+        "INSERT OR IGNORE INTO garbage (blob, since_ms)
+         SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM part WHERE blob = ?1)",
+    )?;
+    let mut discarded = 0;
+    for blob in blobs {
+        discarded += discard.execute(params![blob.as_str(), int(now_ms)])? as u64;
+    }
+    Ok(discarded)
+}
+
+pub(super) fn expire_uploads(
+    db: &Connection,
+    before_ms: u64,
+    limit: usize,
+    now_ms: u64,
+) -> Result<u64, MetaError> {
+    let mut list = db.prepare_cached(
+        "SELECT manifest FROM upload WHERE initiated_ms < ? ORDER BY initiated_ms LIMIT ?",
+    )?;
+    let expired: Vec<i64> = list
+        .query_map([int(before_ms), int(limit as u64)], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for manifest in &expired {
+        uploads::forget(db, *manifest, now_ms)?;
+    }
+    Ok(expired.len() as u64)
+}
+
+pub(super) fn forget_completions(db: &Connection, before_ms: u64) -> Result<u64, MetaError> {
+    let mut forget = db.prepare_cached("DELETE FROM completion WHERE completed_ms < ?")?;
+    Ok(forget.execute([int(before_ms)])? as u64)
+}
