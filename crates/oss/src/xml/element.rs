@@ -21,6 +21,9 @@ pub enum XmlError {
     /// Nested deeper than any document of the protocol.
     #[error("the XML is nested too deep")]
     TooDeep,
+    /// More elements than any document of the protocol has.
+    #[error("the XML has too many elements")]
+    TooMany,
     /// A document type or an entity that is not predefined.
     #[error("the XML has a document type or an unknown entity")]
     Entity,
@@ -105,14 +108,23 @@ impl Element {
 }
 
 const MAX_DEPTH: usize = 16;
+/// Twice what a Complete of 10,000 parts has. Each element costs far more memory than the four bytes of `<a/>`.
+const MAX_ELEMENTS: usize = 60_002;
 
 fn parse(body: &[u8]) -> Result<Element, XmlError> {
     let text = core::str::from_utf8(body).map_err(|_| XmlError::Utf8)?;
     let mut reader = Reader::from_str(text.strip_prefix('\u{FEFF}').unwrap_or(text));
     // The bottom of the stack is the document itself; its one child is the root.
     let mut open = Vec::from([Element::default()]);
+    let mut elements = 0;
     loop {
         let event = reader.read_event().map_err(|_| XmlError::Malformed)?;
+        if matches!(event, Event::Start(_) | Event::Empty(_)) {
+            elements += 1;
+            if elements > MAX_ELEMENTS {
+                return Err(XmlError::TooMany);
+            }
+        }
         let top = open.last_mut().ok_or(XmlError::Malformed)?;
         match event {
             Event::Start(start) => {
