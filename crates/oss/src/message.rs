@@ -102,16 +102,14 @@ impl fmt::Debug for Request {
             f.write_str(if index == 0 { "?" } else { "&" })?;
             f.write_str(name)?;
         }
-        for (name, _) in &self.headers {
-            f.write_str(" ")?;
-            f.write_str(name)?;
-        }
-        Ok(())
+        write_names(f, &self.headers)
     }
 }
 
 /// A response, its body read to the end.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// `Debug` shows status, names of headers and length of the body: replies can carry credentials.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Response {
     /// HTTP status.
     pub status: u16,
@@ -161,6 +159,23 @@ impl Response {
         let wait = parse_http(text)?.saturating_sub(self.date_ms()?);
         Some(u64::try_from(wait).unwrap_or(0))
     }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::text::decimal(self.status.into()))?;
+        write_names(f, &self.headers)?;
+        f.write_str(", ")?;
+        f.write_str(&crate::text::decimal(self.body.len() as u64))?;
+        f.write_str(" bytes")
+    }
+}
+
+fn write_names(f: &mut fmt::Formatter<'_>, headers: &[(String, String)]) -> fmt::Result {
+    headers.iter().try_for_each(|(name, _)| {
+        f.write_str(" ")?;
+        f.write_str(name)
+    })
 }
 
 fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -243,5 +258,8 @@ mod tests {
         assert_eq!(request.target(), "/k?uploads&Signature=hidden");
         let text = format!("{request:?}");
         assert_eq!(text, "PUT https://h/k?uploads&Signature x-oss-security-token");
+        let mut reply = reply(&[("x", "hidden")]);
+        reply.body = b"hidden".to_vec();
+        assert_eq!(format!("{reply:?}"), "200 x, 6 bytes");
     }
 }
