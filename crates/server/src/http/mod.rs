@@ -16,7 +16,7 @@ mod pipeline;
 mod reply;
 mod request_id;
 mod rpc;
-// mod serve;
+mod serve;
 mod video;
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::keys::Keys;
 use crate::store::{BlobStore, MetaStore};
 
-// pub use serve::{FirstStart, Running, ServeError, serve};
+pub use serve::{FirstStart, Running, ServeError, serve};
 
 /// What all requests share.
 pub(crate) struct App {

@@ -14,7 +14,8 @@ use super::{App, now_ms};
 use crate::config::{Config, ConfigError};
 use crate::keys::{KEYS_FILE, Keys, KeysError};
 use crate::store::{
-    BlobError, BlobStore, DiskBlobs, Janitor, MetaError, MetaStore, SqliteStore,
+    BlobError, BlobStore, DiskBlobs, Janitor, JanitorOptions, MetaError, MetaStore, OpenError,
+    SqliteOptions, SqliteStore,
 };
 
 /// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When this returns, requests are served.
@@ -52,7 +53,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(accept(listener, app, stop.clone()));
     tracing::info!(%addr, endpoint, "serving");
-    Ok(Running { addr, endpoint, first_start, stop, serving, _janitor: opened.janitor })
+    Ok(Running { addr, endpoint, first_start, stop, serving, janitor: Some(opened.janitor) })
 }
 
 /// A server that runs. Dropped without [`shutdown`](Running::shutdown) it stops at once, as if the process had died: what it
@@ -64,7 +65,7 @@ pub struct Running {
     first_start: Option<FirstStart>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
-    _janitor: Janitor,
+    janitor: Option<Janitor>,
 }
 
 impl Running {
@@ -88,6 +89,9 @@ impl Running {
         self.stop.cancel();
         if let Err(error) = (&mut self.serving).await {
             tracing::error!(%error, "the server did not end well");
+        }
+        if let Some(janitor) = self.janitor.take() {
+            janitor.stop().await;
         }
     }
 }
@@ -169,8 +173,14 @@ pub enum ServeError {
     Blobs(#[from] BlobError),
     /// The database cannot be opened.
     #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The database is open and does not work.
+    #[error(transparent)]
     Meta(#[from] MetaError),
 }
+
+/// Name of the database inside the data folder.
+const DATABASE_FILE: &str = "meta.sqlite";
 
 struct Opened {
     keys: Keys,
@@ -188,7 +198,8 @@ async fn open(config: &Config) -> Result<Opened, ServeError> {
         // The blobs lock the folder, so that of two servers started at once one makes the rest.
         let blobs = DiskBlobs::open(&data, durable)?;
         let (keys, fresh_keys) = Keys::open(&data)?;
-        let meta = SqliteStore::open(&data, durable, min_part_size)?;
+        let options = SqliteOptions { durable, min_part_size, ..SqliteOptions::default() };
+        let meta = SqliteStore::open(&data.join(DATABASE_FILE), options)?;
         Ok::<_, ServeError>((blobs, keys, fresh_keys, meta))
     });
     let (blobs, keys, fresh_keys, meta) = opening.await.map_err(|error| ServeError::Folder {
@@ -198,7 +209,8 @@ async fn open(config: &Config) -> Result<Opened, ServeError> {
     let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
     let meta: Arc<dyn MetaStore> = Arc::new(meta);
     meta.create_bucket(&config.bucket, now_ms()).await?;
-    let janitor = Janitor::start(blobs.clone(), meta.clone(), config.upload_life);
+    let options = JanitorOptions { upload_life: config.upload_life, ..JanitorOptions::default() };
+    let janitor = Janitor::start(blobs.clone(), meta.clone(), options);
     Ok(Opened { keys, fresh_keys, blobs, meta, janitor })
 }
 

@@ -1,0 +1,142 @@
+//! The JSON interface that hands out upload address and credential.
+
+use vodferry_oss::{Method, Response};
+
+use crate::support::{Grant, Server, exchange, text};
+
+/// Sends a request with these head lines (without Host where `lines` has one).
+async fn post(server: &Server, path: &str, lines: &str, body: &str) -> Response {
+    let host = match lines.to_ascii_lowercase().contains("host:") {
+        true => String::new(),
+        false => format!("Host: {}\r\n", server.addr()),
+    };
+    let request = format!(
+        "POST {path} HTTP/1.1\r\n{host}{lines}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    exchange(server.addr(), Method::Post, request.as_bytes()).await
+}
+
+fn refused(response: &Response, status: u16) -> String {
+    assert_eq!(response.status, status, "{}", text(response));
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    let reply: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(reply["RequestId"].as_str().unwrap().len(), 36);
+    assert!(!reply["Message"].as_str().unwrap().is_empty());
+    reply["Code"].as_str().unwrap().to_owned()
+}
+
+const JSON: &str = "Content-Type: application/json\r\n";
+const CREATE: &str = "/api/upload-auth/create";
+const FILE: &str = r#"{"FileName":"a.mp4"}"#;
+
+#[tokio::test]
+async fn this_machine_needs_no_token() {
+    let server = Server::start().await;
+    for host in ["localhost", "LOCALHOST:9000", "127.0.0.1", "[::1]:9000"] {
+        let lines = format!("Host: {host}\r\n{JSON}");
+        Grant::of(&post(&server, CREATE, &lines, FILE).await);
+    }
+    let full = r#"{"FileName":"a.mp4","Title":"T","FileSize":5,"Tags":"x","UserData":{"Extend":"e"},"Later":[1]}"#;
+    let response = post(&server, CREATE, "content-type: Application/JSON; charset=utf-8\r\n", full).await;
+    assert_eq!(response.header("cache-control"), Some("no-store"));
+    Grant::of(&response);
+}
+
+#[tokio::test]
+async fn everybody_else_does() {
+    let server = Server::start().await;
+    let token = server.keys.app_server_token.expose();
+    // The name of a page that was pointed at this machine; what proxies add; an absolute-form target.
+    for lines in [
+        "Host: evil.example\r\n",
+        "Host: localhost.evil.example\r\n",
+        "Host: \r\n",
+        "X-Forwarded-For: 203.0.113.7\r\n",
+        "Via: 1.1 proxy\r\n",
+    ] {
+        let lines = format!("{lines}{JSON}");
+        let response = post(&server, CREATE, &lines, FILE).await;
+        assert_eq!(refused(&response, 401), "MissingToken", "{lines}");
+        assert!(response.header("www-authenticate").is_some());
+        let lines = format!("{lines}Authorization: Bearer {token}\r\n");
+        Grant::of(&post(&server, CREATE, &lines, FILE).await);
+    }
+    let target = format!("http://evil.example{CREATE}");
+    assert_eq!(refused(&post(&server, &target, JSON, FILE).await, 401), "MissingToken");
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_refused_from_anywhere() {
+    let server = Server::start().await;
+    let token = server.keys.app_server_token.expose();
+    for wrong in ["Bearer x", "Bearer", "Basic eDp4", &format!("Bearer {token}x"), &format!("Basic {token}")] {
+        let lines = format!("{JSON}Authorization: {wrong}\r\n");
+        let response = post(&server, CREATE, &lines, FILE).await;
+        assert_eq!(refused(&response, 401), "InvalidToken", "{wrong}");
+        assert!(!text(&response).contains(token));
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_page_gets_no_leave() {
+    let server = Server::start().await;
+    let preflight = format!(
+        "OPTIONS {CREATE} HTTP/1.1\r\nHost: {}\r\nOrigin: https://evil.example\r\n\
+         Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n\
+         Connection: close\r\n\r\n",
+        server.addr()
+    );
+    let response = exchange(server.addr(), Method::Options, preflight.as_bytes()).await;
+    assert_eq!(response.status, 405, "{}", text(&response));
+    assert!(response.header("access-control-allow-origin").is_none());
+    // What a page may send without leave is not JSON.
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+        let lines = format!("Origin: https://evil.example\r\nContent-Type: {kind}\r\n");
+        let response = post(&server, CREATE, &lines, FILE).await;
+        assert_eq!(refused(&response, 415), "UnsupportedMediaType");
+        assert!(response.header("access-control-allow-origin").is_none());
+    }
+    assert_eq!(refused(&post(&server, CREATE, "", FILE).await, 415), "UnsupportedMediaType");
+}
+
+#[tokio::test]
+async fn wrong_requests_are_explained() {
+    let server = Server::with(|config| config.limits.control_body = 2000).await;
+    for (path, body, status, code) in [
+        (CREATE, "", 400, "MalformedJSON"),
+        (CREATE, "{", 400, "MalformedJSON"),
+        (CREATE, "<html>", 400, "MalformedJSON"),
+        (CREATE, "{}", 400, "InvalidParameter"),
+        (CREATE, "[]", 400, "InvalidParameter"),
+        (CREATE, r#"{"FileName":7}"#, 400, "InvalidParameter"),
+        (CREATE, r#"{"FileName":"a.mp4","FileSize":-1}"#, 400, "InvalidParameter"),
+        (CREATE, r#"{"FileName":"a.txt"}"#, 400, "InvalidFileName.Extension"),
+        (CREATE, &format!(r#"{{"FileName":"a.mp4","Title":"{}"}}"#, "t".repeat(200)), 400, "LengthExceededMax"),
+        (CREATE, &"x".repeat(2001), 400, "InvalidParameter"),
+        ("/api/upload-auth/refresh", "{}", 400, "InvalidParameter"),
+        ("/api/upload-auth/refresh", r#"{"VideoId":"no"}"#, 404, "InvalidVideo.NotFound"),
+        ("/api/upload-auth/destroy", "{}", 404, "NotFound"),
+        ("/api/upload-auth/", "{}", 404, "NotFound"),
+    ] {
+        let response = post(&server, path, JSON, body).await;
+        assert_eq!(refused(&response, status), code, "{path} {body}");
+    }
+    let get = format!("GET {CREATE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let response = exchange(server.addr(), Method::Get, get.as_bytes()).await;
+    assert_eq!(refused(&response, 405), "MethodNotAllowed");
+}
+
+#[tokio::test]
+async fn the_configured_endpoint_and_life_are_handed_out() {
+    let server = Server::with(|config| {
+        config.public_endpoint = Some("https://upload.example.com".into());
+        config.region = "eu-central-1".into();
+        config.credential_life = std::time::Duration::from_secs(5);
+    })
+    .await;
+    let grant = server.create("a.mp4").await;
+    assert_eq!(grant.target.endpoint, "https://upload.example.com");
+    assert_eq!(grant.auth.region.as_deref(), Some("eu-central-1"));
+    assert_eq!(grant.auth.expiration_secs, Some(5));
+}
