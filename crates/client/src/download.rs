@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crc_fast::{CrcAlgorithm, Digest};
-use vodferry_engine::{ErrorKind, FaultKind};
+use vodferry_engine::{ErrorKind, FaultKind, Target};
 use vodferry_oss::encode::decode_path;
 use vodferry_oss::etag::quote;
 use vodferry_oss::sign::presign_v1;
-use vodferry_oss::{Credential, Method, Request, Response, ServiceError, Style, Target};
+use vodferry_oss::{Credential, Method, Request, Response, ServiceError, Style};
 
 use crate::{Body, Error, Http};
 
