@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
@@ -49,15 +49,12 @@ impl DiskBlobs {
     /// Without `durable` nothing is synced: for tests and throw-away data.
     ///
     /// # Errors
-    /// [`BlobError::Locked`] when another server uses the folder.
+    /// [`BlobError::Locked`] when another server uses the folder, and still does so after five
+    /// seconds: one that is ending needs a moment to let go.
     pub fn open(folder: &Path, durable: bool) -> Result<DiskBlobs, BlobError> {
         let lock_path = folder.join("lock");
         let lock = File::create(&lock_path).map_err(|e| BlobError::io("create", &lock_path, e))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(BlobError::Locked(folder.to_owned())),
-            Err(TryLockError::Error(e)) => return Err(BlobError::io("lock", &lock_path, e)),
-        }
+        wait_for(&lock, folder, &lock_path)?;
         let (blobs, tmp) = (folder.join("blobs"), folder.join("tmp"));
         make_folder(&tmp)?;
         make_folder(&blobs)?;
@@ -342,6 +339,20 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
 ) -> Result<T, BlobError> {
     spawn_blocking(work).await.map_err(|_| BlobError::Closed)?
+}
+
+fn wait_for(lock: &File, folder: &Path, lock_path: &Path) -> Result<(), BlobError> {
+    let give_up = Instant::now() + Duration::from_secs(5);
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < give_up => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => return Err(BlobError::Locked(folder.to_owned())),
+            Err(TryLockError::Error(e)) => return Err(BlobError::io("lock", lock_path, e)),
+        }
+    }
 }
 
 fn make_folder(path: &Path) -> Result<(), BlobError> {

@@ -2,16 +2,17 @@
 //!
 //! Bytes are **blobs**: immutable, written once, named at random ([`BlobStore`]). Names are rows:
 //! buckets, objects, uploads, parts and videos ([`MetaStore`]). An object is a row that lists blobs
-//! in order, so Complete moves no byte. Both are traits chosen at run time: local disk
-//! and SQLite are what one machine needs.
+//! in order, so Complete moves no byte. Both are traits chosen at run time: a local disk
+//! ([`DiskBlobs`]) and SQLite ([`SqliteStore`]) are what one machine needs.
 //!
 //! The order that makes a 2xx durable: the blob is finished (synced, named, its folder synced), then
 //! the verb of the meta store is awaited (committed and synced), then the reply leaves. A crash in
-//! between leaves a blob that no row names, never a row without its blob; the janitor removes
+//! between leaves a blob that no row names, never a row without its blob; the [`Janitor`] removes
 //! what no row names.
 
 mod blob;
 mod disk;
+mod janitor;
 mod meta;
 mod sqlite;
 mod sync;
@@ -20,6 +21,7 @@ use std::pin::Pin;
 
 pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
 pub use disk::DiskBlobs;
+pub use janitor::{Janitor, JanitorOptions, SweepError, Swept, discard_unnamed, sweep};
 pub use meta::{
     Answer, Complete, Completed, Extent, MetaError, MetaStore, NewVideo, Object, ObjectInfo, Part,
     PartList, PartPage, PutObject, Video, VideoStatus,

@@ -1,0 +1,195 @@
+//! Removes what nothing needs: blobs that were replaced, aborted or never named, uploads that
+//! nobody finished, answers that nobody asks for any more.
+//!
+//! Every round deletes garbage: the file first, then the row, so a crash in between only deletes
+//! again. The walk through all blobs for those that no row names is rarer; it asks the meta store,
+//! which decides in the order of its commits, so a blob is never lost to a race with its naming.
+//! What lies in `tmp/` is removed when the blobs are opened.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{BlobError, BlobId, BlobStore, MetaError, MetaStore};
+
+/// A janitor at work. Dropped, it stops after the deletion under way.
+#[derive(Debug)]
+pub struct Janitor {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// When what is removed.
+#[derive(Clone, Debug)]
+pub struct JanitorOptions {
+    /// Pause between two rounds. Default one minute.
+    pub every: Duration,
+    /// Pause between two walks through all blobs. Default one hour.
+    pub walk_every: Duration,
+    /// How long an upload may stay open after Initiate. Default seven days.
+    pub upload_life: Duration,
+    /// How long the answer to a Complete is remembered. Default 24 hours.
+    pub completion_life: Duration,
+    /// Age from which a blob that no row names is garbage. Longer than any request takes between
+    /// finishing its blob and naming it. Default one hour.
+    pub unnamed_age: Duration,
+    /// How long garbage is kept for those who are reading it. Default ten minutes.
+    pub garbage_age: Duration,
+}
+
+impl Default for JanitorOptions {
+    fn default() -> JanitorOptions {
+        const HOUR: Duration = Duration::from_secs(3600);
+        JanitorOptions {
+            every: Duration::from_secs(60),
+            walk_every: HOUR,
+            upload_life: 7 * 24 * HOUR,
+            completion_life: 24 * HOUR,
+            unnamed_age: HOUR,
+            garbage_age: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Janitor {
+    /// Starts one; its first round begins at once.
+    pub fn start(
+        blobs: Arc<dyn BlobStore>,
+        meta: Arc<dyn MetaStore>,
+        options: JanitorOptions,
+    ) -> Janitor {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            stopped.run_until_cancelled(work(&*blobs, &*meta, &options)).await;
+        });
+        Janitor { stop, task }
+    }
+
+    /// Stops, and returns when nothing of it is left.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        (&mut self.task).await.ok();
+    }
+}
+
+impl Drop for Janitor {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// One round: expires uploads, forgets completions, deletes garbage. Times count from `now_ms`.
+///
+/// # Errors
+/// The first failure; what was done before it stays done.
+pub async fn sweep(
+    blobs: &dyn BlobStore,
+    meta: &dyn MetaStore,
+    options: &JanitorOptions,
+    now_ms: u64,
+) -> Result<Swept, SweepError> {
+    let before =
+        |age: Duration| now_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+    let mut swept = Swept::default();
+    loop {
+        let expired = meta.expire_uploads(before(options.upload_life), UPLOADS, now_ms).await?;
+        swept.uploads += expired;
+        if expired < UPLOADS as u64 {
+            break;
+        }
+    }
+    swept.completions = meta.forget_completions(before(options.completion_life)).await?;
+    loop {
+        let garbage = meta.garbage(before(options.garbage_age), BLOBS).await?;
+        if garbage.is_empty() {
+            return Ok(swept);
+        }
+        for blob in &garbage {
+            blobs.delete(blob).await?;
+        }
+        swept.blobs += garbage.len() as u64;
+        meta.forget_garbage(garbage).await?;
+    }
+}
+
+/// Walks through all blobs and puts those on the garbage list that are old and named by no row;
+/// answers how many these were.
+///
+/// # Errors
+/// The first failure; what was done before it stays done.
+pub async fn discard_unnamed(
+    blobs: &dyn BlobStore,
+    meta: &dyn MetaStore,
+    options: &JanitorOptions,
+    now_ms: u64,
+) -> Result<u64, SweepError> {
+    let mut discarded = 0;
+    let mut after: Option<BlobId> = None;
+    loop {
+        let old = blobs.older_than(options.unnamed_age, after.as_ref(), BLOBS).await?;
+        let Some(last) = old.last() else { return Ok(discarded) };
+        after = Some(last.clone());
+        discarded += meta.discard_unnamed(old, now_ms).await?;
+    }
+}
+
+/// What one round removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Uploads that were too old.
+    pub uploads: u64,
+    /// Remembered answers that were too old.
+    pub completions: u64,
+    /// Blobs deleted.
+    pub blobs: u64,
+}
+
+/// Why a round ended early; the next one tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// A blob could not be listed or deleted.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The database failed.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+}
+
+/// Per transaction: an upload may have 10,000 parts, and others wait while they are dropped.
+const UPLOADS: usize = 4;
+const BLOBS: usize = 1000;
+
+async fn work(blobs: &dyn BlobStore, meta: &dyn MetaStore, options: &JanitorOptions) {
+    let mut rounds = interval(options.every.max(Duration::from_millis(1)));
+    let mut walked: Option<Instant> = None;
+    loop {
+        rounds.tick().await;
+        let now_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        if walked.is_none_or(|at| at.elapsed() >= options.walk_every) {
+            walked = Some(Instant::now());
+            match discard_unnamed(blobs, meta, options, now_ms).await {
+                Ok(0) => {}
+                Ok(unnamed) => tracing::info!(unnamed, "blobs that nothing names are garbage now"),
+                Err(error) => report(&error),
+            }
+        }
+        match sweep(blobs, meta, options, now_ms).await {
+            Ok(swept) if swept == Swept::default() => {}
+            Ok(Swept { uploads, completions, blobs }) => {
+                tracing::info!(uploads, completions, blobs, "removed what nothing needs");
+            }
+            Err(error) => report(&error),
+        }
+    }
+}
+
+fn report(error: &SweepError) {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    tracing::warn!(%error, cause, "the janitor could not finish its round");
+}
