@@ -88,7 +88,9 @@ impl Download {
             return Err(refused(&reply));
         }
         let length = match reply.status {
-            206 => whole_length(&reply).ok_or_else(|| strange("a partial reply without its place"))?,
+            206 => {
+                whole_length(&reply).ok_or_else(|| strange("a partial reply without its place"))?
+            }
             _ => reply.body.len() as u64,
         };
         Ok(Download {

@@ -42,19 +42,28 @@
 mod app_server;
 mod authorizer;
 mod body;
+mod buffers;
 mod checkpoints;
+mod download;
 mod error;
 mod events;
 mod file;
 mod http;
+mod journal;
+mod limit;
 mod net;
 mod options;
+mod part;
+mod source;
 mod uploader;
+mod watch;
+mod windows;
 
 pub use app_server::AppServer;
 pub use authorizer::{Authorizer, BoxFuture, GrantRequest, UploadGrant};
 pub use body::{Body, BodyError};
 pub use checkpoints::{CheckpointInfo, Checkpoints};
+pub use download::{Download, presigned_url};
 pub use error::Error;
 pub use events::Events;
 pub use file::{File, FileStatus, Uploaded};

@@ -1,0 +1,99 @@
+//! Memory for part bodies: a budget, and buffers used again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Lends buffers as long as the budget lasts.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    budget: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Bytes of all buffers, lent and free.
+    held: u64,
+    free: Vec<Vec<u8>>,
+}
+
+impl Buffers {
+    pub(crate) fn new(budget: u64) -> Arc<Buffers> {
+        Arc::new(Buffers { budget, state: Mutex::default() })
+    }
+
+    /// A buffer of `length` bytes, what is in them undefined; `None` when the budget has no room for it now.
+    pub(crate) fn take(self: &Arc<Buffers>, length: usize) -> Option<Buffer> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = state.free.iter().position(|free| free.len() >= length) {
+            let bytes = state.free.swap_remove(at);
+            return Some(Buffer { pool: self.clone(), bytes, length });
+        }
+        while state.held + length as u64 > self.budget {
+            let smaller = state.free.pop()?;
+            state.held -= smaller.len() as u64;
+        }
+        state.held += length as u64;
+        drop(state);
+        Some(Buffer { pool: self.clone(), bytes: vec![0; length], length })
+    }
+
+    /// Gives the memory of free buffers back to the system.
+    pub(crate) fn trim(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let free: u64 = state.free.iter().map(|free| free.len() as u64).sum();
+        state.held -= free;
+        state.free = Vec::new();
+    }
+}
+
+/// A buffer on loan.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    pool: Arc<Buffers>,
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.length).unwrap_or_default()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut state = self.pool.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.free.push(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_used_again_and_the_budget_holds() {
+        let pool = Buffers::new(100);
+        let mut a = pool.take(60).unwrap();
+        a.as_mut()[0] = 7;
+        assert!(pool.take(60).is_none());
+        let b = pool.take(40).unwrap();
+        assert!(pool.take(1).is_none());
+        drop(a);
+        let c = pool.take(50).unwrap();
+        assert_eq!((c.as_ref().len(), c.as_ref()[0]), (50, 7));
+        drop((b, c));
+        // Free buffers too small for the wish make room for it.
+        assert_eq!(pool.take(100).unwrap().as_ref().len(), 100);
+        pool.trim();
+        assert_eq!(pool.state.lock().unwrap().held, 0);
+        assert!(pool.take(101).is_none());
+        assert_eq!(pool.take(0).unwrap().as_ref().len(), 0);
+    }
+}

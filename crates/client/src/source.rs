@@ -1,0 +1,239 @@
+//! Where bytes come from: a file of this machine, its identity, and the watch over it.
+//!
+//! The identity is length, modification time and sampled content, not the path: a file that was moved is the same source, a file that
+//! was written to is another. The file stays open while its transfer has it and is looked at around each read.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use vodferry_engine::{ErrorKind, Fault, FaultKind, Source as Identity, Target};
+
+use crate::Error;
+
+/// Files up to this length are sampled whole.
+const WHOLE: u64 = 1 << 20;
+/// Larger ones by so many windows…
+const WINDOWS: u64 = 16;
+/// …of so many bytes, the first and the last included.
+const WINDOW: u64 = 16 << 10;
+
+/// An open file, and what it was when it was opened.
+#[derive(Debug)]
+pub(crate) struct Source {
+    file: File,
+    path: PathBuf,
+    modified: Option<SystemTime>,
+    identity: Identity,
+}
+
+impl Source {
+    /// Opens and samples a file. Blocks.
+    pub(crate) fn open(path: &Path) -> Result<Source, Fault> {
+        let shown = path.display();
+        let io = |error| Error::io(format_args!("cannot read {shown}"), error).into_fault();
+        // Looked at before it is opened: opening a pipe would wait for its writer.
+        let seen = std::fs::metadata(path).map_err(io)?;
+        if seen.is_dir() {
+            return Err(refuse("IsADirectory", format!("{shown} is a directory")));
+        }
+        if !seen.is_file() {
+            return Err(refuse("NotAFile", format!("{shown} is not a regular file")));
+        }
+        let file = File::open(path).map_err(io)?;
+        let meta = file.metadata().map_err(io)?;
+        let (length, modified) = (meta.len(), meta.modified().ok());
+        let fingerprint = sample(&file, length).map_err(io)?;
+        let modified_ms = modified.map_or(0, millis);
+        let identity = Identity { length, modified_ms, fingerprint };
+        let source = Source { file, path: path.to_owned(), modified, identity };
+        source.check()?;
+        Ok(source)
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether the file is what it was when it was opened. Blocks, shortly.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        let shown = self.path.display();
+        let meta = self.file.metadata().map_err(|error| {
+            Error::io(format_args!("cannot look at {shown}"), error).into_fault()
+        })?;
+        if self.is_same(&meta) { Ok(()) } else { Err(self.changed()) }
+    }
+
+    /// Fills `buffer` from `offset`. Blocks.
+    pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Fault> {
+        read_exact_at(&self.file, buffer, offset).map_err(|error| {
+            if error.kind() == io::ErrorKind::UnexpectedEof && self.check().is_err() {
+                return self.changed();
+            }
+            let shown = self.path.display();
+            Error::io(format_args!("cannot read {shown} at byte {offset}"), error).into_fault()
+        })
+    }
+
+    /// The fault for a file that is not what it was.
+    pub(crate) fn changed(&self) -> Fault {
+        let message = format!("{} changed while it was uploaded", self.path.display());
+        fault(FaultKind::SourceChanged, "SourceChanged", message)
+    }
+
+    fn is_same(&self, meta: &Metadata) -> bool {
+        meta.len() == self.identity.length && meta.modified().ok() == self.modified
+    }
+}
+
+/// The name of a source's checkpoint: 64 hex digits. `fixed` is the place where the caller fixed it: one file on its way to two
+/// places has two checkpoints.
+pub(crate) fn checkpoint_name(source: &Identity, fixed: Option<&Target>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&source.length.to_le_bytes());
+    hasher.update(&source.modified_ms.to_le_bytes());
+    hasher.update(source.fingerprint.as_bytes());
+    if let Some(target) = fixed {
+        for text in [&target.endpoint, &target.bucket, &target.key] {
+            hasher.update(b"\0");
+            hasher.update(text.as_bytes());
+        }
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn sample(file: &File, length: u64) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let (count, step, size) = if length <= WHOLE {
+        (length.div_ceil(WINDOW), WINDOW, WINDOW)
+    } else {
+        (WINDOWS, (length - WINDOW) / (WINDOWS - 1), WINDOW)
+    };
+    let mut window = vec![0; WINDOW as usize];
+    for at in 0..count {
+        let begin = if at + 1 == count && length > WHOLE { length - size } else { at * step };
+        let window = &mut window[..size.min(length - begin) as usize];
+        read_exact_at(file, window, begin)?;
+        hasher.update(window);
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, buffer, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                buffer = buffer.get_mut(read..).unwrap_or_default();
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Milliseconds since 1970, before it as negative numbers.
+fn millis(time: SystemTime) -> i64 {
+    let of = |span: std::time::Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    time.duration_since(UNIX_EPOCH).map_or_else(|error| -of(error.duration()), of)
+}
+
+fn refuse(code: &str, message: String) -> Fault {
+    fault(FaultKind::Fatal(ErrorKind::Io), code, message)
+}
+
+/// A fault that no server had a part in.
+pub(crate) fn fault(kind: FaultKind, code: &str, message: impl Into<String>) -> Fault {
+    Fault {
+        kind,
+        code: code.to_owned(),
+        message: message.into(),
+        request_id: String::new(),
+        retry_after_ms: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek, Write};
+
+    use super::*;
+
+    fn file(length: usize) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let bytes: Vec<u8> = (0..length).map(|i| (i * 7 + i / 251) as u8).collect();
+        file.write_all(&bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn what_cannot_be_uploaded_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let code = |path: &Path| Source::open(path).unwrap_err().code;
+        assert_eq!(code(dir.path()), "IsADirectory");
+        assert_eq!(code(&dir.path().join("none")), "FileNotFound");
+        #[cfg(unix)]
+        assert_eq!(code(Path::new("/dev/null")), "NotAFile");
+    }
+
+    #[test]
+    fn identity_is_content_not_path() {
+        for length in [0, 1, 16_384, 1 << 20, (1 << 20) + 1, 3_000_000] {
+            let a = file(length);
+            let before = Source::open(a.path()).unwrap().identity().clone();
+            let moved = a.path().with_extension("moved");
+            std::fs::rename(a.path(), &moved).unwrap();
+            let after = Source::open(&moved).unwrap().identity().clone();
+            assert_eq!(before, after, "{length}");
+            std::fs::rename(&moved, a.path()).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_bytes_are_sampled() {
+        let length = 5_000_001;
+        let mut a = file(length);
+        let before = Source::open(a.path()).unwrap().identity().fingerprint.clone();
+        for at in [0, length - 1] {
+            a.as_file_mut().seek(io::SeekFrom::Start(at as u64)).unwrap();
+            a.write_all(&[0xEE]).unwrap();
+            let after = Source::open(a.path()).unwrap().identity().fingerprint.clone();
+            assert_ne!(before, after, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_short_or_written_to_has_changed() {
+        let a = file(1000);
+        let source = Source::open(a.path()).unwrap();
+        let mut buffer = vec![0; 100];
+        source.read(&mut buffer, 900).unwrap();
+        a.as_file().set_len(950).unwrap();
+        assert_eq!(source.read(&mut buffer, 900).unwrap_err().kind, FaultKind::SourceChanged);
+        assert_eq!(source.check().unwrap_err().kind, FaultKind::SourceChanged);
+    }
+
+    #[test]
+    fn a_place_fixed_by_the_caller_has_its_own_checkpoint() {
+        let source = Identity { length: 1, modified_ms: 2, fingerprint: "f".into() };
+        let target =
+            |key: &str| Target { endpoint: "http://h".into(), bucket: "b".into(), key: key.into() };
+        let names = [
+            checkpoint_name(&source, None),
+            checkpoint_name(&source, Some(&target("a"))),
+            checkpoint_name(&source, Some(&target("b"))),
+        ];
+        assert!(names.iter().all(|name| name.len() == 64));
+        assert!(names[0] != names[1] && names[1] != names[2]);
+        assert_eq!(names[2], checkpoint_name(&source, Some(&target("b"))));
+    }
+}

@@ -1,0 +1,160 @@
+//! The watch over one request: whether bytes still move, and whether it takes too long altogether.
+//!
+//! Time spent waiting for the bandwidth limit is the caller's own wish and counts for nothing.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use vodferry_engine::Fault;
+
+use crate::Timeouts;
+use crate::limit::PIECE;
+
+/// What the kernel may still hold of a body that was handed over whole.
+const KERNEL_BUFFER: u64 = 4 << 20;
+
+/// Follows one request.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    timeouts: Timeouts,
+    length: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    begun: Instant,
+    moved: Instant,
+    /// The body was handed over whole; the reply is awaited.
+    over: bool,
+    /// Since when the body waits for the bandwidth limit.
+    held_since: Option<Instant>,
+    held: Duration,
+    fault: Option<Fault>,
+}
+
+impl Watch {
+    /// For a request whose body has `length` bytes, about to be sent.
+    pub(crate) fn new(timeouts: Timeouts, length: u64) -> Watch {
+        let now = Instant::now();
+        let state = State {
+            begun: now,
+            moved: now,
+            over: length == 0,
+            held_since: None,
+            held: Duration::ZERO,
+            fault: None,
+        };
+        Watch { timeouts, length, state: Mutex::new(state) }
+    }
+
+    /// The body begins to wait for the bandwidth limit.
+    pub(crate) fn hold(&self) {
+        self.state().held_since = Some(Instant::now());
+    }
+
+    /// A piece of the body went out; `over`: the last one.
+    pub(crate) fn moved(&self, over: bool) {
+        let now = Instant::now();
+        let mut state = self.state();
+        if let Some(since) = state.held_since.take() {
+            state.held += now - since;
+        }
+        state.moved = now;
+        state.over = over;
+    }
+
+    /// The body could not be read: why.
+    pub(crate) fn fail(&self, fault: Fault) {
+        self.state().fault = Some(fault);
+    }
+
+    /// Why the body could not be read, if it could not.
+    pub(crate) fn take_fault(&self) -> Option<Fault> {
+        self.state().fault.take()
+    }
+
+    /// Ends when the request is out of time; says how.
+    pub(crate) async fn expired(&self) -> &'static str {
+        loop {
+            let (deadline, text) = self.deadline();
+            if deadline <= Instant::now() {
+                return text;
+            }
+            tokio::time::sleep_until(deadline).await;
+        }
+    }
+
+    fn deadline(&self) -> (Instant, &'static str) {
+        let state = self.state();
+        let now = Instant::now();
+        let far = now + Duration::from_secs(86_400);
+        let held = state.held + state.held_since.map_or(Duration::ZERO, |since| now - since);
+        let whole = self.timeouts.for_body(self.length).saturating_add(held);
+        let whole = state.begun.checked_add(whole).unwrap_or(far);
+        // The pieces are large: a line as slow as permitted takes its time for one.
+        let slack = if state.over { self.length.min(KERNEL_BUFFER) } else { PIECE as u64 };
+        let idle = self
+            .timeouts
+            .idle
+            .saturating_add(Duration::from_secs(slack / self.timeouts.slowest.max(1)));
+        let moved = if state.held_since.is_some() { now } else { state.moved };
+        let idle = moved.checked_add(idle).unwrap_or(far);
+        if idle <= whole {
+            (idle, "no byte moved for too long")
+        } else {
+            (whole, "it took too long")
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn expires_after(watch: &Watch) -> (u64, &'static str) {
+        let begun = Instant::now();
+        let text = watch.expired().await;
+        (begun.elapsed().as_secs(), text)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_is_given_the_idle_time() {
+        let watch = Watch::new(Timeouts::default(), 0);
+        assert_eq!(expires_after(&watch).await, (30, "no byte moved for too long"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_moves_is_given_its_whole_time() {
+        let watch = Watch::new(Timeouts::default(), 8 << 20);
+        let moving = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                watch.moved(false);
+            }
+        };
+        let expired = tokio::select! {
+            expired = expires_after(&watch) => expired,
+            () = moving => unreachable!(),
+        };
+        assert_eq!(expired, (60 + 1024, "it took too long"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_the_limit_counts_for_nothing() {
+        let watch = Watch::new(Timeouts::default(), 1024);
+        watch.hold();
+        let ((after, text), ()) = tokio::join!(expires_after(&watch), async {
+            tokio::time::sleep(Duration::from_secs(5000)).await;
+            watch.moved(true);
+        });
+        // Looked at now and then: the idle time after the wait, and no more than once more.
+        assert!((5030..5060).contains(&after), "{after} s");
+        assert_eq!(text, "no byte moved for too long");
+    }
+}
