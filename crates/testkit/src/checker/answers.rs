@@ -1,0 +1,179 @@
+//! The books of what came back: which parts the engine knows of, which credentials died, which uploads are gone.
+
+use vodferry_engine::{
+    Checkpoint, EffectId, Fault, FaultKind, FileId, Input, ObjectInfo, Op, PartInfo, Reply, Source,
+};
+
+use super::{Checker, FileWatch, Flight, Loaded, UploadWatch};
+use crate::content::Version;
+use crate::coverage::Coverage;
+
+impl Checker {
+    /// The shell is about to hand this to the engine. `version` is the content that a load looked at.
+    pub fn delivered(&mut self, input: &Input, version: Option<Version>, coverage: &mut Coverage) {
+        match input {
+            Input::Answer { id, result, .. } => match self.flights.remove(id) {
+                Some(flight) => self.answered(&flight, result, coverage),
+                None => coverage.hit("story", "late answer after abandon"),
+            },
+            Input::Appended { id, .. } => {
+                if let Some(upload) = self.begins.remove(id).and_then(|u| self.uploads.get_mut(&u))
+                {
+                    upload.begun = true;
+                }
+            }
+            Input::Granted { id, result } => {
+                let Some((_, file)) = self.ask.filter(|(ask, _)| ask == id) else { return };
+                self.ask = None;
+                match result {
+                    Ok(grant) => {
+                        self.renewed(file, grant);
+                        let version = |f: &FileWatch| f.loaded.as_ref().map(|l| l.version);
+                        self.watch(file, |watch| watch.granted_for = version(watch));
+                    }
+                    Err(fault) => self.watch(file, |watch| {
+                        watch.ask_failed = true;
+                        watch.video_gone |= fault.kind == FaultKind::NoSuchUpload;
+                    }),
+                }
+            }
+            Input::Loaded { id, result } => {
+                if let (Ok((source, found)), Some(version)) = (result, version) {
+                    self.load(*id, source, found.as_ref(), version, coverage);
+                }
+            }
+            Input::Sent { .. } => {}
+        }
+    }
+
+    fn load(
+        &mut self,
+        id: EffectId,
+        source: &Source,
+        found: Option<&Checkpoint>,
+        version: Version,
+        coverage: &mut Coverage,
+    ) {
+        let Some(file) = self.loads.remove(&id) else { return };
+        let Some(watch) = self.files.get_mut(&file) else { return };
+        let length = source.length;
+        watch.loaded = Some(Loaded { version, length, checkpoint: found.cloned() });
+        watch.video_gone = false;
+        watch.gone = false;
+        watch.high = 0;
+        watch.upload = found.map(|c| c.begin.upload_id.clone());
+        let Some(checkpoint) = found else { return };
+        coverage.hit("story", "checkpoint found");
+        let app = watch.app;
+        let begin = &checkpoint.begin;
+        let upload = self.uploads.entry(begin.upload_id.clone()).or_insert_with(|| UploadWatch {
+            app,
+            version,
+            key: begin.target.key.clone(),
+            part_size: begin.part_size,
+            begun: true,
+            known: Default::default(),
+            damaged: Default::default(),
+            completed: false,
+            exempt: true,
+            ending: false,
+        });
+        upload.begun = true;
+        if !self.lists_parts {
+            // Where the server may not be asked, the checkpoint is all that is known.
+            upload.known = checkpoint.parts.iter().map(|p| (p.number, p.length)).collect();
+        }
+        // A twin's upload, taken over: the books of both are mixed.
+        upload.exempt |= upload.app != app;
+        let known: u64 = checkpoint.parts.iter().map(|p| p.length).sum();
+        watch.high = watch.high.max(known);
+    }
+
+    fn answered(
+        &mut self,
+        flight: &Flight,
+        result: &Result<Reply, Fault>,
+        coverage: &mut Coverage,
+    ) {
+        let file = flight.file;
+        if result.is_ok() {
+            self.used.insert(flight.grant);
+        }
+        match (&flight.op, result) {
+            (_, Err(fault)) => self.refused(flight, fault, coverage),
+            (Op::UploadPart { upload_id, number, range }, Ok(Reply::PartUploaded { .. })) => {
+                if let Some(upload) = self.uploads.get_mut(upload_id) {
+                    upload.known.insert(*number, range.end - range.start);
+                    upload.damaged.remove(number);
+                }
+                self.raise(file, upload_id);
+            }
+            (Op::ListParts { upload_id, marker }, Ok(Reply::Parts { parts, next })) => {
+                self.listed(upload_id, parts);
+                self.raise(file, upload_id);
+                if *marker > 0 {
+                    coverage.hit("operation", "ListParts, next page");
+                }
+                let gap =
+                    parts.iter().zip(marker + 1..).any(|(part, number)| part.number != number);
+                if next.is_none() && gap {
+                    coverage.hit("story", "resumed a subset that is no prefix");
+                }
+            }
+            (Op::HeadObject { .. }, Ok(Reply::Head(found))) => {
+                match found {
+                    Some(ObjectInfo { verified: true, .. }) => {
+                        coverage.hit("story", "completion found by head");
+                    }
+                    _ => self.watch(file, |watch| watch.gone = true),
+                }
+                self.whole(file);
+            }
+            (_, Ok(Reply::Completed(_) | Reply::Put(_))) => self.whole(file),
+            _ => {}
+        }
+    }
+
+    fn refused(&mut self, flight: &Flight, fault: &Fault, coverage: &mut Coverage) {
+        match fault.kind {
+            FaultKind::Expired => {
+                self.dead.insert(flight.grant);
+            }
+            FaultKind::NoSuchUpload => {
+                self.watch(flight.file, |watch| watch.gone = true);
+                coverage.hit("story", "upload begun anew");
+            }
+            FaultKind::ClockSkew => coverage.hit("fault", "clock skew"),
+            FaultKind::SourceChanged => coverage.hit("fault", "source changed while read"),
+            FaultKind::Fatal(_) if matches!(flight.op, Op::HeadObject { .. }) => {
+                coverage.hit("fault", "head refused");
+                // Unverified success, or failure: all bytes are there as far as anybody knows.
+                self.whole(flight.file);
+            }
+            FaultKind::Fatal(_) if matches!(flight.op, Op::ListParts { .. }) => {
+                coverage.hit("fault", "list parts refused");
+            }
+            _ => {}
+        }
+    }
+
+    fn listed(&mut self, upload_id: &str, parts: &[PartInfo]) {
+        let Some(upload) = self.uploads.get_mut(upload_id) else { return };
+        for part in parts {
+            if !upload.damaged.contains(&part.number) {
+                upload.known.insert(part.number, part.length);
+            }
+        }
+    }
+
+    fn raise(&mut self, file: FileId, upload_id: &str) {
+        let known = self.uploads.get(upload_id).map_or(0, |u| u.known.values().sum());
+        self.watch(file, |watch| watch.high = watch.high.max(known));
+    }
+
+    fn whole(&mut self, file: FileId) {
+        self.watch(file, |watch| {
+            watch.high = watch.loaded.as_ref().map_or(watch.high, |l| l.length);
+        });
+    }
+}

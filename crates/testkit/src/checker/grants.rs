@@ -1,0 +1,105 @@
+//! Rule 5: who is asked for grants, and with which of them requests are signed.
+
+use vodferry_engine::{EffectId, Event, FileId, Grant, GrantId, Op, Want};
+
+use super::{Check, Checker, broken};
+
+impl Checker {
+    /// `authorize` succeeded.
+    pub fn authorized(&mut self, file: FileId, grant: &Grant) {
+        self.renewed(file, grant);
+        self.watch(file, |watch| watch.given = true);
+    }
+
+    pub(super) fn renewed(&mut self, file: FileId, grant: &Grant) {
+        self.watch(file, |watch| {
+            watch.grant = Some(grant.clone());
+            watch.expired_told = false;
+            watch.ask_failed = false;
+        });
+    }
+
+    pub(super) fn asks_rightly(&mut self, id: EffectId, file: FileId, want: &Want) -> Check {
+        let what = format!("{want:?} for file {}", file.0);
+        if !self.config.authorizer {
+            return broken("5 no authorizer is asked where there is none", what);
+        }
+        if let Some((open, of)) = self.ask {
+            let what = format!("{what}, request {} for file {} is open", open.0, of.0);
+            return broken("5 one grant is asked for at a time", what);
+        }
+        self.ask = Some((id, file));
+        let Some(watch) = self.files.get(&file) else {
+            return broken("1 only listed files", what);
+        };
+        let Some(loaded) = watch.loaded.as_ref() else {
+            return broken("1 order: load comes before the grant", what);
+        };
+        if watch.given || watch.granted_for == Some(loaded.version) {
+            return Ok(());
+        }
+        let begin = loaded.checkpoint.as_ref().map(|c| &c.begin);
+        match (begin, want) {
+            (None, Want::Refresh { .. }) => broken("8 other content gets a grant of its own", what),
+            (Some(begin), Want::Refresh { video_id }) if *video_id != begin.video_id => {
+                broken("5 the checkpoint's video is refreshed", what)
+            }
+            (Some(begin), Want::Create) if !watch.video_gone && begin.video_id.is_some() => {
+                broken("5 a video that exists is refreshed", what)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn signs_rightly(&self, file: FileId, grant: GrantId, op: &Op) -> Check {
+        let what = || format!("{op:?} of file {} with grant {}", file.0, grant.0);
+        if self.dead.contains(&grant) {
+            return broken("5 nothing is sent with a dead credential", what());
+        }
+        let watch = self.files.get(&file);
+        let content = watch.and_then(|f| f.loaded.as_ref()).map(|l| l.version);
+        let granted = watch.filter(|f| !f.given).and_then(|f| f.granted_for);
+        if granted.is_some() && content.is_some() && granted != content {
+            return broken("8 other content gets a grant of its own", what());
+        }
+        let newest = watch.and_then(|f| f.grant.as_ref());
+        let Some(newest) = newest.filter(|newest| newest.id == grant) else {
+            return broken("5 the newest credential signs", format!("{}: {newest:?}", what()));
+        };
+        let upload_id = match op {
+            Op::CompleteMultipartUpload { upload_id, .. }
+            | Op::ListParts { upload_id, .. }
+            | Op::UploadPart { upload_id, .. } => upload_id,
+            _ => return Ok(()),
+        };
+        let key = self.uploads.get(upload_id).map(|u| &u.key);
+        if key.is_some_and(|key| *key != newest.target.key) {
+            return broken("5 the upload stays in its place", format!("{}: {newest:?}", what()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn expired_rightly(&mut self, file: FileId, event: &Event) -> Check {
+        let authorizer = self.config.authorizer;
+        let Some(watch) = self.files.get_mut(&file) else { return Ok(()) };
+        if watch.expired_told {
+            return broken("5 one TokenExpired per expiry", format!("{event:?}"));
+        }
+        if authorizer && !watch.ask_failed {
+            return broken("5 an authorizer keeps expiry silent", format!("{event:?}"));
+        }
+        watch.expired_told = true;
+        Ok(())
+    }
+
+    /// A file is given up for its credential only when the credential never worked.
+    pub(super) fn failed_rightly(&self, file: FileId, event: &Event) -> Check {
+        let Event::Failed { error, .. } = event else { return Ok(()) };
+        let grant = self.files.get(&file).and_then(|f| f.grant.as_ref());
+        let worked = grant.is_some_and(|g| self.used.contains(&g.id));
+        if error.code == "SecurityTokenExpired" && worked {
+            return broken("5 only a fresh grant's expiry is fatal", format!("{event:?}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,265 @@
+//! Rules 3, 4, 6, 7 and 9: what the server is asked.
+
+use std::collections::BTreeSet;
+
+use vodferry_engine::{
+    Effect, EffectId, FileId, GrantId, MAX_PART_SIZE, MAX_PARTS, Op, Record, SMALL_FILE,
+};
+
+use super::{Check, Checker, Flight, Standing, UploadWatch, broken};
+use crate::coverage::Coverage;
+use crate::journal::Journals;
+use crate::store::Store;
+
+impl Checker {
+    /// The engine asks the shell for something.
+    pub fn effect(
+        &mut self,
+        effect: &Effect,
+        store: &Store,
+        journals: &Journals,
+        coverage: &mut Coverage,
+    ) -> Check {
+        match effect {
+            Effect::Abandon { id } => {
+                self.flights.remove(id);
+                self.ask = self.ask.filter(|(ask, _)| ask != id);
+                Ok(())
+            }
+            Effect::AppendCheckpoint { id, file, record, sync } => {
+                self.append(*id, *file, record, *sync)
+            }
+            Effect::AskGrant { id, file, want } => self.asks_rightly(*id, *file, want),
+            Effect::CloseCheckpoint { .. } => Ok(()),
+            Effect::LoadCheckpoint { id, file } => {
+                self.loads.insert(*id, *file);
+                Ok(())
+            }
+            Effect::Perform { id, file, grant, op, .. } => {
+                let flight = Flight { file: *file, grant: *grant, op: op.clone() };
+                self.perform(&flight, store, journals, coverage)?;
+                self.flights.insert(*id, flight);
+                Ok(())
+            }
+        }
+    }
+
+    fn append(&mut self, id: EffectId, file: FileId, record: &Record, sync: bool) -> Check {
+        match record {
+            Record::Begin(begin) => {
+                let Some(watch) = self.files.get_mut(&file) else {
+                    return broken("1 only listed files", format!("Begin of file {}", file.0));
+                };
+                let Some(loaded) = watch.loaded.as_ref() else {
+                    return broken("1 order", format!("Begin of file {} before Loaded", file.0));
+                };
+                if !sync {
+                    return broken("3 Begin is synced", format!("file {}", file.0));
+                }
+                let before = watch.upload.as_ref().and_then(|id| self.uploads.get(id));
+                let same_place = before.is_some_and(|u| u.key == begin.target.key);
+                if same_place && !watch.gone {
+                    let what = format!("file {} begins {} anew", file.0, begin.upload_id);
+                    return broken("7 the upload id is kept", what);
+                }
+                if begin.source.length != loaded.length {
+                    return broken("8 Begin names the content", format!("{begin:?}"));
+                }
+                let bounds = SMALL_FILE..=MAX_PART_SIZE;
+                let parts = loaded.length.div_ceil(begin.part_size.max(1));
+                if !bounds.contains(&begin.part_size) || parts > MAX_PARTS {
+                    return broken("9 part size", format!("{begin:?}"));
+                }
+                let upload = UploadWatch {
+                    app: watch.app,
+                    version: loaded.version,
+                    key: begin.target.key.clone(),
+                    part_size: begin.part_size,
+                    begun: false,
+                    known: Default::default(),
+                    damaged: Default::default(),
+                    completed: false,
+                    exempt: false,
+                    ending: false,
+                };
+                self.uploads.insert(begin.upload_id.clone(), upload);
+                self.begins.insert(id, begin.upload_id.clone());
+                watch.upload = Some(begin.upload_id.clone());
+                watch.gone = false;
+                Ok(())
+            }
+            Record::End => {
+                // After a cancel the file's upload is no longer on the books.
+                let app = self.files.get(&file).map(|f| f.app);
+                let mine = self.uploads.values_mut().filter(|u| Some(u.app) == app);
+                mine.for_each(|u| u.ending = true);
+                Ok(())
+            }
+            Record::Part(_) => Ok(()),
+        }
+    }
+
+    fn perform(
+        &mut self,
+        flight: &Flight,
+        store: &Store,
+        journals: &Journals,
+        coverage: &mut Coverage,
+    ) -> Check {
+        let Flight { file, grant, op } = flight;
+        let abort = matches!(op, Op::AbortMultipartUpload { .. });
+        if !abort && !self.may_send(*file) {
+            let what = format!("{op:?} of file {}", file.0);
+            return broken("7 nothing is sent while paused, stopped or cancelled", what);
+        }
+        self.signs_rightly(*file, *grant, op)?;
+        match op {
+            Op::UploadPart { .. } => self.part(flight, store, coverage)?,
+            Op::CompleteMultipartUpload { .. } => self.complete(flight, journals)?,
+            Op::PutObject { length } => {
+                let loaded = self.files.get(file).and_then(|f| f.loaded.as_ref());
+                if loaded.map(|l| l.length) != Some(*length) || *length >= SMALL_FILE {
+                    return broken("9 only small files in one request", format!("{op:?}"));
+                }
+            }
+            _ => {}
+        }
+        self.limits(flight)
+    }
+
+    fn limits(&self, next: &Flight) -> Check {
+        let part = |f: &Flight| matches!(f.op, Op::UploadPart { .. });
+        if part(next) {
+            let parts = self.flights.values().filter(|f| part(f));
+            let of_file = parts.clone().filter(|f| f.file == next.file).count() + 1;
+            let all = parts.count() + 1;
+            if of_file > self.config.parallel as usize {
+                let what = format!("{of_file} parts of file {}", next.file.0);
+                return broken("6 parallel", what);
+            }
+            if all > self.config.max_in_flight as usize {
+                return broken("6 max_in_flight", format!("{all} parts"));
+            }
+        }
+        let queued =
+            |id: &FileId| self.files.get(id).is_some_and(|f| f.standing == Standing::Queued);
+        let busy = self.flights.values().chain([next]).map(|f| f.file).filter(queued);
+        let busy: BTreeSet<FileId> = busy.collect();
+        if busy.len() > self.config.files_at_once as usize {
+            return broken("6 files_at_once", format!("{busy:?}"));
+        }
+        Ok(())
+    }
+
+    fn part(&self, flight: &Flight, store: &Store, coverage: &mut Coverage) -> Check {
+        let Op::UploadPart { upload_id, number, range } = &flight.op else { return Ok(()) };
+        let what = || format!("{:?} of file {}", flight.op, flight.file.0);
+        let Some(watch) = self.files.get(&flight.file) else {
+            return broken("1 only listed files", what());
+        };
+        let (Some(loaded), Some(upload)) = (&watch.loaded, self.uploads.get(upload_id)) else {
+            return broken("1 order: load and Begin come before parts", what());
+        };
+        if !upload.begun {
+            return broken("3 Begin is stored before the first part is sent", what());
+        }
+        if watch.upload.as_ref() != Some(upload_id) {
+            return broken("7 the upload id is kept", format!("{}: {:?}", what(), watch.upload));
+        }
+        if upload.version != loaded.version {
+            return broken("8 never spliced", what());
+        }
+        let start = u64::from(*number).saturating_sub(1) * upload.part_size;
+        let end = loaded.length.min(start + upload.part_size);
+        if *number == 0 || *range != (start..end) || range.is_empty() {
+            return broken("9 equal parts but for the last", what());
+        }
+        if self.flights.values().any(|f| f.op == flight.op) {
+            return broken("3 a part is sent once at a time", what());
+        }
+        let held = store.upload(upload_id).is_some_and(|u| u.parts.contains_key(number));
+        if held && upload.known.contains_key(number) {
+            return broken("3 a part that the server is known to hold is never sent again", what());
+        }
+        if held {
+            coverage.hit("story", "part sent again after a lost reply");
+        }
+        let again = self.uploads.iter().find(|(_, u)| {
+            let same = u.app == watch.app && u.version == upload.version && u.key == upload.key;
+            same && u.completed && !u.exempt
+        });
+        match again {
+            Some((id, _)) => {
+                broken("4 bytes never travel again after Complete", format!("{}, was {id}", what()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Everything acknowledged is on disk before Complete goes out, so that a lost reply can be told from a lost upload.
+    fn complete(&self, flight: &Flight, journals: &Journals) -> Check {
+        let Op::CompleteMultipartUpload { upload_id, parts } = &flight.op else { return Ok(()) };
+        let what = || format!("{upload_id} of file {}", flight.file.0);
+        let Some(upload) = self.uploads.get(upload_id) else {
+            return broken("1 order: Begin comes before Complete", what());
+        };
+        let Some(loaded) = self.files.get(&flight.file).and_then(|f| f.loaded.as_ref()) else {
+            return broken("1 order: load comes before Complete", what());
+        };
+        let expected = loaded.length.div_ceil(upload.part_size);
+        let counted = parts.iter().zip(1u32..).all(|(part, number)| part.number == number);
+        if parts.len() as u64 != expected || !counted {
+            return broken("3 Complete names all parts", format!("{}: {parts:?}", what()));
+        }
+        if self.flights.values().any(|f| f.op == flight.op) {
+            return broken("4 one Complete at a time", what());
+        }
+        if upload.exempt {
+            return Ok(());
+        }
+        match journals.synced(flight.file) {
+            None => Ok(()),
+            Some(Some(c)) if c.begin.upload_id == *upload_id && c.parts.len() == parts.len() => {
+                Ok(())
+            }
+            Some(found) => {
+                let parts = found.map(|c| (c.begin.upload_id, c.parts.len()));
+                broken(
+                    "4 the whole set is synced before Complete",
+                    format!("{}: {parts:?}", what()),
+                )
+            }
+        }
+    }
+
+    /// The store made an object of this upload.
+    pub fn completed(&mut self, upload_id: &str) {
+        if let Some(upload) = self.uploads.get_mut(upload_id) {
+            upload.completed = true;
+        }
+    }
+
+    /// The store no longer holds this part as it was acknowledged.
+    pub fn damaged(&mut self, upload_id: &str, number: u32) {
+        if let Some(upload) = self.uploads.get_mut(upload_id) {
+            upload.known.remove(&number);
+            upload.damaged.insert(number);
+        }
+    }
+
+    /// Parts that the engine was told of are enough to lose, damage or drop this upload without deceiving it.
+    pub fn is_exempt(&self, upload_id: &str) -> bool {
+        self.uploads.get(upload_id).is_none_or(|u| u.exempt)
+    }
+
+    /// The journal of this file failed: it proves nothing any more.
+    pub fn journal_failed(&mut self, file: FileId) {
+        let Some(app) = self.files.get(&file).map(|f| f.app) else { return };
+        self.uploads.values_mut().filter(|u| u.app == app).for_each(|u| u.exempt = true);
+    }
+
+    /// Requests under way that carry this grant.
+    pub fn in_flight(&self, grant: GrantId) -> usize {
+        self.flights.values().filter(|f| f.grant == grant).count()
+    }
+}

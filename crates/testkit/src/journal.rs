@@ -1,0 +1,130 @@
+//! A model of the checkpoint store: append-only journals found by source identity, with tails that are not synced yet.
+
+use std::collections::BTreeMap;
+
+use vodferry_engine::{Checkpoint, FileId, PartInfo, Record, Source};
+
+use crate::rng::Rng;
+
+/// One journal.
+#[derive(Clone, Debug, Default)]
+struct Journal {
+    records: Vec<Record>,
+    /// So many of `records` survive a power loss.
+    synced: usize,
+    holder: Option<FileId>,
+}
+
+/// All journals of one machine.
+#[derive(Clone, Debug, Default)]
+pub struct Journals {
+    by_source: BTreeMap<String, Journal>,
+    /// What each file has open; `None` when another file holds the journal of its source.
+    open: BTreeMap<FileId, Option<String>>,
+}
+
+impl Journals {
+    /// Opens the journal of `source` for `file` and reads it; nothing is read (or kept) while another file holds it.
+    pub fn load(&mut self, file: FileId, source: &Source) -> Option<Checkpoint> {
+        self.release(file);
+        let name = format!("{}-{}-{}", source.length, source.modified_ms, source.fingerprint);
+        let journal = self.by_source.entry(name.clone()).or_default();
+        if journal.holder.is_some() {
+            self.open.insert(file, None);
+            return None;
+        }
+        journal.holder = Some(file);
+        self.open.insert(file, Some(name));
+        read(&journal.records)
+    }
+
+    /// Appends a record. Errs when the file has no journal open.
+    pub fn append(
+        &mut self,
+        file: FileId,
+        record: &Record,
+        sync: bool,
+    ) -> Result<(), &'static str> {
+        let name = self.open.get(&file).ok_or("append to a checkpoint that is not open")?;
+        if let Some(journal) = name.as_ref().and_then(|name| self.by_source.get_mut(name)) {
+            journal.records.push(record.clone());
+            if sync {
+                journal.synced = journal.records.len();
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of the file's journal; deletes it when its upload is over.
+    pub fn close(&mut self, file: FileId) {
+        if let Some(Some(name)) = self.open.get(&file) {
+            let name = name.clone();
+            let over = |j: &Journal| matches!(j.records.last(), Some(Record::End));
+            if self.by_source.get(&name).is_some_and(over) {
+                self.by_source.remove(&name);
+            }
+        }
+        self.release(file);
+    }
+
+    /// What a power loss would leave of the journal that `file` has open; the outer `None` when it has none.
+    pub fn synced(&self, file: FileId) -> Option<Option<Checkpoint>> {
+        let journal = self.by_source.get(self.open.get(&file)?.as_ref()?)?;
+        Some(read(journal.records.get(..journal.synced).unwrap_or_default()))
+    }
+
+    /// Whether another file holds the journal of this file's source.
+    pub fn is_shut_out(&self, file: FileId) -> bool {
+        matches!(self.open.get(&file), Some(None))
+    }
+
+    /// The process dies: the locks fall, all that was written stays.
+    pub fn crash(&mut self) {
+        self.open.clear();
+        for journal in self.by_source.values_mut() {
+            journal.holder = None;
+        }
+    }
+
+    /// The machine dies: of what was not synced only the beginning stays, if anything.
+    pub fn power_loss(&mut self, rng: &mut Rng) {
+        for journal in self.by_source.values_mut() {
+            let tail = (journal.records.len() - journal.synced) as u64;
+            let kept = if rng.chance(500) { 0 } else { rng.between(0, tail) };
+            journal.records.truncate(journal.synced + kept as usize);
+            journal.synced = journal.records.len();
+        }
+        self.crash();
+    }
+
+    fn release(&mut self, file: FileId) {
+        if let Some(Some(name)) = self.open.remove(&file) {
+            if let Some(journal) = self.by_source.get_mut(&name) {
+                journal.holder = None;
+            }
+        }
+    }
+}
+
+/// Reads a journal as the real one is read: the last Begin counts, the last record of a part counts.
+fn read(records: &[Record]) -> Option<Checkpoint> {
+    let mut found: Option<Checkpoint> = None;
+    for record in records {
+        match (record, found.as_mut()) {
+            (Record::Begin(begin), _) => {
+                found = Some(Checkpoint { begin: begin.clone(), parts: Vec::new() });
+            }
+            (Record::End, _) => found = None,
+            (Record::Part(part), Some(checkpoint)) => insert(&mut checkpoint.parts, part),
+            (Record::Part(_), None) => {}
+        }
+    }
+    found
+}
+
+fn insert(parts: &mut Vec<PartInfo>, part: &PartInfo) {
+    match parts.binary_search_by_key(&part.number, |p| p.number) {
+        Ok(at) => parts[at] = part.clone(),
+        Err(at) => parts.insert(at, part.clone()),
+    }
+}

@@ -1,0 +1,125 @@
+//! What a seed decides before anything happens: the configuration, the store, the files, the weather.
+
+use vodferry_engine::{Backoff, Budget, Config, OnCancel, Retry, SMALL_FILE};
+
+use crate::faults::Weather;
+use crate::rng::Rng;
+use crate::store::Policy;
+
+/// A file that the application wants uploaded.
+#[derive(Clone, Debug)]
+pub struct FilePlan {
+    /// Number of its source; two files may share one.
+    pub source: usize,
+    /// Bytes of the source's first version.
+    pub length: u64,
+    /// Bytes per part asked for; 0 leaves it to the configuration.
+    pub part_size: u64,
+    /// The application gives a grant when it adds the file.
+    pub given: bool,
+}
+
+/// How one world is made.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Of all its engines.
+    pub config: Config,
+    /// Of its store.
+    pub policy: Policy,
+    /// The files at the beginning.
+    pub files: Vec<FilePlan>,
+    /// What befalls requests before the calm.
+    pub weather: Weather,
+    /// Commands at random, per thousand steps.
+    pub commands: u64,
+    /// Crashes and power losses, per thousand steps.
+    pub deaths: u64,
+    /// Local faults (sources, journals, authorizer, clock), per thousand chances.
+    pub mishaps: u64,
+    /// Each upload has a video with a key of its own; otherwise each file has its key.
+    pub videos: bool,
+    /// Grants tell when they die.
+    pub dated: bool,
+    /// How far the client's clock is ahead, in milliseconds.
+    pub skew_ms: i64,
+    /// Steps before the calm.
+    pub steps: u64,
+}
+
+impl Scenario {
+    /// Draws a scenario.
+    pub fn draw(rng: &mut Rng) -> Scenario {
+        let config = config(rng);
+        let mut files: Vec<FilePlan> = Vec::new();
+        for _ in 0..rng.pick(&[1, 1, 2, 3, 4]) {
+            let plan = file(rng, files.len(), &config);
+            files.push(plan);
+        }
+        if rng.chance(80) {
+            let mut twin = files[0].clone();
+            twin.given = false;
+            files.push(twin);
+        }
+        Scenario {
+            config,
+            policy: Policy {
+                remembers: rng.chance(500),
+                list_parts: rng.chance(800),
+                head: rng.chance(600),
+                list_uploads: rng.chance(700),
+                page: rng.pick(&[1, 2, 3, 3, 1000]),
+            },
+            files,
+            weather: Weather::storm(rng),
+            commands: rng.pick(&[0, 10, 30, 60, 150]),
+            deaths: rng.pick(&[0, 0, 5, 15, 40]),
+            mishaps: rng.pick(&[0, 20, 60, 150]),
+            videos: rng.chance(600),
+            dated: rng.chance(700),
+            skew_ms: rng.pick(&[0, 0, 2_000, -60_000, 7_200_000, -7_200_000]),
+            steps: rng.between(40, 400),
+        }
+    }
+}
+
+/// A file of a length where something may be off by one.
+pub fn file(rng: &mut Rng, source: usize, config: &Config) -> FilePlan {
+    let part_size = rng.pick(&[0, 0, SMALL_FILE, 150_000, 1 << 20]);
+    let effective = if part_size == 0 { config.part_size } else { part_size };
+    let effective = if effective == 0 { vodferry_engine::DEFAULT_PART_SIZE } else { effective };
+    let many = if rng.chance(60) { 40 } else { 9 };
+    let whole = effective * rng.between(1, many);
+    let length = match rng.below(10) {
+        0 => rng.pick(&[0, 1, SMALL_FILE - 1]),
+        1 => rng.pick(&[SMALL_FILE, SMALL_FILE + 1]),
+        2 => whole + 1,
+        3 => (whole - 1).max(SMALL_FILE),
+        4 => whole,
+        _ => whole + rng.below(effective),
+    };
+    FilePlan { source, length, part_size, given: rng.chance(200) }
+}
+
+fn config(rng: &mut Rng) -> Config {
+    let budget = match rng.chance(500) {
+        true => Budget::Count(rng.pick(&[1, 3, 5]) as u32),
+        false => Budget::Time { ms: rng.pick(&[60_000, 600_000]) },
+    };
+    let backoff = match rng.chance(300) {
+        true => Backoff::Fixed { ms: rng.pick(&[0, 500, 2_000]) },
+        false => Backoff::FullJitter { base_ms: 200, cap_ms: 20_000 },
+    };
+    Config {
+        part_size: rng.pick(&[0, SMALL_FILE, 200_000]),
+        parallel: rng.between(1, 5) as u32,
+        max_in_flight: rng.pick(&[1, 3, 8, 16]),
+        files_at_once: rng.between(1, 3) as u32,
+        retry: Retry { budget, backoff },
+        on_cancel: if rng.chance(500) { OnCancel::Keep } else { OnCancel::Abort },
+        authorizer: rng.chance(600),
+        halt_on_failure: rng.chance(100),
+        restart_failed: rng.chance(200),
+        progress_interval_ms: rng.pick(&[0, 100, 1_000]),
+        find_orphans: rng.chance(500),
+    }
+}

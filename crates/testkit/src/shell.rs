@@ -1,0 +1,384 @@
+//! The model shell: performs effects as a real one would, at its own pace and with its own misfortunes.
+
+use vodferry_engine::{
+    Effect, EffectId, ErrorKind, Event, FaultKind, FileId, Input, Op, Output, Record, Reply,
+};
+
+use crate::checker::{Check, Violation, broken};
+use crate::content::Version;
+use crate::faults::{Fate, lost};
+use crate::store::{Request, fault};
+use crate::world::{Call, JournalCall, Pending, World};
+
+/// So many outputs in a row do not end.
+const MAX_OUTPUTS: usize = 10_000;
+
+impl World {
+    /// Takes the engine's outputs, `limit` at most; tells how many there were.
+    pub(crate) fn drain(&mut self, limit: usize) -> Result<usize, Violation> {
+        for count in 0..limit.min(MAX_OUTPUTS) {
+            match self.engine.poll(self.clock.now()) {
+                Output::Effect(effect) => {
+                    self.note(|| format!("  effect {effect:?}"));
+                    let Self { checker, store, journals, coverage, .. } = self;
+                    checker.effect(&effect, store, journals, coverage)?;
+                    self.perform(effect)?;
+                }
+                Output::Event(event) => {
+                    self.note(|| format!("  event  {event:?}"));
+                    let Self { checker, store, sources, .. } = self;
+                    let length_of =
+                        |v: Version| sources.get(v.source).map_or(0, |s| s.length_of(v));
+                    checker.event(&event, store, length_of)?;
+                    self.cover(&event);
+                    self.told(&event)?;
+                }
+                Output::Timeout(deadline) => {
+                    if deadline.is_some_and(|at| at <= self.clock.mono_ms()) {
+                        let what = format!("{deadline:?} at {}", self.clock.mono_ms());
+                        return broken("a timer lies ahead", what);
+                    }
+                    self.deadline = deadline;
+                    let list = self.engine.files();
+                    for view in &list {
+                        self.coverage.hit("state", state_name(view.state));
+                    }
+                    self.checker.drained(&list)?;
+                    return Ok(count);
+                }
+            }
+        }
+        if limit > MAX_OUTPUTS {
+            return broken("poll comes to an end", format!("{MAX_OUTPUTS} outputs in a row"));
+        }
+        Ok(limit)
+    }
+
+    /// Something that was pending happens.
+    pub(crate) fn happen(&mut self, pending: Pending) -> Check {
+        match pending {
+            Pending::Arrive(call) => {
+                self.arrive(&call);
+                Ok(())
+            }
+            Pending::Deliver(input) => self.deliver(input),
+            Pending::Journal(file, call) => self.journal(file, call),
+            Pending::Grant(id, file, want) => {
+                let result = self.answer_want(file, &want);
+                self.deliver(Input::Granted { id, result })
+            }
+            Pending::Push(file, refresh, video) => {
+                self.coverage.hit("grant", "pushed late");
+                self.push(file, refresh, video.as_deref())?;
+                self.drain(usize::MAX).map(drop)
+            }
+        }
+    }
+
+    /// Hands an answer to the engine.
+    pub(crate) fn deliver(&mut self, input: Input) -> Check {
+        self.hand_over(input)?;
+        self.drain(usize::MAX).map(drop)
+    }
+
+    /// Hands an answer to the engine without asking what follows.
+    pub(crate) fn hand_over(&mut self, input: Input) -> Check {
+        self.note(|| format!("input {input:?}"));
+        if let Input::Answer { id, result: Err(fault), .. } = &input {
+            if fault.kind == FaultKind::Expired && self.checker.flight(*id).is_some() {
+                self.coverage.hit("fault", "credential expired");
+            }
+        }
+        let version = match &input {
+            Input::Loaded { result: Ok((source, _)), .. } => {
+                let looked = self.looked_at.values().find(|(_, s)| s == source);
+                looked.map(|(version, _)| *version)
+            }
+            _ => None,
+        };
+        self.checker.delivered(&input, version, &mut self.coverage);
+        self.engine.handle(self.clock.now(), input);
+        Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect) -> Check {
+        match effect {
+            Effect::Abandon { id } => {
+                self.coverage.hit("effect", "Abandon");
+                self.abandon(id);
+            }
+            Effect::AppendCheckpoint { id, file, record, sync } => {
+                self.coverage.hit("effect", "Append");
+                self.queue_journal(file, JournalCall::Append(id, record, sync));
+            }
+            Effect::AskGrant { id, file, want } => {
+                self.cover_want(&want);
+                let delay = self.rng.between(1, 2_000);
+                self.later(delay, Pending::Grant(id, file, want));
+            }
+            Effect::CloseCheckpoint { file } => {
+                self.coverage.hit("effect", "Close");
+                self.queue_journal(file, JournalCall::Close);
+            }
+            Effect::LoadCheckpoint { id, file } => {
+                self.coverage.hit("effect", "Load");
+                self.queue_journal(file, JournalCall::Load(id));
+            }
+            Effect::Perform { id, file, grant, op, clock_offset_ms } => {
+                self.coverage.hit("effect", "Perform");
+                self.coverage.hit("operation", op_name(&op));
+                let signed_ms = self.clock.now().wall_ms + clock_offset_ms;
+                let Some((body, _)) = self.looked_at.get(&file).cloned() else {
+                    return broken("1 order: load comes before requests", format!("{op:?}"));
+                };
+                let reads = matches!(op, Op::UploadPart { .. } | Op::PutObject { .. });
+                let present = self.sources.get(body.source).map(|s| s.version());
+                if reads && present != Some(body) {
+                    let result = Err(fault(FaultKind::SourceChanged, "SourceChanged"));
+                    let input = Input::Answer { id, result, server_date_ms: None };
+                    self.later(1, Pending::Deliver(input));
+                    return Ok(());
+                }
+                let fate = self.fate(&op, grant);
+                self.send(Call { id, grant, op, body, signed_ms, fate });
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, call: Call) {
+        let (id, way) = (call.id, self.rng.between(1, 400));
+        if call.fate == Fate::RequestLost {
+            self.coverage.hit("fault", "request lost");
+            let wait = self.rng.between(100, 20_000);
+            let input = Input::Answer { id, result: Err(lost()), server_date_ms: None };
+            self.later(wait, Pending::Deliver(input));
+            return;
+        }
+        if let Op::UploadPart { range, .. } = &call.op {
+            if self.rng.chance(300) {
+                let bytes = self.rng.between(0, range.end - range.start);
+                self.later(way / 2, Pending::Deliver(Input::Sent { id, bytes }));
+            }
+        }
+        self.later(way, Pending::Arrive(call));
+    }
+
+    /// A request reaches the server, which does what its fate lets it do and replies.
+    fn arrive(&mut self, call: &Call) {
+        let now = self.clock.server_ms();
+        if let Some(name) = call.fate.name() {
+            self.coverage.hit("fault", name);
+        }
+        self.befall(call);
+        let result = call.fate.refusal().map_or_else(|| self.carry_out(call), Err);
+        let complete = matches!(call.op, Op::CompleteMultipartUpload { .. });
+        if complete && result.is_ok() && call.fate == Fate::ReplyLost {
+            self.coverage.hit("fault", "reply lost: complete");
+        }
+        let (id, dated) = (call.id, call.fate != Fate::ReplyLost);
+        let result = call.fate.veil().map_or(result, Err);
+        let back = match call.fate {
+            Fate::ReplyLost => self.rng.between(1_000, 30_000),
+            Fate::LateReply => self.rng.between(5_000, 60_000),
+            _ => self.rng.between(1, 300),
+        };
+        let input = Input::Answer { id, result, server_date_ms: dated.then_some(now) };
+        if call.fate == Fate::DuplicateReply {
+            let again = back + self.rng.between(1, 5_000);
+            self.later(again, Pending::Deliver(input.clone()));
+        }
+        self.later(back, Pending::Deliver(input));
+    }
+
+    /// The server does its work.
+    pub(crate) fn carry_out(&mut self, call: &Call) -> Result<Reply, vodferry_engine::Fault> {
+        let now = self.clock.server_ms();
+        let Call { grant, op, body, signed_ms, .. } = call;
+        let request = Request { grant: *grant, op, body: *body, signed_ms: *signed_ms };
+        let open = |world: &World, id: &str| world.store.upload(id).is_some();
+        let before = match op {
+            Op::CompleteMultipartUpload { upload_id, .. } => open(self, upload_id),
+            _ => false,
+        };
+        let result = self.store.perform(now, &request);
+        self.note(|| format!("server {op:?}: {result:?}"));
+        if let (Op::CompleteMultipartUpload { upload_id, .. }, Ok(_)) = (op, &result) {
+            match before {
+                true => self.checker.completed(upload_id),
+                false => self.coverage.hit("story", "completion replayed"),
+            }
+        }
+        result
+    }
+
+    /// What happens at the server just before the request.
+    fn befall(&mut self, call: &Call) {
+        let head = self.scenario.policy.head;
+        match (call.fate, &call.op) {
+            (Fate::Expire, _) => self.store.revoke(call.grant, self.clock.server_ms()),
+            (Fate::Drop, Op::UploadPart { upload_id, number, .. }) => {
+                // Where nobody may look, only an upload that is certainly not whole is dropped: the loss of a whole
+                // one could not be told from its completion.
+                let held = |u: &crate::store::Upload| u.parts.contains_key(number);
+                if head || !self.store.upload(upload_id).is_some_and(held) {
+                    self.drop_upload(upload_id);
+                }
+            }
+            (
+                Fate::Drop,
+                Op::ListParts { upload_id, .. } | Op::CompleteMultipartUpload { upload_id, .. },
+            ) if head => self.drop_upload(upload_id),
+            (Fate::PartLost, Op::CompleteMultipartUpload { upload_id, parts }) => {
+                let number = self.rng.between(1, parts.len() as u64) as u32;
+                if self.may_damage(upload_id) && self.store.lose_part(upload_id, number) {
+                    self.coverage.hit("fault", "invalid part: lost");
+                    self.checker.damaged(upload_id, number);
+                    self.note(|| format!("server loses part {number} of {upload_id}"));
+                }
+            }
+            (Fate::PartDamaged, Op::CompleteMultipartUpload { upload_id, parts }) => {
+                let number = self.rng.between(1, parts.len() as u64) as u32;
+                let other = self.rng.chance(300);
+                if self.may_damage(upload_id) && self.store.damage_part(upload_id, number, other) {
+                    self.coverage.hit("fault", "invalid part: damaged");
+                    self.checker.damaged(upload_id, number);
+                    self.note(|| format!("server has part {number} of {upload_id} damaged"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn drop_upload(&mut self, upload_id: &str) {
+        if self.store.drop_upload(upload_id) {
+            self.coverage.hit("fault", "upload dropped");
+            self.note(|| format!("server drops {upload_id}"));
+        }
+    }
+
+    /// Damage must be provable: by a listing, and by a journal that holds every ETag.
+    fn may_damage(&self, upload_id: &str) -> bool {
+        self.scenario.policy.list_parts && !self.checker.is_exempt(upload_id)
+    }
+
+    fn fate(&mut self, op: &Op, grant: vodferry_engine::GrantId) -> Fate {
+        let fate = self.weather.fate(&mut self.rng, op);
+        // A credential that dies before its first use fails the file: let that be rare.
+        if fate == Fate::Expire && !self.checker.is_used(grant) && !self.rng.chance(100) {
+            return Fate::Fine;
+        }
+        fate
+    }
+
+    /// A request that is no longer wanted: it may have been too late to stop it, and its reply may still come.
+    fn abandon(&mut self, id: EffectId) {
+        let mine = |pending: &Pending| match pending {
+            Pending::Arrive(call) => call.id == id,
+            Pending::Deliver(Input::Answer { id: of, .. } | Input::Sent { id: of, .. }) => {
+                *of == id
+            }
+            Pending::Grant(of, ..) => *of == id,
+            _ => false,
+        };
+        let keys: Vec<_> = self.pending.iter().filter(|(_, p)| mine(p)).map(|(k, _)| *k).collect();
+        for key in keys {
+            let Some(pending) = self.pending.remove(&key) else { continue };
+            match pending {
+                Pending::Arrive(call) if self.rng.chance(400) => {
+                    if call.fate.refusal().is_none() {
+                        let _unheard = self.carry_out(&call);
+                    }
+                }
+                Pending::Deliver(_) | Pending::Grant(..) if self.rng.chance(200) => {
+                    self.at(key.0, pending);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn queue_journal(&mut self, file: FileId, call: JournalCall) {
+        let free = self.journal_free.get(&file).copied().unwrap_or(0);
+        let at = free.max(self.clock.mono_ms() + self.rng.below(30));
+        self.journal_free.insert(file, at);
+        self.at(at, Pending::Journal(file, call));
+    }
+
+    fn journal(&mut self, file: FileId, call: JournalCall) -> Check {
+        match call {
+            JournalCall::Append(id, record, sync) => {
+                let lost_end = matches!(record, Record::End);
+                let result = if self.mishap() && !lost_end {
+                    self.coverage.hit("fault", "append failure");
+                    self.checker.journal_failed(file);
+                    Err(fault(FaultKind::Fatal(ErrorKind::Storage), "DiskFull"))
+                } else if let Err(why) = self.journals.append(file, &record, sync) {
+                    return broken(
+                        "checkpoints are open while written",
+                        format!("{why}: {file:?}"),
+                    );
+                } else {
+                    Ok(())
+                };
+                self.deliver(Input::Appended { id, result })
+            }
+            JournalCall::Close => {
+                self.journals.close(file);
+                Ok(())
+            }
+            JournalCall::Load(id) => {
+                let result = self.load(file);
+                self.deliver(Input::Loaded { id, result })
+            }
+        }
+    }
+
+    fn cover(&mut self, event: &Event) {
+        self.coverage.hit("event", event_name(event));
+    }
+}
+
+fn op_name(op: &Op) -> &'static str {
+    match op {
+        Op::AbortMultipartUpload { .. } => "Abort",
+        Op::CompleteMultipartUpload { .. } => "Complete",
+        Op::HeadObject { .. } => "Head",
+        Op::InitiateMultipartUpload => "Initiate",
+        Op::ListMultipartUploads => "ListUploads",
+        Op::ListParts { .. } => "ListParts",
+        Op::PutObject { .. } => "Put",
+        Op::UploadPart { .. } => "UploadPart",
+    }
+}
+
+fn event_name(event: &Event) -> &'static str {
+    match event {
+        Event::Canceled { .. } => "Canceled",
+        Event::Ended { .. } => "Ended",
+        Event::Failed { .. } => "Failed",
+        Event::PartAcknowledged { .. } => "PartAcknowledged",
+        Event::Progress { .. } => "Progress",
+        Event::Resumed { .. } => "Resumed",
+        Event::Retry { .. } => "Retry",
+        Event::RetryResume { .. } => "RetryResume",
+        Event::Started { .. } => "Started",
+        Event::Succeeded { object, .. } if !object.verified => "Succeeded unverified",
+        Event::Succeeded { .. } => "Succeeded",
+        Event::TokenExpired { .. } => "TokenExpired",
+        Event::Warning { .. } => "Warning",
+    }
+}
+
+fn state_name(state: vodferry_engine::FileState) -> &'static str {
+    use vodferry_engine::FileState;
+    match state {
+        FileState::Waiting => "Waiting",
+        FileState::Active => "Active",
+        FileState::Paused => "Paused",
+        FileState::Expired => "Expired",
+        FileState::Succeeded => "Succeeded",
+        FileState::Failed => "Failed",
+        FileState::Canceled => "Canceled",
+    }
+}
