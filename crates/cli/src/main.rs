@@ -1,3 +1,80 @@
-//! The binary `vodferry`.
+//! The binary `vodferry`: flags and glue. What it does lives in the crates `vodferry` (uploading) and `vodferry-server` (serving).
 
-fn main() {}
+mod again;
+mod bars;
+mod cli;
+mod error;
+mod exit_code;
+mod face;
+mod flights;
+mod get;
+mod json;
+mod output;
+mod place;
+mod records;
+mod resume;
+mod serve;
+mod settings;
+mod shell;
+mod signals;
+mod transfer;
+mod units;
+mod upload;
+mod voyage;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Verb};
+use crate::error::Failure;
+use crate::exit_code::ExitCode;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let exit = run(&cli).unwrap_or_else(|failure| {
+        failure.print();
+        failure.exit
+    });
+    exit.into()
+}
+
+fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    start_logging(cli)?;
+    let settings = settings::load(cli.config.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Failure::new(ExitCode::Other, format!("cannot start threads: {error}")))?;
+    runtime.block_on(async {
+        match &cli.verb {
+            Verb::Upload(args) => upload::run(cli, args, &settings).await,
+            Verb::Resume(args) => resume::run(cli, args, &settings).await,
+            Verb::Get(args) => get::get(args, &settings).await,
+            Verb::Url(args) => get::url(args, &settings),
+            Verb::Serve(args) => serve::run(args, &settings).await,
+        }
+    })
+}
+
+/// Logs go to stderr: stdout is for data.
+fn start_logging(cli: &Cli) -> Result<(), Failure> {
+    let (default, json) = match &cli.verb {
+        Verb::Serve(args) => ("info", args.log_json),
+        _ => ("error", false),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(cli.log.as_deref().unwrap_or(default))
+        .map_err(|error| {
+            Failure::usage(format!("no log filter: {error}"))
+                .hint("for example debug or vodferry=trace,warn")
+        })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json {
+        log.json().init()
+    } else {
+        log.with_ansi(is_terminal()).init()
+    }
+    Ok(())
+}
+
+fn is_terminal() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal()
+}

@@ -1,0 +1,100 @@
+//! After an interruption: the command that goes on.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use vodferry::Options;
+
+use crate::cli::{Cli, PlaceArgs, TransferArgs};
+use crate::voyage::{Entry, Outcome};
+use crate::{output, records, shell};
+
+/// The flags that matter for going on.
+pub(crate) struct Again<'a> {
+    pub(crate) global: &'a Cli,
+    pub(crate) place: &'a PlaceArgs,
+    pub(crate) transfer: &'a TransferArgs,
+}
+
+impl Again<'_> {
+    /// Tells, on stderr, how to go on with what is unfinished.
+    pub(crate) fn tell(&self, entries: &[Entry], options: &Options) {
+        let open = |entry: &&Entry| matches!(entry.outcome, Outcome::Open);
+        let open: Vec<&Entry> = entries.iter().filter(open).collect();
+        if open.is_empty() {
+            return;
+        }
+        let command = if self.transfer.no_record || !self.recorded(&open, options) {
+            // Some were not begun (or nothing was kept): the same command again goes on with those that were.
+            shell::without_secrets(std::env::args_os())
+        } else {
+            self.resume(&open)
+        };
+        output::say(&format!("interrupted; to go on: {command}"));
+    }
+
+    fn recorded(&self, open: &[&Entry], options: &Options) -> bool {
+        let Ok(records) = records::unfinished(options) else { return false };
+        open.iter().all(|entry| records.iter().any(|record| records::is_of(record, &entry.path)))
+    }
+
+    fn resume(&self, open: &[&Entry]) -> String {
+        let PlaceArgs { server, token, address, auth, endpoint, bucket, keys_file } = self.place;
+        let mut command = Command::new("vodferry resume");
+        command.path("--config", &self.global.config);
+        command.text("--server", server);
+        command.secret("--token", "VODFERRY_TOKEN", token);
+        command.secret("--address", "VODFERRY_ADDRESS", address);
+        command.secret("--auth", "VODFERRY_AUTH", auth);
+        command.text("--endpoint", endpoint);
+        command.text("--bucket", bucket);
+        command.path("--keys-file", keys_file);
+        command.path("--record-dir", &self.transfer.record_dir);
+        for entry in open {
+            command.word(entry.path.as_os_str());
+        }
+        command.text
+    }
+}
+
+struct Command {
+    text: String,
+}
+
+impl Command {
+    fn new(text: &str) -> Command {
+        Command { text: text.to_owned() }
+    }
+
+    fn word(&mut self, word: &OsStr) {
+        // A file named like a flag would be taken for one.
+        let dash = word.to_string_lossy().starts_with('-');
+        self.text.push_str(if dash { " ./" } else { " " });
+        self.text.push_str(&shell::quote(word));
+    }
+
+    fn flag(&mut self, flag: &str, value: &OsStr) {
+        self.text.push(' ');
+        self.text.push_str(flag);
+        self.text.push(' ');
+        self.text.push_str(&shell::quote(value));
+    }
+
+    fn text(&mut self, flag: &str, value: &Option<String>) {
+        if let Some(value) = value {
+            self.flag(flag, OsStr::new(value));
+        }
+    }
+
+    fn path(&mut self, flag: &str, value: &Option<PathBuf>) {
+        if let Some(value) = value {
+            self.flag(flag, value.as_os_str());
+        }
+    }
+
+    fn secret(&mut self, flag: &str, variable: &str, value: &Option<String>) {
+        if value.is_some() {
+            self.text.push_str(&format!(" {flag} \"${variable}\""));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Bars on a terminal: one per file under way, and a total.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use vodferry::{Event, FileId};
+
+use crate::flights::Flights;
+use crate::voyage::Entry;
+
+const FILE: &str = "{prefix:24!} {wide_bar} {bytes:>10}/{total_bytes:<10} {msg}";
+const TOTAL: &str =
+    "{prefix:24!} {wide_bar} {bytes:>10}/{total_bytes:<10} {bytes_per_sec:>12} ETA {eta:>4}  {msg}";
+
+/// The bars of one run.
+pub(crate) struct Bars {
+    multi: MultiProgress,
+    total: ProgressBar,
+    files: HashMap<FileId, ProgressBar>,
+    /// Bytes of files that are over, whatever became of them.
+    over: u64,
+    retries: u32,
+    flights: Flights,
+}
+
+impl Bars {
+    pub(crate) fn new(entries: &[Entry], flights: Flights) -> Bars {
+        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        let bytes = entries.iter().filter_map(|entry| entry.total).sum();
+        let total = multi.add(ProgressBar::new(bytes).with_style(style(TOTAL)));
+        total.set_prefix(match entries.len() {
+            1 => "total".to_owned(),
+            files => format!("total of {files} files"),
+        });
+        Bars { multi, total, files: HashMap::new(), over: 0, retries: 0, flights }
+    }
+
+    /// Something happened to a file.
+    pub(crate) fn tell(&mut self, entry: &Entry, event: &Event) {
+        match event {
+            Event::Started { .. } => {
+                let bar = ProgressBar::new(entry.total.unwrap_or(0)).with_style(style(FILE));
+                let bar = self.multi.insert_before(&self.total, bar);
+                bar.set_prefix(entry.name.clone());
+                bar.enable_steady_tick(Duration::from_millis(500));
+                self.files.insert(entry.id, bar);
+            }
+            Event::Resumed { bytes, .. } => {
+                if let Some(bar) = self.files.get(&entry.id) {
+                    bar.set_position(*bytes);
+                }
+                self.sum_up();
+                // What was there already must not count as speed.
+                self.total.reset_eta();
+            }
+            Event::Progress { acknowledged, in_flight, total, .. } => {
+                if let Some(bar) = self.files.get(&entry.id) {
+                    bar.set_length(*total);
+                    bar.set_position(acknowledged.saturating_add(*in_flight).min(*total));
+                }
+                self.sum_up();
+            }
+            Event::Retry { .. } => {
+                self.retries += 1;
+                self.note(entry, "waiting for the network");
+            }
+            Event::RetryResume { .. } => self.note(entry, ""),
+            Event::Succeeded { .. } | Event::Failed { .. } | Event::Canceled { .. } => {
+                if let Some(bar) = self.files.remove(&entry.id) {
+                    self.multi.remove(&bar);
+                }
+                self.over = self.over.saturating_add(entry.total.unwrap_or(0));
+                self.sum_up();
+            }
+            _ => {}
+        }
+    }
+
+    /// Shows how many parts are under way now.
+    pub(crate) fn redraw(&mut self) {
+        let parts = self.flights.count();
+        let retries = match self.retries {
+            0 => String::new(),
+            1 => ", 1 retry".to_owned(),
+            many => format!(", {many} retries"),
+        };
+        let parts_word = if parts == 1 { "part" } else { "parts" };
+        self.total.set_message(format!("{parts} {parts_word} in flight{retries}"));
+    }
+
+    /// A line above the bars.
+    pub(crate) fn say(&self, text: &str) {
+        self.multi.suspend(|| crate::output::say(text));
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn end(&mut self) {
+        for (_, bar) in self.files.drain() {
+            bar.abandon();
+        }
+        self.total.abandon();
+    }
+
+    fn note(&self, entry: &Entry, text: &'static str) {
+        if let Some(bar) = self.files.get(&entry.id) {
+            bar.set_message(text);
+        }
+    }
+
+    fn sum_up(&self) {
+        let under_way: u64 = self.files.values().map(ProgressBar::position).sum();
+        self.total.set_position(self.over.saturating_add(under_way));
+    }
+}
+
+/// The templates are ours and tested; the default style is what a mistake in one would look like.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_understood() {
+        assert!(ProgressStyle::with_template(FILE).is_ok());
+        assert!(ProgressStyle::with_template(TOTAL).is_ok());
+    }
+}

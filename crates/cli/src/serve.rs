@@ -1,0 +1,83 @@
+//! `vodferry serve`: one line on stdout once requests are served, everything else on stderr.
+
+use std::error::Error;
+use std::time::Duration;
+
+use vodferry_server::{Config, FirstStart, ServeError};
+
+use crate::cli::ServeArgs;
+use crate::error::Failure;
+use crate::exit_code::ExitCode;
+use crate::settings::Settings;
+use crate::{output, shell, signals};
+
+/// Serves until Ctrl-C or SIGTERM, then lets requests under way finish.
+pub(crate) async fn run(args: &ServeArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    let interrupted = signals::interrupted();
+    let running = vodferry_server::serve(config(args, settings)).await.map_err(explain)?;
+    if let Some(first) = running.first_start() {
+        introduce(first);
+    }
+    output::data(&format!("listening on http://{}", running.addr()));
+    interrupted.await;
+    output::say("stopping; a second signal stops at once");
+    running.shutdown().await;
+    Ok(ExitCode::Success)
+}
+
+/// Flags (which the environment fills in) over the table `[serve]` of the configuration file.
+fn config(args: &ServeArgs, settings: &Settings) -> Config {
+    let mut config = settings.serve.clone().unwrap_or_default();
+    if let Some(listen) = args.listen {
+        config.listen = listen;
+    }
+    if let Some(data) = &args.data {
+        config.data.clone_from(data);
+    }
+    if let Some(seconds) = args.credential_life {
+        config.credential_life = Duration::from_secs(seconds.into());
+    }
+    if let Some(endpoint) = &args.public_endpoint {
+        config.public_endpoint = Some(endpoint.trim_end_matches('/').to_owned());
+    }
+    if let Some(bucket) = &args.bucket {
+        config.bucket.clone_from(bucket);
+    }
+    config
+}
+
+fn introduce(first: &FirstStart) {
+    let FirstStart { endpoint, bucket, access_key_id, keys_file, commands } = first;
+    let keys_file = shell::quote(keys_file.as_os_str());
+    output::say(&format!(
+        "a new server:\n  endpoint       {endpoint}\n  bucket         {bucket}\n  access key id  {access_key_id}\n  \
+         secrets        {keys_file} (keep it to yourself)\nto try it:"
+    ));
+    for command in commands {
+        output::say(&format!("  {command}"));
+    }
+    output::say(&format!(
+        "  vodferry url {bucket}/KEY --endpoint {endpoint} --keys-file {keys_file}"
+    ));
+}
+
+fn explain(error: ServeError) -> Failure {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(link) = cause {
+        let text = link.to_string();
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        cause = link.source();
+    }
+    match error {
+        ServeError::AddressInUse { .. } => Failure::new(ExitCode::Other, message)
+            .hint("choose another address with --listen; port 0 takes a free one"),
+        ServeError::Config(_) => Failure::usage(message),
+        ServeError::Listen { .. } => Failure::new(ExitCode::Other, message)
+            .hint("--listen takes an address of this machine, for example 127.0.0.1:9000"),
+        _ => Failure::new(ExitCode::File, message),
+    }
+}

@@ -1,0 +1,39 @@
+//! Flags and settings to the client's options.
+
+use std::path::PathBuf;
+
+use vodferry::{Budget, Options};
+
+use crate::cli::TransferArgs;
+use crate::settings::Settings;
+
+/// The options of an uploader: flags (which the environment fills in), then the configuration file, then the client's defaults.
+pub(crate) fn options(flags: &TransferArgs, settings: &Settings) -> Options {
+    let mut options = Options::default();
+    set(&mut options.part_size, flags.part_size.or(settings.part_size));
+    set(&mut options.parallel, flags.parallel.or(settings.parallel));
+    set(&mut options.limit, flags.limit.or(settings.limit));
+    options.max_in_flight = options.max_in_flight.max(options.parallel);
+    if let Some(time) = flags.retry_for.or(settings.retry_for) {
+        options.retry.budget =
+            Budget::Time { ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX) };
+    }
+    options.content_md5 = !flags.no_md5 && settings.md5.unwrap_or(true);
+    if let Some(folder) = record_dir(flags, settings) {
+        options.record_dir = Some(folder);
+    }
+    if flags.no_record {
+        options.record_dir = None;
+    }
+    options
+}
+
+fn record_dir(flags: &TransferArgs, settings: &Settings) -> Option<PathBuf> {
+    flags.record_dir.clone().or_else(|| settings.record_dir.clone())
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}

@@ -1,0 +1,205 @@
+//! One run of the uploader, from the first event to the exit code: what `upload` and `resume` have in common.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vodferry::{AppServer, ErrorInfo, ErrorKind, Event, File, FileId, Options, Target, Uploader};
+
+use crate::cli::DisplayArgs;
+use crate::error::Failure;
+use crate::exit_code::ExitCode;
+use crate::face::Face;
+use crate::flights::Flights;
+use crate::place::Place;
+use crate::signals;
+
+/// Our code for a credential that died where nobody can give another.
+const TOKEN_EXPIRED: &str = "TokenExpired";
+
+/// One file of the run.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: FileId,
+    /// The position on the command line, from 1.
+    pub(crate) number: usize,
+    pub(crate) path: PathBuf,
+    /// The path for people and for JSON: what is not UTF-8 is replaced.
+    pub(crate) name: String,
+    /// Bytes; `None` when the file could not be looked at.
+    pub(crate) total: Option<u64>,
+    /// Bytes that the server holds.
+    pub(crate) acknowledged: u64,
+    pub(crate) outcome: Outcome,
+}
+
+/// How far a file came.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Waiting, or under way.
+    Open,
+    /// In storage.
+    Succeeded { target: Target, video_id: Option<String> },
+    /// Given up.
+    Failed(ErrorInfo),
+    /// Skipped.
+    Canceled,
+}
+
+impl Entry {
+    pub(crate) fn new(id: FileId, number: usize, path: PathBuf) -> Entry {
+        let name = path.display().to_string();
+        let total = std::fs::metadata(&path).ok().filter(|m| m.is_file()).map(|m| m.len());
+        Entry { id, number, path, name, total, acknowledged: 0, outcome: Outcome::Open }
+    }
+
+    /// What an event changes.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Progress { acknowledged, total, .. } => {
+                self.acknowledged = *acknowledged;
+                self.total = Some(*total);
+            }
+            Event::Succeeded { target, video_id, .. } => {
+                self.outcome =
+                    Outcome::Succeeded { target: target.clone(), video_id: video_id.clone() };
+            }
+            Event::Failed { error, .. } => self.outcome = Outcome::Failed(error.clone()),
+            Event::Canceled { .. } => self.outcome = Outcome::Canceled,
+            _ => {}
+        }
+    }
+}
+
+/// Uploads `files` in order, and gives the exit code of the worst failure and what became of each. Nothing is sent when one of them, or
+/// an option, is a wrong call.
+pub(crate) async fn launch(
+    place: &Place,
+    options: &Options,
+    display: &DisplayArgs,
+    files: Vec<(PathBuf, File)>,
+) -> Result<(ExitCode, Vec<Entry>), Failure> {
+    let interrupted = signals::interrupted();
+    let flights = Flights::around(vodferry::http_client(options)?);
+    let http = Arc::new(flights.clone());
+    let mut builder = Uploader::builder().options(options.clone()).http(http.clone());
+    if let Place::Server { url, token } = place {
+        let mut server = AppServer::new(url)?.http(http);
+        if let Some(token) = token {
+            server = server.bearer(token.clone());
+        }
+        builder = builder.authorizer(server);
+    }
+    let uploader = builder.build()?;
+    let mut entries = Vec::with_capacity(files.len());
+    for (path, file) in files {
+        let id = uploader.add(file)?;
+        entries.push(Entry::new(id, entries.len() + 1, path));
+    }
+    let mut face = Face::new(display, &entries, flights);
+    let exit = run(uploader, &mut entries, &mut face, interrupted).await;
+    face.end(&entries, exit);
+    Ok((exit, entries))
+}
+
+/// Runs until every file is done or `interrupted` resolves, and gives the exit code of the worst failure. The uploader is closed then:
+/// its checkpoints are free for another process.
+async fn run(
+    uploader: Uploader,
+    entries: &mut [Entry],
+    face: &mut Face,
+    interrupted: impl Future<Output = ()>,
+) -> ExitCode {
+    let mut events = uploader.events();
+    let mut redraw = tokio::time::interval(Duration::from_millis(200));
+    let mut was_interrupted = false;
+    tokio::pin!(interrupted);
+    uploader.start();
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = &mut interrupted => {
+                was_interrupted = true;
+                break;
+            }
+            event = events.next() => event,
+            _ = redraw.tick() => {
+                face.redraw();
+                continue;
+            }
+        };
+        match event {
+            None | Some(Event::Ended { .. }) => break,
+            Some(event) => on_event(&uploader, entries, face, event),
+        }
+    }
+    if was_interrupted {
+        uploader.stop();
+    }
+    uploader.close().await;
+    let failed = entries.iter().filter_map(|entry| match &entry.outcome {
+        Outcome::Failed(error) => Some(ExitCode::of(error.kind)),
+        _ => None,
+    });
+    let worst = failed.fold(ExitCode::Success, ExitCode::worse);
+    if was_interrupted { worst.worse(ExitCode::Interrupted) } else { worst }
+}
+
+/// What the user can do about an error.
+pub(crate) fn hint(error: &ErrorInfo) -> Option<String> {
+    if error.code == TOKEN_EXPIRED {
+        return Some(
+            "get a fresh credential (RefreshUploadVideo for an upload address) and run the command again: \
+             it goes on where it stopped"
+                .to_owned(),
+        );
+    }
+    vodferry::Error::from(error.clone()).hint().map(str::to_owned)
+}
+
+fn on_event(uploader: &Uploader, entries: &mut [Entry], face: &mut Face, event: Event) {
+    let Some(id) = file_of(&event) else { return };
+    let Some(entry) = entries.iter_mut().find(|entry| entry.id == id) else { return };
+    let Outcome::Open = entry.outcome else {
+        // A file failed for its dead credential is cancelled behind the curtain: that Canceled is not news.
+        return;
+    };
+    entry.note(&event);
+    face.tell(entry, &event);
+    if let Event::TokenExpired { .. } = event {
+        // Whoever could give another credential was asked by the uploader before it told this. Waiting would be for ever.
+        let failed = Event::Failed { file: id, error: expired() };
+        entry.note(&failed);
+        face.tell(entry, &failed);
+        if let Err(error) = uploader.cancel(id) {
+            tracing::debug!(%error, "the file ended by itself");
+        }
+    }
+}
+
+fn expired() -> ErrorInfo {
+    ErrorInfo {
+        kind: ErrorKind::Auth,
+        code: TOKEN_EXPIRED.to_owned(),
+        message: "the credential expired before the upload was done".to_owned(),
+        request_id: String::new(),
+    }
+}
+
+fn file_of(event: &Event) -> Option<FileId> {
+    match event {
+        Event::Ended { .. } => None,
+        Event::Canceled { file }
+        | Event::Failed { file, .. }
+        | Event::PartAcknowledged { file, .. }
+        | Event::Progress { file, .. }
+        | Event::Resumed { file, .. }
+        | Event::Retry { file, .. }
+        | Event::RetryResume { file }
+        | Event::Started { file, .. }
+        | Event::Succeeded { file, .. }
+        | Event::TokenExpired { file, .. }
+        | Event::Warning { file, .. } => Some(*file),
+    }
+}
