@@ -6,7 +6,6 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::credential::Target;
 use crate::encode::{encode_component, encode_path};
@@ -171,16 +170,17 @@ impl Endpoint {
         let (host, port, is_ip) = match rest.strip_prefix('[') {
             Some(inside) => {
                 let (host, port) = inside.split_once(']')?;
-                host.parse::<Ipv6Addr>().ok()?;
+                if !host.contains(':') || !host.bytes().all(is_ipv6_byte) {
+                    return None;
+                }
                 (rest.get(..host.len() + 2)?, port, true)
             }
             None => {
-                let (host, port) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
-                let is_ip = host.parse::<Ipv4Addr>().is_ok();
-                if !is_ip && !valid_domain(host) {
+                let host = rest.split(':').next()?;
+                if !valid_domain(host) {
                     return None;
                 }
-                (host, port, is_ip)
+                (host, rest.get(host.len()..)?, is_ipv4(host))
             }
         };
         Some(Endpoint {
@@ -190,6 +190,17 @@ impl Endpoint {
             is_ip,
         })
     }
+}
+
+/// Loose: the resolver has the last word, here it only decides the style.
+fn is_ipv6_byte(byte: u8) -> bool {
+    byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.')
+}
+
+fn is_ipv4(host: &str) -> bool {
+    let number =
+        |label: &str| label.bytes().all(|b| b.is_ascii_digit()) && label.parse::<u8>().is_ok();
+    host.split('.').count() == 4 && host.split('.').all(number)
 }
 
 fn valid_domain(host: &str) -> bool {
@@ -265,6 +276,8 @@ mod tests {
             ("http://127.0.0.1:9000", "http://127.0.0.1:9000/demo-bkt/sv/a%20b.mp4"),
             ("127.0.0.1:9000", "https://127.0.0.1:9000/demo-bkt/sv/a%20b.mp4"),
             ("http://localhost:80", "http://localhost/demo-bkt/sv/a%20b.mp4"),
+            ("http://1.2.3.256", "http://demo-bkt.1.2.3.256/sv/a%20b.mp4"),
+            ("http://1.2.3", "http://demo-bkt.1.2.3/sv/a%20b.mp4"),
             ("HTTP://[::1]:9000", "http://[::1]:9000/demo-bkt/sv/a%20b.mp4"),
         ] {
             assert_eq!(place(endpoint, Style::Auto).unwrap(), url);
@@ -297,6 +310,9 @@ mod tests {
             "http://a..b",
             "http://[::1",
             "http://[x]:1",
+            "http://[]",
+            "http://[12]",
+            "http://[::1]x",
             "http://测.example.com",
         ] {
             assert_eq!(place(endpoint, Style::Auto), Err(AddressError::Endpoint), "{endpoint}");

@@ -26,7 +26,7 @@ pub fn etag_of_md5(md5: &[u8; 16]) -> String {
 
 /// The value of `Content-MD5`: base64 of the 16 bytes.
 pub fn content_md5(md5: &[u8; 16]) -> String {
-    STANDARD.encode(md5)
+    crate::text::base64(md5)
 }
 
 /// Reads a `Content-MD5` header; `None` when it is not base64 of 16 bytes.

@@ -1,6 +1,9 @@
-//! Numbers to text without the formatting machinery, which costs kilobytes on wasm.
+//! Numbers and bytes to text without the formatting machinery, which costs kilobytes on wasm.
 
 use alloc::string::String;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// Appends `value` in decimal.
 pub fn push_u64(out: &mut String, value: u64) {
@@ -17,6 +20,14 @@ pub fn decimal(value: u64) -> String {
     out
 }
 
+/// Base64 of a hash: at most 32 bytes, more are cut. The library's own way to a `String` can panic with formatting.
+pub(crate) fn base64(hash: &[u8]) -> String {
+    let mut buffer = [0; 44];
+    let hash = hash.get(..32).unwrap_or(hash);
+    let length = STANDARD.encode_slice(hash, &mut buffer).unwrap_or(0);
+    buffer.iter().take(length).map(|byte| char::from(*byte)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -25,6 +36,14 @@ mod tests {
     fn writes_decimals() {
         for value in [0, 9, 10, 10_000, u64::MAX] {
             assert_eq!(decimal(value), alloc::format!("{value}"));
+        }
+    }
+
+    #[test]
+    fn writes_base64_of_hashes() {
+        for length in [0, 1, 16, 20, 32] {
+            let bytes = &[0xfb; 32][..length];
+            assert_eq!(base64(bytes), STANDARD.encode(bytes));
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{Form, Presented, find};
 use crate::credential::{Credential, Secret};
 use crate::message::Request;
 use crate::sign::subresource::{is_signed, is_sometimes_unsigned};
-use crate::text::push_u64;
+use crate::text::{base64, push_u64};
 use crate::time::format_http;
 
 /// Signs `request` for `bucket` and `key` (empty for a bucket call) as made at `at_ms` (milliseconds since 1970 on the
@@ -95,7 +95,7 @@ pub fn string_to_sign_v1(
 
 /// The base64 of the MAC.
 pub fn signature_v1(secret: &Secret, string_to_sign: &str) -> String {
-    STANDARD.encode(mac(secret, string_to_sign).finalize().into_bytes())
+    base64(&mac(secret, string_to_sign).finalize().into_bytes())
 }
 
 pub(super) fn verify(
@@ -163,10 +163,13 @@ fn string_to_sign(
     out
 }
 
+/// By insertion: there are a handful, and the library's sort is kilobytes on wasm.
 fn sorted<'a>(pairs: impl Iterator<Item = &'a (String, String)>) -> Vec<&'a (String, String)> {
-    let mut pairs: Vec<_> = pairs.collect();
-    pairs.sort_unstable();
-    pairs
+    let mut out = Vec::new();
+    for pair in pairs {
+        out.insert(out.partition_point(|other| *other <= pair), pair);
+    }
+    out
 }
 
 /// Brings the key to the hash's block length as HMAC defines it, so that there is no length to refuse.
