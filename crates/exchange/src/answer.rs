@@ -79,7 +79,7 @@ impl From<XmlError> for No {
 
 fn success(op: &Op, key: &str, response: &Response, digests: &Digests) -> Result<Reply, No> {
     Ok(match op {
-        Op::AbortMultipartUpload { .. } => Reply::Aborted,
+        Op::AbortMultipartUpload { .. } => return Err(No::unreadable("its status is not 204")),
         Op::CompleteMultipartUpload { parts, .. } => {
             let etag = CompleteMultipartUploadResult::decode(&response.body)?.etag;
             let crc64 = response.crc64();
@@ -127,7 +127,8 @@ fn refusal(op: &Op, with_token: bool, response: &Response) -> Result<Reply, No> 
     let head = matches!(op, Op::HeadObject { .. });
     // Who answers HEAD cannot say more than the status, unless in `x-oss-err`.
     let documented = !error.code.starts_with("HttpStatus");
-    let from_service = documented || head || response.request_id().is_some();
+    let bare_head = head && error.status >= 400;
+    let from_service = documented || bare_head || response.request_id().is_some();
     if head && error.status == 404 && (!documented || error.code == "NoSuchKey") {
         return Ok(Reply::Head(None));
     }
