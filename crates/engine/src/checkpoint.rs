@@ -3,10 +3,27 @@
 //! The records hold no secret. ListParts is the truth; the part records are a hint that serves where ListParts is
 //! refused, and the proof that every part was acknowledged where a reply to Complete was lost.
 
+//!
+//! A record is one line of text, because people debug checkpoints with `cat`; the shell frames it. Values are
+//! percent-encoded, so a space always separates:
+//!
+//! ```text
+//! begin 1 length=2097152 modified=0 fingerprint=ab12 part_size=1048576 endpoint=… bucket=… key=… video=… upload_id=…
+//! part 1 1048576 5D41402ABC4B2A76B9719D911017C592 11051210869376104954
+//! end
+//! ```
+
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
 
+use crate::config::MAX_PARTS;
 use crate::vocab::{PartInfo, Source, Target};
+
+/// The only version there is.
+const VERSION: &str = "1";
 
 /// One entry of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,4 +58,326 @@ pub struct Checkpoint {
     pub begin: Begin,
     /// The parts acknowledged since, ascending, each number once (the last record of a number counts).
     pub parts: Vec<PartInfo>,
+}
+
+/// A line that is no record of a version known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadRecord {
+    /// What is wrong with it; one line.
+    pub reason: &'static str,
+}
+
+impl Record {
+    /// One line of text, without its end.
+    pub fn to_line(&self) -> String {
+        let mut line = String::new();
+        match self {
+            Record::Begin(begin) => begin.write(&mut line),
+            Record::End => line.push_str("end"),
+            Record::Part(part) => {
+                line.push_str("part ");
+                push_number(&mut line, part.number.into());
+                line.push(' ');
+                push_number(&mut line, part.length);
+                line.push(' ');
+                push_encoded(&mut line, &part.etag);
+                line.push(' ');
+                match part.crc64 {
+                    Some(crc64) => push_number(&mut line, crc64),
+                    None => line.push('-'),
+                }
+            }
+        }
+        line
+    }
+
+    /// Reads what [`Record::to_line`] wrote. Fails on anything else, an unknown version among it; unknown fields
+    /// of a known version are passed over.
+    pub fn parse(line: &str) -> Result<Record, BadRecord> {
+        let mut words = line.split(' ');
+        match words.next() {
+            Some("begin") => {
+                if words.next() != Some(VERSION) {
+                    return Err(bad("unknown checkpoint version"));
+                }
+                Begin::read(words).map(Record::Begin)
+            }
+            Some("end") if words.next().is_none() => Ok(Record::End),
+            Some("part") => {
+                let (Some(number), Some(length), Some(etag), Some(crc64), None) =
+                    (words.next(), words.next(), words.next(), words.next(), words.next())
+                else {
+                    return Err(bad("a part record has four fields"));
+                };
+                let number: u32 = number_of(number)?;
+                if number == 0 || u64::from(number) > MAX_PARTS {
+                    return Err(bad("no such part number"));
+                }
+                Ok(Record::Part(PartInfo {
+                    number,
+                    length: number_of(length)?,
+                    etag: decoded(etag)?,
+                    crc64: if crc64 == "-" { None } else { Some(number_of(crc64)?) },
+                }))
+            }
+            _ => Err(bad("unknown record")),
+        }
+    }
+}
+
+impl Checkpoint {
+    /// What the records of one checkpoint, in order, amount to: the last `Begin` and the parts after it. `None` when
+    /// nothing was begun, or what was begun has ended.
+    pub fn replay(records: impl IntoIterator<Item = Record>) -> Option<Checkpoint> {
+        let mut begun = None;
+        let mut parts = BTreeMap::new();
+        for record in records {
+            match record {
+                Record::Begin(begin) => {
+                    begun = Some(begin);
+                    parts.clear();
+                }
+                Record::End => begun = None,
+                Record::Part(part) => {
+                    parts.insert(part.number, part);
+                }
+            }
+        }
+        begun.map(|begin| Checkpoint { begin, parts: parts.into_values().collect() })
+    }
+}
+
+impl fmt::Display for BadRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason)
+    }
+}
+
+impl core::error::Error for BadRecord {}
+
+impl Begin {
+    fn write(&self, line: &mut String) {
+        line.push_str("begin ");
+        line.push_str(VERSION);
+        line.push_str(" length=");
+        push_number(line, self.source.length);
+        line.push_str(" modified=");
+        if self.source.modified_ms < 0 {
+            line.push('-');
+        }
+        push_number(line, self.source.modified_ms.unsigned_abs());
+        line.push_str(" fingerprint=");
+        push_encoded(line, &self.source.fingerprint);
+        line.push_str(" part_size=");
+        push_number(line, self.part_size);
+        line.push_str(" endpoint=");
+        push_encoded(line, &self.target.endpoint);
+        line.push_str(" bucket=");
+        push_encoded(line, &self.target.bucket);
+        line.push_str(" key=");
+        push_encoded(line, &self.target.key);
+        if let Some(video_id) = &self.video_id {
+            line.push_str(" video=");
+            push_encoded(line, video_id);
+        }
+        line.push_str(" upload_id=");
+        push_encoded(line, &self.upload_id);
+    }
+
+    fn read<'a>(words: impl Iterator<Item = &'a str>) -> Result<Begin, BadRecord> {
+        let mut fields = BTreeMap::new();
+        for word in words {
+            let (name, value) = word.split_once('=').ok_or(bad("a field without a value"))?;
+            if fields.insert(name, value).is_some() {
+                return Err(bad("a field twice"));
+            }
+        }
+        let field = |name| fields.get(name).copied().ok_or(bad("a field is missing"));
+        Ok(Begin {
+            source: Source {
+                length: number_of(field("length")?)?,
+                modified_ms: number_of(field("modified")?)?,
+                fingerprint: decoded(field("fingerprint")?)?,
+            },
+            target: Target {
+                endpoint: decoded(field("endpoint")?)?,
+                bucket: decoded(field("bucket")?)?,
+                key: decoded(field("key")?)?,
+            },
+            video_id: fields.get("video").map(|video| decoded(video)).transpose()?,
+            part_size: number_of(field("part_size")?)?,
+            upload_id: decoded(field("upload_id")?)?,
+        })
+    }
+}
+
+fn bad(reason: &'static str) -> BadRecord {
+    BadRecord { reason }
+}
+
+fn number_of<T: FromStr>(text: &str) -> Result<T, BadRecord> {
+    text.parse().map_err(|_| bad("not a number in its range"))
+}
+
+fn push_number(line: &mut String, number: u64) {
+    let mut digits = [0_u8; 20];
+    let mut rest = number;
+    let mut used = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        used += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    for digit in digits.iter().skip(digits.len() - used) {
+        line.push(char::from(*digit));
+    }
+}
+
+/// Readable characters stay; everything else, `%`, space and line ends above all, becomes `%XX`.
+fn push_encoded(line: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            line.push(char::from(byte));
+        } else {
+            line.push('%');
+            push_hex(line, byte >> 4);
+            push_hex(line, byte & 15);
+        }
+    }
+}
+
+fn push_hex(line: &mut String, nibble: u8) {
+    line.push(char::from(if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 }));
+}
+
+fn decoded(text: &str) -> Result<String, BadRecord> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let nibble = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16));
+        let (Some(high), Some(low)) = (nibble(rest.next()), nibble(rest.next())) else {
+            return Err(bad("a damaged percent sign"));
+        };
+        bytes.push((high * 16 + low) as u8);
+    }
+    String::from_utf8(bytes).map_err(|_| bad("not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn begin(key: &str, video_id: Option<&str>) -> Begin {
+        Begin {
+            source: Source { length: 7, modified_ms: -1, fingerprint: "ab".into() },
+            target: Target {
+                endpoint: "https://oss-cn-shanghai.aliyuncs.com".into(),
+                bucket: "b".into(),
+                key: key.into(),
+            },
+            video_id: video_id.map(String::from),
+            part_size: 102_400,
+            upload_id: "U".into(),
+        }
+    }
+
+    fn part(number: u32, etag: &str) -> PartInfo {
+        PartInfo { number, length: 5, etag: etag.into(), crc64: None }
+    }
+
+    #[test]
+    fn lines_read_like_the_story_of_an_upload() {
+        let line = Record::Begin(begin("a b/视.mp4", Some("v=1"))).to_line();
+        assert_eq!(
+            line,
+            "begin 1 length=7 modified=-1 fingerprint=ab part_size=102400 \
+             endpoint=https://oss-cn-shanghai.aliyuncs.com bucket=b key=a%20b/%E8%A7%86.mp4 \
+             video=v=1 upload_id=U"
+        );
+        let part = PartInfo { crc64: Some(u64::MAX), ..part(3, "E") };
+        assert_eq!(Record::Part(part).to_line(), "part 3 5 E 18446744073709551615");
+        assert_eq!(Record::End.to_line(), "end");
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused_and_new_fields_are_passed_over() {
+        let good = Record::Begin(begin("k", None)).to_line();
+        let mut newer = good.clone();
+        newer.push_str(" colour=blue");
+        assert_eq!(Record::parse(&newer), Record::parse(&good));
+        for line in [
+            "",
+            "begin",
+            "begin 2 length=1",
+            "begin 1",
+            "end of",
+            "part 0 5 E -",
+            "part 10001 5 E -",
+            "part 1 5 E",
+            "part 1 5 E - x",
+            "part 1 -5 E -",
+            "part 1 5 %4 -",
+            "part 1 5 %FF -",
+            "part 1 5 E 18446744073709551616",
+            &good.replace("upload_id", "id"),
+            &good.replace("bucket=b", "bucket"),
+            &good.replace("bucket=b", "key=b"),
+        ] {
+            assert!(Record::parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_last_begin_counts_and_end_ends() {
+        let (a, b) = (Record::Begin(begin("a", None)), Record::Begin(begin("b", None)));
+        let p = |n, e| Record::Part(part(n, e));
+        let found = Checkpoint::replay([a.clone(), p(1, "x"), b.clone(), p(2, "y"), p(2, "z")]);
+        let expected = Checkpoint { begin: begin("b", None), parts: [part(2, "z")].into() };
+        assert_eq!(found, Some(expected));
+        assert_eq!(Checkpoint::replay([a.clone(), p(1, "x"), Record::End]), None);
+        assert_eq!(Checkpoint::replay([p(1, "x")]), None);
+        let again = Checkpoint::replay([a, p(1, "x"), Record::End, b]);
+        assert_eq!(again.map(|c| c.parts.len()), Some(0));
+    }
+
+    fn record() -> impl Strategy<Value = Record> {
+        let text = || "\\PC*|.{0,8}";
+        let begin = (
+            (any::<u64>(), any::<i64>(), text()),
+            (text(), text(), text()),
+            (any::<Option<String>>(), any::<u64>(), text()),
+        )
+            .prop_map(|(source, target, (video_id, part_size, upload_id))| Begin {
+                source: Source { length: source.0, modified_ms: source.1, fingerprint: source.2 },
+                target: Target { endpoint: target.0, bucket: target.1, key: target.2 },
+                video_id,
+                part_size,
+                upload_id,
+            });
+        let part = (1_u32..=10_000, any::<u64>(), text(), any::<Option<u64>>())
+            .prop_map(|(number, length, etag, crc64)| PartInfo { number, length, etag, crc64 });
+        prop_oneof![begin.prop_map(Record::Begin), Just(Record::End), part.prop_map(Record::Part)]
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_survives_its_line(record in record()) {
+            let line = record.to_line();
+            prop_assert!(line.bytes().all(|b| b == b' ' || b.is_ascii_graphic()));
+            prop_assert_eq!(Record::parse(&line), Ok(record));
+        }
+
+        #[test]
+        fn no_line_panics(line in ".*") {
+            let _ = Record::parse(&line);
+        }
+    }
 }

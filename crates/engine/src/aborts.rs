@@ -1,0 +1,71 @@
+//! Uploads to be given up at the server after their files were cancelled or removed. In the background: the application
+//! hears nothing of it, and after a few failures the bucket's lifecycle rule has to do.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::desk::{Desk, Owner};
+use crate::vocab::{EffectId, Fault, FaultKind, GrantId, Now, Op, Reply};
+
+const MOST_TRIES: u32 = 4;
+const PAUSE_MS: u64 = 2_000;
+
+#[derive(Debug)]
+struct Abort {
+    owner: Owner,
+    grant: GrantId,
+    op: Op,
+    tries: u32,
+}
+
+/// The aborts under way, and those that wait to be tried again.
+#[derive(Debug, Default)]
+pub(crate) struct Aborts {
+    flight: BTreeMap<EffectId, Abort>,
+    waiting: Vec<(u64, Abort)>,
+}
+
+impl Aborts {
+    pub(crate) fn perform(&mut self, desk: &mut Desk, owner: Owner, grant: GrantId, op: Op) {
+        self.send(desk, Abort { owner, grant, op, tries: 0 });
+    }
+
+    /// Whether this effect is an abort.
+    pub(crate) fn holds(&self, id: EffectId) -> bool {
+        self.flight.contains_key(&id)
+    }
+
+    pub(crate) fn answered(&mut self, now: Now, id: EffectId, result: Result<Reply, Fault>) {
+        let Some(abort) = self.flight.remove(&id) else { return };
+        let Err(fault) = result else { return };
+        let again = matches!(
+            fault.kind,
+            FaultKind::Transient(_) | FaultKind::SlowDown | FaultKind::ClockSkew
+        );
+        if again && abort.tries < MOST_TRIES {
+            let pause = fault.retry_after_ms.unwrap_or(0).max(PAUSE_MS);
+            self.waiting.push((now.mono_ms.saturating_add(pause), abort));
+        }
+    }
+
+    /// Sends what is due.
+    pub(crate) fn fire(&mut self, now: Now, desk: &mut Desk) {
+        let (due, later) =
+            core::mem::take(&mut self.waiting).into_iter().partition(|(at, _)| *at <= now.mono_ms);
+        self.waiting = later;
+        let due: Vec<(u64, Abort)> = due;
+        for (_, abort) in due {
+            self.send(desk, abort);
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.waiting.iter().map(|(at, _)| *at).min()
+    }
+
+    fn send(&mut self, desk: &mut Desk, mut abort: Abort) {
+        abort.tries += 1;
+        let id = desk.perform(abort.owner, abort.grant, abort.op.clone());
+        self.flight.insert(id, abort);
+    }
+}

@@ -1,0 +1,180 @@
+//! What a successful answer means to a transfer, by phase; and how the server's parts are squared with ours.
+
+use alloc::vec::Vec;
+
+use crate::checkpoint::Record;
+use crate::desk::Desk;
+use crate::parts::{Parts, by_number};
+use crate::transfer::{Flight, Phase, Transfer, What};
+use crate::vocab::{EffectId, ErrorKind, Event, Fault, FaultKind, Now, PartInfo, Reply};
+
+impl Transfer {
+    /// A request was answered. One that is not in flight (any more) changes nothing.
+    pub(crate) fn answered(
+        &mut self,
+        now: Now,
+        desk: &mut Desk,
+        id: EffectId,
+        result: Result<Reply, Fault>,
+    ) {
+        let Some(flight) = self.flight.remove(&id) else { return };
+        Transfer::land(desk, &flight);
+        match result {
+            Ok(reply) => self.on_reply(now, desk, id, flight, reply),
+            Err(fault) => self.on_fault(now, desk, id, flight, fault),
+        }
+    }
+
+    fn on_reply(&mut self, now: Now, desk: &mut Desk, id: EffectId, flight: Flight, reply: Reply) {
+        match (flight.what, &self.phase, reply) {
+            (What::Part(number), _, Reply::PartUploaded { etag, crc64 }) => {
+                self.on_success(flight.serial);
+                self.on_part(now, desk, number, etag, crc64);
+            }
+            (What::Only, Phase::Putting, Reply::Put(object))
+            | (What::Only, Phase::Completing, Reply::Completed(object)) => {
+                self.on_success(flight.serial);
+                self.succeed(desk, object);
+            }
+            (What::Only, Phase::Searching, Reply::Uploads(mut uploads)) => {
+                self.on_success(flight.serial);
+                self.initiate_lost = false;
+                // Of several it cannot be known which one is ours.
+                match uploads.pop().filter(|_| uploads.is_empty()) {
+                    Some(upload_id) => self.upload_opened(desk, upload_id),
+                    None => self.phase = Phase::Initiating,
+                }
+            }
+            (What::Only, Phase::Initiating, Reply::Initiated { upload_id }) => {
+                self.on_success(flight.serial);
+                self.upload_opened(desk, upload_id);
+            }
+            (What::Only, Phase::Listing { marker, .. }, Reply::Parts { parts, next })
+                if next.is_none_or(|next| next > *marker) =>
+            {
+                self.on_success(flight.serial);
+                self.on_page(now, desk, parts, next);
+            }
+            (What::Only, Phase::Looking, Reply::Head(object)) => {
+                self.on_success(flight.serial);
+                self.looked(desk, object);
+            }
+            _ => self.on_fault(now, desk, id, flight, misplaced()),
+        }
+    }
+
+    /// The parts are as the server lists them, or, where it refuses to (`None`), as we recorded them.
+    pub(crate) fn reconcile(&mut self, now: Now, desk: &mut Desk, listed: Option<Vec<PartInfo>>) {
+        let (Some(upload), Some(before)) = (&mut self.upload, &self.parts) else { return };
+        let plan = before.plan();
+        let resumes = core::mem::take(&mut upload.resumes);
+        let recorded = if resumes { core::mem::take(&mut upload.recorded) } else { before.all() };
+        let parts = Parts::reconcile(plan, listed.as_deref().unwrap_or(&recorded), &recorded);
+        let file = self.owner.file;
+        if resumes {
+            let (parts, bytes) = (parts.stored_count(), parts.stored_bytes());
+            desk.event(Event::Resumed { file, parts, bytes });
+        }
+        // What is news goes into the checkpoint; the record that completes the set follows, synced.
+        let known = by_number(plan, &recorded);
+        for (number, known) in (1..).zip(known) {
+            let Some(part) = parts.get(number) else { continue };
+            if known == Some(part) {
+                continue;
+            }
+            if !resumes && known.is_none() {
+                desk.event(Event::PartAcknowledged { file, part: part.clone() });
+            }
+            if !parts.complete() || number != plan.count() {
+                desk.append(self.owner, Record::Part(part.clone()), false);
+            }
+        }
+        let last = parts.get(plan.count()).filter(|_| parts.complete()).cloned();
+        self.parts = Some(parts);
+        self.phase = Phase::Sending;
+        self.on_progress(now, desk);
+        if let Some(last) = last {
+            self.save_last(desk, last);
+        }
+    }
+
+    fn on_success(&mut self, serial: u64) {
+        self.retry.on_success();
+        self.access.on_success(serial);
+    }
+
+    fn on_part(
+        &mut self,
+        now: Now,
+        desk: &mut Desk,
+        number: u32,
+        etag: alloc::string::String,
+        crc64: Option<u64>,
+    ) {
+        let (Some(upload), Some(parts)) = (&mut self.upload, &mut self.parts) else { return };
+        upload.alive = true;
+        let range = parts.plan().range(number);
+        let part = PartInfo { number, length: range.end - range.start, etag, crc64 };
+        parts.store(part.clone());
+        let complete = parts.complete();
+        self.limit.on_acknowledged();
+        let file = self.owner.file;
+        self.end_outage(desk);
+        desk.event(Event::PartAcknowledged { file, part: part.clone() });
+        self.on_progress(now, desk);
+        if complete {
+            self.save_last(desk, part);
+        } else {
+            desk.append(self.owner, Record::Part(part), false);
+        }
+    }
+
+    fn on_page(&mut self, now: Now, desk: &mut Desk, parts: Vec<PartInfo>, next: Option<u32>) {
+        let count = self.parts.as_ref().map_or(0, |p| p.plan().count());
+        if let Some(upload) = &mut self.upload {
+            upload.alive = true;
+        }
+        let Phase::Listing { marker, found } = &mut self.phase else { return };
+        found.extend(parts.into_iter().filter(|p| p.number <= count));
+        match next {
+            // Numbers beyond the plan are of no interest.
+            Some(next) if next < count => *marker = next,
+            _ => {
+                let found = core::mem::take(found);
+                self.reconcile(now, desk, Some(found));
+            }
+        }
+    }
+
+    /// Every part is stored. The record that says so must survive a power loss before Complete may be sent: a checkpoint
+    /// with parts missing proves that it never was.
+    fn save_last(&mut self, desk: &mut Desk, part: PartInfo) {
+        if let Some(upload) = &mut self.upload {
+            upload.full = true;
+        }
+        self.phase = Phase::SavingLast(desk.append(self.owner, Record::Part(part), true));
+    }
+
+    fn on_progress(&mut self, now: Now, desk: &mut Desk) {
+        self.progress.on_acknowledged(self.stored_bytes(), self.sent_bytes());
+        if desk.config.progress_interval_ms == 0 {
+            self.tell_progress(now.mono_ms, desk);
+        }
+    }
+
+    pub(crate) fn end_outage(&mut self, desk: &mut Desk) {
+        if self.retry.on_acknowledged() {
+            desk.event(Event::RetryResume { file: self.owner.file });
+        }
+    }
+}
+
+fn misplaced() -> Fault {
+    Fault {
+        kind: FaultKind::Transient(ErrorKind::Protocol),
+        code: "UnexpectedReply".into(),
+        message: "the reply does not belong to the request".into(),
+        request_id: Default::default(),
+        retry_after_ms: None,
+    }
+}

@@ -1,0 +1,289 @@
+//! Grants of one file: held, proven, renewed at 80 % of their life, dead; and how the next one is come by.
+//!
+//! With an authorizer the engine asks; when that fails at expiry, or without one, it tells TokenExpired once and
+//! waits for `authorize`. See `docs/adr/0002-grants-and-secrets.md`.
+
+use crate::clock::Clock;
+use crate::desk::Desk;
+use crate::retry::Verdict;
+use crate::transfer::Transfer;
+use crate::vocab::{
+    EffectId, ErrorKind, Event, Fault, FaultKind, Grant, GrantId, Now, Target, Want,
+};
+
+/// A grant that tells no date counts as fresh for so long.
+const FRESH_MS: u64 = 900_000;
+/// The least pause between two failed renewals.
+const RENEWAL_PAUSE_MS: u64 = 1_000;
+
+/// What a file holds, and waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    held: Option<Held>,
+    /// Grants received so far: tells requests of an older grant apart, even when the shell names two alike.
+    received: u64,
+    ask: Option<EffectId>,
+    /// Failed renewals in a row, and no further one before this moment.
+    renewals_failed: u32,
+    renewal_hold: u64,
+    /// TokenExpired was told: only `authorize` helps.
+    told: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    grant: Grant,
+    since: u64,
+    /// Looked dead when it came.
+    dead_on_arrival: bool,
+    /// Something succeeded with it.
+    proven: bool,
+    /// The server called it expired.
+    refused: bool,
+}
+
+impl Access {
+    pub(crate) fn accept(&mut self, now: Now, clock: &Clock, grant: Grant) {
+        let dead_on_arrival = dead_by_date(&grant, now, clock);
+        self.received += 1;
+        self.held = Some(Held {
+            grant,
+            since: now.mono_ms,
+            dead_on_arrival,
+            proven: false,
+            refused: false,
+        });
+        self.renewals_failed = 0;
+        self.renewal_hold = 0;
+        self.told = false;
+    }
+
+    /// Forgets the grant: its place is gone.
+    pub(crate) fn drop_grant(&mut self) {
+        self.held = None;
+    }
+
+    pub(crate) fn grant(&self) -> Option<&Grant> {
+        self.held.as_ref().map(|h| &h.grant)
+    }
+
+    pub(crate) fn target(&self) -> Option<&Target> {
+        self.grant().map(|g| &g.target)
+    }
+
+    /// Tells requests of this grant from those of an older one.
+    pub(crate) fn serial(&self) -> u64 {
+        self.received
+    }
+
+    /// The grant for a new request. As long as the server's time is unknown, one that looked dead when it came is tried all the
+    /// same: the server decides.
+    pub(crate) fn usable(&self, now: Now, clock: &Clock) -> Option<GrantId> {
+        let held = self.held.as_ref().filter(|h| !h.refused)?;
+        let dead = dead_by_date(&held.grant, now, clock);
+        (!dead || (held.dead_on_arrival && !clock.learned())).then_some(held.grant.id)
+    }
+
+    /// Something succeeded with the grant of this serial.
+    pub(crate) fn on_success(&mut self, serial: u64) {
+        if let Some(held) = self.held.as_mut().filter(|_| serial == self.received) {
+            held.proven = true;
+        }
+    }
+
+    /// The server called the grant of this serial expired. True: it was fresh, so the next one would fare no better.
+    pub(crate) fn on_expired(&mut self, serial: u64, now: Now, clock: &Clock) -> bool {
+        let Some(held) = self.held.as_mut().filter(|_| serial == self.received) else {
+            return false;
+        };
+        if held.refused {
+            return false;
+        }
+        held.refused = true;
+        let young = match held.grant.expires_at {
+            Some(_) => !dead_by_date(&held.grant, now, clock),
+            None => now.mono_ms.saturating_sub(held.since) < FRESH_MS,
+        };
+        !held.proven && young
+    }
+
+    /// Whether TokenExpired was told and not answered.
+    pub(crate) fn waits_for_authorize(&self) -> bool {
+        self.told
+    }
+
+    /// When the grant should be renewed, on the monotonic clock; `None` when its life is unknown or over.
+    fn renewal_at(&self, now: Now, clock: &Clock) -> Option<u64> {
+        let held = self.held.as_ref().filter(|h| !h.refused)?;
+        let left = held.grant.expires_at?.saturating_sub(clock.server_now(now));
+        let left = u64::try_from(left).ok().filter(|left| *left > 0)?;
+        // At 80 % of its life the age is four times what is left.
+        let age = now.mono_ms.saturating_sub(held.since);
+        let due = left.saturating_mul(4).saturating_sub(age).div_ceil(5);
+        Some(now.mono_ms.saturating_add(due).max(self.renewal_hold))
+    }
+}
+
+impl Transfer {
+    /// Takes a grant that the application pushed; one that was asked for is no longer wanted.
+    pub(crate) fn authorize(&mut self, now: Now, desk: &mut Desk, grant: Grant) {
+        self.stop_asking(desk);
+        if self.access.told {
+            self.retry.renew(now.mono_ms);
+        }
+        self.accept(now, desk, grant);
+    }
+
+    /// A request wants to go out and no grant is usable: ask for one, or tell that one is needed.
+    pub(crate) fn seek_grant(&mut self, desk: &mut Desk) {
+        if self.access.told || self.access.ask.is_some() {
+            return;
+        }
+        if desk.config.authorizer {
+            if desk.asking.is_none() {
+                self.ask(desk);
+            }
+        } else if self.access.held.is_some() {
+            self.tell_expired(desk);
+        }
+    }
+
+    /// Asks for the next grant while this one still lives, when it is time.
+    pub(crate) fn renew_grant(&mut self, now: Now, desk: &mut Desk) {
+        if self.renewal_deadline(now, desk).is_some_and(|at| at <= now.mono_ms) {
+            self.ask(desk);
+        }
+    }
+
+    /// When [`Transfer::renew_grant`] will ask; `None` while it may not.
+    pub(crate) fn renewal_deadline(&self, now: Now, desk: &Desk) -> Option<u64> {
+        let idle = self.access.ask.is_none() && desk.asking.is_none() && !self.access.told;
+        if !desk.config.authorizer || !idle || !self.is_loaded() {
+            return None;
+        }
+        self.access.renewal_at(now, &desk.clock)
+    }
+
+    /// The answer to an AskGrant of this transfer.
+    pub(crate) fn granted(
+        &mut self,
+        now: Now,
+        desk: &mut Desk,
+        id: EffectId,
+        result: Result<Grant, Fault>,
+    ) {
+        if self.access.ask != Some(id) {
+            return;
+        }
+        self.access.ask = None;
+        match result {
+            Ok(grant) if desk.clock.learned() && dead_by_date(&grant, now, &desk.clock) => {
+                self.not_granted(now, desk, id, dead_grant());
+            }
+            Ok(grant) => self.accept(now, desk, grant),
+            Err(fault) => self.not_granted(now, desk, id, fault),
+        }
+    }
+
+    /// Gives up an open AskGrant.
+    pub(crate) fn stop_asking(&mut self, desk: &mut Desk) {
+        if let Some(id) = self.access.ask.take() {
+            desk.abandon(id);
+        }
+    }
+
+    fn ask(&mut self, desk: &mut Desk) {
+        let continues = self.access.held.is_some() || self.upload.is_some();
+        let want = match continues {
+            true => Want::Refresh { video_id: self.video_id.clone() },
+            false => Want::Create,
+        };
+        self.access.ask = Some(desk.ask(self.owner, want));
+    }
+
+    fn accept(&mut self, now: Now, desk: &mut Desk, grant: Grant) {
+        let moved = match (&self.upload, self.access.target()) {
+            (Some(upload), _) => !same_place(&upload.target, &grant.target),
+            (None, Some(before)) => !same_place(before, &grant.target),
+            (None, None) => false,
+        };
+        if grant.video_id.is_some() || moved {
+            self.video_id = grant.video_id.clone();
+        }
+        if let Some(upload) = self.upload.as_mut().filter(|_| !moved) {
+            upload.target = grant.target.clone();
+        }
+        self.access.accept(now, &desk.clock, grant);
+        if moved {
+            self.move_place(desk);
+        }
+    }
+
+    fn not_granted(&mut self, now: Now, desk: &mut Desk, id: EffectId, fault: Fault) {
+        let usable = self.access.usable(now, &desk.clock).is_some();
+        if fault.kind == FaultKind::NoSuchUpload
+            && (self.upload.is_some() || self.access.held.is_some())
+        {
+            // The video is gone: nothing of this upload can be continued anywhere.
+            self.video_id = None;
+            self.access.drop_grant();
+            self.begin_anew(desk, fault);
+            return;
+        }
+        if usable {
+            // A renewal ahead of time: nobody needs to know, as long as the grant lives.
+            self.access.renewals_failed = self.access.renewals_failed.saturating_add(1);
+            let pause = self.retry.backoff(self.access.renewals_failed, &mut desk.rng);
+            let pause = pause.max(RENEWAL_PAUSE_MS).max(fault.retry_after_ms.unwrap_or(0));
+            self.access.renewal_hold = now.mono_ms.saturating_add(pause);
+            return;
+        }
+        let at_expiry = self.access.held.is_some();
+        let verdict = match fault.kind {
+            FaultKind::SlowDown => {
+                self.retry.on_slow_down(now.mono_ms, fault.retry_after_ms, &mut desk.rng)
+            }
+            FaultKind::Transient(_) | FaultKind::ClockSkew => {
+                let next = desk.next_id();
+                let after = fault.retry_after_ms;
+                self.retry.on_failure(now.mono_ms, id, next, after, &mut desk.rng)
+            }
+            _ => Verdict::GiveUp,
+        };
+        match verdict {
+            Verdict::GiveUp if at_expiry => self.tell_expired(desk),
+            Verdict::GiveUp => self.fail(desk, fault.into()),
+            Verdict::Opened { delay_ms } => {
+                let (file, error) = (self.owner.file, fault.into());
+                desk.event(Event::Retry { file, error, delay_ms });
+            }
+            Verdict::Again => {}
+        }
+    }
+
+    fn tell_expired(&mut self, desk: &mut Desk) {
+        self.access.told = true;
+        let (file, video_id) = (self.owner.file, self.video_id.clone());
+        desk.event(Event::TokenExpired { file, video_id });
+    }
+}
+
+/// Whether an upload under way in one place can go on in the other: the endpoint may differ.
+pub(crate) fn same_place(a: &Target, b: &Target) -> bool {
+    a.bucket == b.bucket && a.key == b.key
+}
+
+fn dead_by_date(grant: &Grant, now: Now, clock: &Clock) -> bool {
+    grant.expires_at.is_some_and(|at| at <= clock.server_now(now))
+}
+
+/// An authorizer that hands out dead credentials is one that fails: asking it at once again would loop for ever.
+fn dead_grant() -> Fault {
+    Fault {
+        kind: FaultKind::Transient(ErrorKind::Auth),
+        code: "SecurityTokenExpired".into(),
+        message: "the authorizer gave a credential that has already expired".into(),
+        request_id: Default::default(),
+        retry_after_ms: None,
+    }
+}

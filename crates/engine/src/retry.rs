@@ -1,0 +1,363 @@
+//! When to try again and when to give up: outages, budgets, back-off, and how many parts the server bears.
+//!
+//! An outage opens with a failed request and ends with the next acknowledged part or object. Requests fail in waves:
+//! those that were under way when a back-off was armed belong to the failure that armed it and count no further.
+
+use crate::config::{self, Backoff, Budget};
+use crate::vocab::EffectId;
+
+/// So long only SlowDown, and the file is given up.
+const SLOW_BUDGET_MS: u64 = 600_000;
+/// The first pause after SlowDown is at most this long, each further one twice as long.
+const SLOW_BASE_MS: u64 = 1_000;
+/// No pause after SlowDown is longer, unless the server asks for more.
+const SLOW_CAP_MS: u64 = 20_000;
+/// No pause after SlowDown is shorter.
+const SLOW_LEAST_MS: u64 = 100;
+
+/// Small seeded randomness (splitmix64): only for jitter.
+#[derive(Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Rng {
+        Rng(seed)
+    }
+
+    /// Anything from 0 to `most`, both included.
+    pub(crate) fn up_to(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        match most.checked_add(1) {
+            Some(n) => z % n,
+            None => z,
+        }
+    }
+}
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Try again when [`Retry::hold`] is over; nothing to tell.
+    Again,
+    /// The same, and an outage opened: tell Retry with this first pause.
+    Opened {
+        /// Milliseconds.
+        delay_ms: u64,
+    },
+    /// The budget is spent.
+    GiveUp,
+}
+
+/// The patience left for one file.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    policy: config::Retry,
+    /// Failures in a row, each wave once.
+    failures: u32,
+    /// When the open outage began.
+    outage: Option<u64>,
+    /// No request before this moment.
+    hold: u64,
+    /// Requests below this id were under way when the last back-off was armed.
+    wave: EffectId,
+    /// Since when SlowDown has been the only answer.
+    slow_since: Option<u64>,
+    slow_streak: u32,
+    slow_hold: u64,
+    /// Requests from this id on were signed with the corrected clock.
+    skew: Option<EffectId>,
+}
+
+impl Retry {
+    pub(crate) fn new(policy: config::Retry) -> Retry {
+        Retry {
+            policy,
+            failures: 0,
+            outage: None,
+            hold: 0,
+            wave: EffectId(0),
+            slow_since: None,
+            slow_streak: 0,
+            slow_hold: 0,
+            skew: None,
+        }
+    }
+
+    /// Request `id` failed; `next` will be the id of the next request.
+    pub(crate) fn on_failure(
+        &mut self,
+        mono: u64,
+        id: EffectId,
+        next: EffectId,
+        retry_after_ms: Option<u64>,
+        rng: &mut Rng,
+    ) -> Verdict {
+        self.slow_since = None;
+        if self.outage.is_some() && id < self.wave {
+            return Verdict::Again;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let opened = self.outage.is_none();
+        let since = *self.outage.get_or_insert(mono);
+        let spent = match self.policy.budget {
+            Budget::Count(most) => self.failures >= most,
+            Budget::Time { ms } => mono.saturating_sub(since) >= ms,
+        };
+        if spent {
+            return Verdict::GiveUp;
+        }
+        let delay_ms = self.backoff(self.failures, rng).max(retry_after_ms.unwrap_or(0));
+        self.hold = mono.saturating_add(delay_ms);
+        self.wave = next;
+        if opened { Verdict::Opened { delay_ms } } else { Verdict::Again }
+    }
+
+    /// SlowDown was answered: burns nothing, unless it has been the only answer for ten minutes.
+    pub(crate) fn on_slow_down(
+        &mut self,
+        mono: u64,
+        retry_after_ms: Option<u64>,
+        rng: &mut Rng,
+    ) -> Verdict {
+        let since = *self.slow_since.get_or_insert(mono);
+        if mono.saturating_sub(since) >= SLOW_BUDGET_MS {
+            return Verdict::GiveUp;
+        }
+        // Several parts refused at once arm one pause; only a longer wish of the server extends it.
+        if self.slow_hold <= mono {
+            let most = doubled(SLOW_BASE_MS, self.slow_streak, SLOW_CAP_MS);
+            self.slow_streak = self.slow_streak.saturating_add(1);
+            self.slow_hold = mono.saturating_add(rng.up_to(most).max(SLOW_LEAST_MS));
+        }
+        self.slow_hold = self.slow_hold.max(mono.saturating_add(retry_after_ms.unwrap_or(0)));
+        Verdict::Again
+    }
+
+    /// Request `id` was refused for its time. True: sign again at once; false: the corrected clock was refused too.
+    pub(crate) fn on_skew(&mut self, id: EffectId, next: EffectId) -> bool {
+        match self.skew {
+            Some(first) => id < first,
+            None => {
+                self.skew = Some(next);
+                true
+            }
+        }
+    }
+
+    /// A request succeeded, whatever it was.
+    pub(crate) fn on_success(&mut self) {
+        self.slow_since = None;
+        self.skew = None;
+    }
+
+    /// A part or the object was acknowledged. True: an outage is over by it.
+    pub(crate) fn on_acknowledged(&mut self) -> bool {
+        self.failures = 0;
+        self.slow_streak = 0;
+        self.outage.take().is_some()
+    }
+
+    /// The way to the network changed: waiting for it to come back is over. What the server asked for stays.
+    pub(crate) fn on_network_changed(&mut self) {
+        self.hold = 0;
+    }
+
+    /// Somebody helped (a new grant after the budget was spent): patience begins anew, an open outage stays open.
+    pub(crate) fn renew(&mut self, mono: u64) {
+        self.failures = 0;
+        self.hold = 0;
+        if let Some(since) = &mut self.outage {
+            *since = mono;
+        }
+    }
+
+    /// No request before this moment.
+    pub(crate) fn hold(&self) -> u64 {
+        self.hold.max(self.slow_hold)
+    }
+
+    /// How long to wait after so many failures.
+    pub(crate) fn backoff(&self, failures: u32, rng: &mut Rng) -> u64 {
+        match self.policy.backoff {
+            Backoff::Fixed { ms } => ms,
+            Backoff::FullJitter { base_ms, cap_ms } => {
+                rng.up_to(doubled(base_ms, failures.saturating_sub(1), cap_ms))
+            }
+        }
+    }
+}
+
+/// How many parts of a file may be in flight: grows by one per round of acknowledged parts, halves on SlowDown.
+#[derive(Debug)]
+pub(crate) struct Limit {
+    most: u32,
+    /// In 1/1024 parts.
+    now: u64,
+    /// Requests below this id were sent before the last halving.
+    window: EffectId,
+}
+
+/// One part.
+const ONE: u64 = 1_024;
+
+impl Limit {
+    pub(crate) fn new(most: u32) -> Limit {
+        Limit { most, now: u64::from(most) * ONE, window: EffectId(0) }
+    }
+
+    pub(crate) fn on_acknowledged(&mut self) {
+        self.now = (self.now + ONE * ONE / self.now.max(ONE)).min(u64::from(self.most) * ONE);
+    }
+
+    /// Request `id` was answered SlowDown; `next` will be the id of the next request.
+    pub(crate) fn on_slow_down(&mut self, id: EffectId, next: EffectId) {
+        if id >= self.window {
+            self.now = (self.now / 2).max(ONE);
+            self.window = next;
+        }
+    }
+
+    /// Parts.
+    pub(crate) fn get(&self) -> usize {
+        usize::try_from(self.now / ONE).unwrap_or(usize::MAX)
+    }
+}
+
+fn doubled(base: u64, times: u32, cap: u64) -> u64 {
+    base.saturating_mul(1_u64.checked_shl(times).unwrap_or(u64::MAX)).min(cap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(n: u32) -> Retry {
+        Retry::new(config::Retry {
+            budget: Budget::Count(n),
+            backoff: Backoff::Fixed { ms: 2_000 },
+        })
+    }
+
+    #[test]
+    fn the_third_failure_in_a_row_spends_a_count_of_three() {
+        let (mut retry, mut rng) = (count(3), Rng::new(1));
+        let first = retry.on_failure(0, EffectId(1), EffectId(6), None, &mut rng);
+        assert_eq!(first, Verdict::Opened { delay_ms: 2_000 });
+        // Four more of the same wave count no further, even after the pause.
+        for id in 2..6 {
+            let late = retry.on_failure(5_000, EffectId(id), EffectId(7), None, &mut rng);
+            assert_eq!(late, Verdict::Again);
+        }
+        assert_eq!(retry.hold(), 2_000);
+        assert_eq!(
+            retry.on_failure(6_000, EffectId(6), EffectId(7), None, &mut rng),
+            Verdict::Again
+        );
+        assert_eq!(
+            retry.on_failure(9_000, EffectId(7), EffectId(8), None, &mut rng),
+            Verdict::GiveUp
+        );
+    }
+
+    #[test]
+    fn an_acknowledged_part_ends_the_outage_and_restores_the_budget() {
+        let (mut retry, mut rng) = (count(2), Rng::new(1));
+        assert!(!retry.on_acknowledged());
+        for round in 0..10 {
+            let id = EffectId(round * 2);
+            let verdict = retry.on_failure(round, id, EffectId(round * 2 + 1), None, &mut rng);
+            assert_eq!(verdict, Verdict::Opened { delay_ms: 2_000 });
+            assert!(retry.on_acknowledged());
+        }
+    }
+
+    #[test]
+    fn a_time_budget_counts_from_the_opening_of_the_outage() {
+        let policy = config::Retry {
+            budget: Budget::Time { ms: 600_000 },
+            backoff: Backoff::FullJitter { base_ms: 200, cap_ms: 20_000 },
+        };
+        let (mut retry, mut rng) = (Retry::new(policy), Rng::new(7));
+        let mut id = 0;
+        let mut at = 1_000_000;
+        let mut longest = 0;
+        let began = at;
+        while retry.on_failure(at, EffectId(id), EffectId(id + 1), None, &mut rng)
+            != Verdict::GiveUp
+        {
+            longest = longest.max(retry.hold() - at);
+            at = retry.hold();
+            id += 1;
+        }
+        assert!(at - began >= 600_000 && at - began <= 620_000);
+        assert!(longest > 10_000 && longest <= 20_000, "{longest}");
+    }
+
+    #[test]
+    fn retry_after_is_the_least_pause() {
+        let (mut retry, mut rng) = (count(9), Rng::new(1));
+        retry.on_failure(100, EffectId(0), EffectId(1), Some(30_000), &mut rng);
+        assert_eq!(retry.hold(), 30_100);
+        retry.on_network_changed();
+        assert_eq!(retry.hold(), 0);
+        retry.on_slow_down(100, Some(5_000), &mut rng);
+        retry.on_network_changed();
+        assert_eq!(retry.hold(), 5_100);
+    }
+
+    #[test]
+    fn ten_minutes_of_slow_down_give_up() {
+        let (mut retry, mut rng) = (count(1), Rng::new(3));
+        assert_eq!(retry.on_slow_down(0, None, &mut rng), Verdict::Again);
+        assert!(retry.hold() >= SLOW_LEAST_MS && retry.hold() <= SLOW_BASE_MS);
+        assert_eq!(retry.on_slow_down(599_999, None, &mut rng), Verdict::Again);
+        assert_eq!(retry.on_slow_down(600_000, None, &mut rng), Verdict::GiveUp);
+        retry.on_success();
+        assert_eq!(retry.on_slow_down(700_000, None, &mut rng), Verdict::Again);
+    }
+
+    #[test]
+    fn a_second_refusal_of_the_corrected_clock_is_a_failure() {
+        let mut retry = count(3);
+        assert!(retry.on_skew(EffectId(1), EffectId(3)));
+        assert!(retry.on_skew(EffectId(2), EffectId(3)));
+        assert!(!retry.on_skew(EffectId(3), EffectId(4)));
+        retry.on_success();
+        assert!(retry.on_skew(EffectId(4), EffectId(5)));
+    }
+
+    #[test]
+    fn the_limit_halves_once_per_window_and_grows_back_to_the_configured() {
+        let mut limit = Limit::new(8);
+        limit.on_slow_down(EffectId(1), EffectId(9));
+        limit.on_slow_down(EffectId(8), EffectId(9));
+        assert_eq!(limit.get(), 4);
+        for id in 9..20 {
+            limit.on_slow_down(EffectId(id), EffectId(id + 1));
+        }
+        assert_eq!(limit.get(), 1);
+        for _ in 0..100 {
+            limit.on_acknowledged();
+        }
+        assert_eq!(limit.get(), 8);
+    }
+
+    #[test]
+    fn jitter_stays_in_its_bounds_and_repeats_for_a_seed() {
+        let (mut a, mut b) = (Rng::new(42), Rng::new(42));
+        let mut high = 0;
+        for _ in 0..1_000 {
+            let x = a.up_to(10);
+            assert_eq!(x, b.up_to(10));
+            assert!(x <= 10);
+            high = high.max(x);
+        }
+        assert_eq!(high, 10);
+        a.up_to(u64::MAX);
+        assert_eq!(doubled(200, 300, 20_000), 20_000);
+    }
+}

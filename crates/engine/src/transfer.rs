@@ -1,0 +1,588 @@
+//! One file under way: a machine whose phase says which request it needs next.
+//!
+//! Requests are level-triggered: [`Transfer::step`] looks at the phase and sends what is wanted and not in flight. So whatever
+//! cuts a request (pause, a network change, an expired grant, a back-off) only has to take it out of flight; the
+//! same step sends it again when nothing holds it back. What an answer means is in `answer.rs`, what a fault means in
+//! `fault.rs`, finishing in `complete.rs`, grants in `grant.rs`.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::checkpoint::{Begin, Checkpoint, Record};
+use crate::config::SMALL_FILE;
+use crate::desk::{Desk, Owner};
+use crate::grant::{Access, same_place};
+use crate::list::Facts;
+use crate::parts::{Parts, Plan};
+use crate::progress::{Figure, Progress};
+use crate::retry::{Limit, Retry};
+use crate::vocab::{
+    EffectId, ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileSpec, FileState, Grant, Now, Op,
+    PartInfo, Source, Target,
+};
+
+/// So often an upload is begun anew, or its parts are listed again because Complete was refused, per attempt.
+pub(crate) const MOST_DETOURS: u32 = 3;
+
+/// What the transfer is about.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Waits for the source and its checkpoint.
+    Loading(EffectId),
+    /// Waits for the first grant of this place, then goes where the upload stands.
+    Granting,
+    /// The whole file in one request.
+    Putting,
+    /// Looks for the upload that a lost Initiate may have opened.
+    Searching,
+    /// Opens the upload.
+    Initiating,
+    /// Waits until Begin is on disk.
+    SavingBegin(EffectId),
+    /// Reads the parts that the server holds, page by page.
+    Listing {
+        /// The last number seen.
+        marker: u32,
+        /// What the pages named so far.
+        found: Vec<PartInfo>,
+    },
+    /// Sends parts.
+    Sending,
+    /// All parts are stored; waits until the proof of it is on disk.
+    SavingLast(EffectId),
+    /// Makes the object.
+    Completing,
+    /// The upload is gone after a Complete that may have been carried out: looks at the object.
+    Looking,
+}
+
+/// The multipart upload that the transfer works on.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    pub(crate) id: String,
+    pub(crate) target: Target,
+    /// What a checkpoint says of its parts, until they are reconciled with the server's listing.
+    pub(crate) recorded: Vec<PartInfo>,
+    /// This run saw it alive: Initiate, a part or a listing was answered for this id.
+    pub(crate) alive: bool,
+    /// All parts were recorded at some time: Complete may have been sent.
+    pub(crate) full: bool,
+    /// Found in a checkpoint, and Resumed was not told yet.
+    pub(crate) resumes: bool,
+}
+
+/// A request in flight.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) what: What,
+    /// Of the grant it was signed with.
+    pub(crate) serial: u64,
+    /// Of its body; 0 where it has none.
+    length: u64,
+    sent: u64,
+    /// Counts among the bodies on their way.
+    body: bool,
+}
+
+/// What is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The one request of the phase.
+    Only,
+    /// One part.
+    Part(u32),
+}
+
+/// One attempt at one file.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) owner: Owner,
+    pub(crate) phase: Phase,
+    pub(crate) access: Access,
+    pub(crate) retry: Retry,
+    pub(crate) limit: Limit,
+    pub(crate) progress: Progress,
+    pub(crate) source: Option<Source>,
+    pub(crate) video_id: Option<String>,
+    pub(crate) upload: Option<Upload>,
+    /// The plan and pool of a file that goes up in parts.
+    pub(crate) parts: Option<Parts>,
+    pub(crate) flight: BTreeMap<EffectId, Flight>,
+    /// Parts were cut whose outcome is unknown: list before sending.
+    pub(crate) unsure: bool,
+    /// An Initiate may have been carried out whose reply was lost.
+    pub(crate) initiate_lost: bool,
+    pub(crate) anew: u32,
+    pub(crate) relisted: u32,
+    /// How often in a row the whole file arrived other than it was sent.
+    pub(crate) mismatches: u32,
+    /// How it ended; the list looks here after every call.
+    pub(crate) over: Option<FileState>,
+    part_size: u64,
+    warned: bool,
+}
+
+impl Transfer {
+    /// Begins an attempt by looking for the file's checkpoint. `given` is the grant known beforehand.
+    pub(crate) fn start(
+        now: Now,
+        desk: &mut Desk,
+        owner: Owner,
+        spec: &FileSpec,
+        given: Option<Grant>,
+    ) -> Transfer {
+        let mut access = Access::default();
+        let video_id = given.as_ref().and_then(|g| g.video_id.clone());
+        if let Some(grant) = given {
+            access.accept(now, &desk.clock, grant);
+        }
+        let part_size = if spec.part_size == 0 { desk.config.part_size } else { spec.part_size };
+        Transfer {
+            owner,
+            phase: Phase::Loading(desk.load(owner)),
+            access,
+            retry: Retry::new(desk.config.retry),
+            limit: Limit::new(desk.config.parallel),
+            progress: Progress::new(desk.config.progress_interval_ms),
+            source: None,
+            video_id,
+            upload: None,
+            parts: None,
+            flight: BTreeMap::new(),
+            unsure: false,
+            initiate_lost: false,
+            anew: 0,
+            relisted: 0,
+            mismatches: 0,
+            over: None,
+            part_size,
+            warned: false,
+        }
+    }
+
+    /// The source was looked at: tells Started and decides where the file stands.
+    pub(crate) fn loaded(
+        &mut self,
+        desk: &mut Desk,
+        id: EffectId,
+        result: Result<(Source, Option<Checkpoint>), Fault>,
+    ) {
+        if !matches!(self.phase, Phase::Loading(expected) if expected == id) {
+            return;
+        }
+        self.phase = Phase::Granting;
+        let (source, checkpoint) = match result {
+            Ok(found) => found,
+            Err(fault) => {
+                self.tell_started(desk);
+                return self.fail(desk, fault.into());
+            }
+        };
+        self.progress.set_total(source.length);
+        if let Some(checkpoint) = checkpoint {
+            self.adopt(&source, checkpoint);
+        }
+        let length = source.length;
+        self.source = Some(source);
+        self.tell_started(desk);
+        if length >= SMALL_FILE && self.upload.is_none() {
+            self.plan_anew(desk);
+        }
+    }
+
+    /// Sends what the phase wants, but for bodies, if nothing holds it back.
+    pub(crate) fn step(&mut self, now: Now, desk: &mut Desk) {
+        if self.over.is_some() || !self.is_loaded() {
+            return;
+        }
+        self.renew_grant(now, desk);
+        if self.unsure && matches!(self.phase, Phase::Sending) {
+            self.list_parts();
+        }
+        if now.mono_ms < self.retry.hold() || !self.wants_request() {
+            return;
+        }
+        let Some(grant) = self.access.usable(now, &desk.clock) else {
+            return self.seek_grant(desk);
+        };
+        if matches!(self.phase, Phase::Granting) {
+            self.go_where_it_stands();
+        }
+        if matches!(self.phase, Phase::Initiating) && self.initiate_lost && desk.config.find_orphans
+        {
+            self.phase = Phase::Searching;
+        }
+        if let Some(op) = self.only_op() {
+            let id = desk.perform(self.owner, grant, op);
+            self.fly(id, What::Only, None);
+        }
+    }
+
+    /// Sends one body (a part, or the whole small file). False: nothing to send, or something holds it back.
+    pub(crate) fn send_body(&mut self, now: Now, desk: &mut Desk) -> bool {
+        let sends = matches!(self.phase, Phase::Putting | Phase::Sending) && self.over.is_none();
+        if !sends || now.mono_ms < self.retry.hold() || !self.wants_request() {
+            return false;
+        }
+        let Some(grant) = self.access.usable(now, &desk.clock) else { return false };
+        let (what, length, op) = match self.phase {
+            Phase::Putting => {
+                let length = self.length();
+                (What::Only, length, Op::PutObject { length })
+            }
+            _ => {
+                let Some(upload_id) = self.upload.as_ref().map(|u| u.id.clone()) else {
+                    return false;
+                };
+                let Some(parts) = &mut self.parts else { return false };
+                let Some(number) = parts.take() else { return false };
+                let range = parts.plan().range(number);
+                let length = range.end - range.start;
+                (What::Part(number), length, Op::UploadPart { upload_id, number, range })
+            }
+        };
+        let id = desk.perform(self.owner, grant, op);
+        desk.bodies += 1;
+        self.fly(id, what, Some(length));
+        true
+    }
+
+    /// Bytes of a body were handed to the network.
+    pub(crate) fn on_sent(&mut self, id: EffectId, bytes: u64) {
+        if let Some(flight) = self.flight.get_mut(&id) {
+            flight.sent = flight.sent.max(bytes.min(flight.length));
+            self.progress.on_sent(self.stored_bytes(), self.sent_bytes());
+        }
+    }
+
+    /// Tells progress that is due.
+    pub(crate) fn tell_progress(&mut self, mono_ms: u64, desk: &mut Desk) {
+        let figure = self.progress.due(mono_ms);
+        self.tell(desk, figure);
+    }
+
+    /// A checkpoint append was answered.
+    pub(crate) fn appended(&mut self, desk: &mut Desk, id: EffectId, result: Result<(), Fault>) {
+        if let Err(fault) = result {
+            if !self.warned {
+                self.warned = true;
+                let (file, error) = (self.owner.file, fault.into());
+                desk.event(Event::Warning { file, error });
+            }
+        }
+        match self.phase {
+            Phase::SavingBegin(saving) if saving == id => self.phase = Phase::Sending,
+            Phase::SavingLast(saving) if saving == id => self.phase = Phase::Completing,
+            _ => {}
+        }
+    }
+
+    /// Takes everything out of flight. What was cut is sent again when its time comes.
+    pub(crate) fn cut(&mut self, desk: &mut Desk) {
+        for (id, flight) in core::mem::take(&mut self.flight) {
+            let left = desk.abandon(id);
+            Transfer::land(desk, &flight);
+            match flight.what {
+                What::Part(number) => {
+                    self.unsure |= left;
+                    if let Some(parts) = &mut self.parts {
+                        parts.give_back(number);
+                    }
+                }
+                What::Only => self.initiate_lost |= left && matches!(self.phase, Phase::Initiating),
+            }
+        }
+    }
+
+    /// The way to the network changed: what is in flight is sent anew at once.
+    pub(crate) fn network_changed(&mut self, desk: &mut Desk) {
+        let unsure = self.unsure;
+        self.cut(desk);
+        // Sending a part twice costs less than a listing would on a network that is just coming back.
+        self.unsure = unsure;
+        self.retry.on_network_changed();
+    }
+
+    /// Leaves the file as it is, for stop, pause, remove and cancel; the next attempt loads the checkpoint.
+    pub(crate) fn leave(&mut self, desk: &mut Desk) {
+        self.cut(desk);
+        self.stop_asking(desk);
+        let figure = self.progress.flush();
+        self.tell(desk, figure);
+    }
+
+    /// The file is given up; its checkpoint stays.
+    pub(crate) fn fail(&mut self, desk: &mut Desk, error: ErrorInfo) {
+        self.leave(desk);
+        desk.close(self.owner.file);
+        desk.event(Event::Failed { file: self.owner.file, error });
+        self.over = Some(FileState::Failed);
+    }
+
+    /// The upload (or its place) is gone: starts over with a new Initiate, so often per attempt. Fails with `why` after that.
+    pub(crate) fn begin_anew(&mut self, desk: &mut Desk, why: Fault) {
+        self.anew += 1;
+        if self.anew > MOST_DETOURS {
+            return self.fail(desk, why.into());
+        }
+        self.forget_upload(desk);
+    }
+
+    /// The grant names another bucket or key than the one before.
+    pub(crate) fn move_place(&mut self, desk: &mut Desk) {
+        if matches!(self.phase, Phase::Loading(_) | Phase::Granting) {
+            return self.forget_upload(desk);
+        }
+        let why = Fault {
+            kind: FaultKind::Fatal(ErrorKind::Auth),
+            code: "PlaceChanged".into(),
+            message: "every new grant names another place".into(),
+            request_id: String::new(),
+            retry_after_ms: None,
+        };
+        self.begin_anew(desk, why);
+    }
+
+    /// Reads the server's parts before anything else is sent.
+    pub(crate) fn list_parts(&mut self) {
+        self.unsure = false;
+        self.phase = Phase::Listing { marker: 0, found: Vec::new() };
+    }
+
+    /// A request is no longer in flight.
+    pub(crate) fn land(desk: &mut Desk, flight: &Flight) {
+        if flight.body {
+            desk.bodies = desk.bodies.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn tell(&self, desk: &mut Desk, figure: Option<Figure>) {
+        let Some(Figure { acknowledged, in_flight }) = figure else { return };
+        let (file, total) = (self.owner.file, self.progress.total());
+        desk.event(Event::Progress { file, acknowledged, in_flight, total });
+    }
+
+    /// An upload was opened (or adopted): saves how it began before anything is sent.
+    pub(crate) fn upload_opened(&mut self, desk: &mut Desk, id: String) {
+        let (Some(target), Some(source), Some(parts)) =
+            (self.access.target().cloned(), self.source.clone(), &self.parts)
+        else {
+            return;
+        };
+        let begin = Begin {
+            source,
+            target: target.clone(),
+            video_id: self.video_id.clone(),
+            part_size: parts.plan().part_size(),
+            upload_id: id.clone(),
+        };
+        self.initiate_lost = false;
+        self.upload = Some(Upload {
+            id,
+            target,
+            recorded: Vec::new(),
+            alive: true,
+            full: false,
+            resumes: false,
+        });
+        self.phase = Phase::SavingBegin(desk.append(self.owner, Record::Begin(begin), true));
+    }
+
+    /// When [`Transfer::step`] will have something to do without any answer; `held` while the list is paused.
+    pub(crate) fn deadline(&mut self, now: Now, desk: &Desk, held: bool) -> Option<u64> {
+        let progress = self.progress.deadline();
+        if held {
+            return progress;
+        }
+        let hold = self.retry.hold();
+        let hold = (hold > now.mono_ms && self.is_loaded() && self.wants_request()).then_some(hold);
+        [progress, hold, self.renewal_deadline(now, desk)].into_iter().flatten().min()
+    }
+
+    /// What is known of the file.
+    pub(crate) fn facts(&self) -> Facts {
+        Facts {
+            acknowledged: self.progress.told(),
+            total: self.source.as_ref().map(|s| s.length),
+            video_id: self.video_id.clone(),
+            target: self.target(),
+        }
+    }
+
+    /// Whether the source was looked at.
+    pub(crate) fn is_loaded(&self) -> bool {
+        !matches!(self.phase, Phase::Loading(_))
+    }
+
+    /// Whether only `authorize` helps, after TokenExpired.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.access.waits_for_authorize()
+    }
+
+    /// Where the file goes, once known.
+    pub(crate) fn target(&self) -> Option<Target> {
+        let upload = self.upload.as_ref().map(|u| &u.target);
+        upload.or(self.access.target()).cloned()
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.source.as_ref().map_or(0, |s| s.length)
+    }
+
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.parts.as_ref().map_or(0, Parts::stored_bytes)
+    }
+
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.flight.values().map(|f| f.sent).sum()
+    }
+
+    /// Takes over the upload of a checkpoint, unless the checkpoint is of something else.
+    fn adopt(&mut self, source: &Source, checkpoint: Checkpoint) {
+        let Checkpoint { begin, parts } = checkpoint;
+        let elsewhere = self.access.target().is_some_and(|t| !same_place(t, &begin.target));
+        if begin.source != *source || source.length < SMALL_FILE || elsewhere {
+            return;
+        }
+        let Some(plan) = Plan::of(source.length, begin.part_size) else { return };
+        self.parts = Some(Parts::new(plan));
+        if begin.video_id.is_some() {
+            self.video_id = begin.video_id;
+        }
+        self.upload = Some(Upload {
+            id: begin.upload_id,
+            target: self.access.target().cloned().unwrap_or(begin.target),
+            full: plan.covered_by(&parts),
+            recorded: parts,
+            alive: false,
+            resumes: true,
+        });
+    }
+
+    fn plan_anew(&mut self, desk: &mut Desk) {
+        match Plan::choose(self.length(), self.part_size) {
+            Some(plan) => self.parts = Some(Parts::new(plan)),
+            None => self.fail(
+                desk,
+                ErrorInfo {
+                    kind: ErrorKind::Misuse,
+                    code: "TooLarge".into(),
+                    message: "the file needs more than 10,000 parts of 5 GiB".into(),
+                    request_id: String::new(),
+                },
+            ),
+        }
+    }
+
+    fn forget_upload(&mut self, desk: &mut Desk) {
+        self.cut(desk);
+        self.unsure = false;
+        self.initiate_lost = false;
+        self.upload = None;
+        if self.length() >= SMALL_FILE {
+            self.plan_anew(desk);
+        }
+        if self.is_loaded() {
+            self.phase = Phase::Granting;
+        }
+    }
+
+    fn go_where_it_stands(&mut self) {
+        if self.length() < SMALL_FILE {
+            self.phase = Phase::Putting;
+        } else if self.upload.is_some() {
+            self.list_parts();
+        } else {
+            self.phase = Phase::Initiating;
+        }
+    }
+
+    /// Whether a request could go out now, were there a grant and no pause.
+    fn wants_request(&mut self) -> bool {
+        match self.phase {
+            Phase::Loading(_) | Phase::SavingBegin(_) | Phase::SavingLast(_) => false,
+            Phase::Sending => {
+                self.flight.len() < self.limit.get()
+                    && self.parts.as_mut().is_some_and(Parts::has_next)
+            }
+            _ => self.flight.is_empty(),
+        }
+    }
+
+    /// The request that the phase wants, where it is neither a body nor in flight.
+    fn only_op(&self) -> Option<Op> {
+        let upload_id = || self.upload.as_ref().map(|u| u.id.clone());
+        let parts = || self.parts.as_ref().map(Parts::all);
+        Some(match &self.phase {
+            Phase::Searching => Op::ListMultipartUploads,
+            Phase::Initiating => Op::InitiateMultipartUpload,
+            Phase::Listing { marker, .. } => {
+                Op::ListParts { upload_id: upload_id()?, marker: *marker }
+            }
+            Phase::Completing => {
+                Op::CompleteMultipartUpload { upload_id: upload_id()?, parts: parts()? }
+            }
+            Phase::Looking => Op::HeadObject { length: self.length(), parts: parts()? },
+            _ => return None,
+        })
+    }
+
+    fn fly(&mut self, id: EffectId, what: What, body: Option<u64>) {
+        let (serial, length) = (self.access.serial(), body.unwrap_or(0));
+        self.flight.insert(id, Flight { what, serial, length, sent: 0, body: body.is_some() });
+    }
+
+    fn tell_started(&mut self, desk: &mut Desk) {
+        let (file, video_id, target) = (self.owner.file, self.video_id.clone(), self.target());
+        desk.event(Event::Started { file, video_id, target });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::*;
+    use crate::{Config, Effect, FileId, Input, ObjectInfo, Output, Reply, Want};
+    use alloc::vec;
+
+    #[test]
+    fn a_whole_upload_from_add_to_ended() {
+        let mut s = Script::new(config());
+        let file = s.add();
+        assert_eq!(s.idle(), None);
+        s.engine.start(s.now);
+        s.load(2 * MIB + 5, None);
+        assert_eq!(s.started_event(), (None, None));
+        assert_eq!(s.grant_asked(grant(1, None)), Want::Create);
+        let (id, op) = s.perform();
+        assert_eq!(op, Op::InitiateMultipartUpload);
+        s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+        let Record::Begin(begin) = s.saved(true) else { panic!("expected Begin") };
+        assert_eq!(begin, checkpoint(2 * MIB + 5, &[]).begin);
+        let ids = s.parts(&[1, 2, 3]);
+        assert_eq!(s.idle(), None);
+        s.acknowledge(ids[2], false);
+        s.acknowledge(ids[0], false);
+        s.stored(ids[1]);
+        assert!(matches!(s.event(), Event::PartAcknowledged { part, .. } if part.number == 2));
+        let total = 2 * MIB + 5;
+        let whole = Event::Progress { file, acknowledged: total, in_flight: 0, total };
+        assert_eq!(s.event(), whole);
+        assert!(matches!(s.saved(true), Record::Part(part) if part.number == 2));
+        let (id, op) = s.perform();
+        let Op::CompleteMultipartUpload { upload_id, parts } = op else { panic!("{op:?}") };
+        assert_eq!(upload_id, "U");
+        let lengths: Vec<(u32, u64)> = parts.iter().map(|p| (p.number, p.length)).collect();
+        assert_eq!(lengths, [(1, MIB), (2, MIB), (3, 5)]);
+        let object = ObjectInfo { etag: "O".into(), verified: true, ..ObjectInfo::default() };
+        s.answer(id, Ok(Reply::Completed(object.clone())));
+        assert_eq!(s.saved(false), Record::End);
+        assert_eq!(s.effect(), Effect::CloseCheckpoint { file });
+        let (target, video_id) = (target("k"), Some("v".into()));
+        assert_eq!(s.event(), Event::Succeeded { file, target, video_id, object });
+        assert_eq!(s.event(), Event::Ended { last: Some(file) });
+        assert_eq!(s.idle(), None);
+        assert!(!s.engine.is_running());
+    }
+}
