@@ -52,8 +52,9 @@ pub struct Script {
     pub grants: bool,
     /// How long grants live, in milliseconds.
     pub life_ms: i64,
-    /// What each effect AskGrant wanted, and its id.
-    pub asked: Vec<(EffectId, FileId, Want)>,
+    /// What the authorizer was asked for.
+    pub wants: Vec<Want>,
+    asked: Vec<EffectId>,
     /// Every record appended.
     pub records: Vec<Record>,
     /// Requests given up by the engine.
@@ -78,6 +79,7 @@ impl Script {
             authority: Authority::new(true, true),
             grants: true,
             life_ms: LIFE_MS,
+            wants: Vec::new(),
             asked: Vec::new(),
             records: Vec::new(),
             abandoned: Vec::new(),
@@ -202,7 +204,7 @@ impl Script {
         };
         let now = self.clock.now();
         match (grant, self.asked.pop()) {
-            (result, Some((id, ..))) => self.engine.handle(now, Input::Granted { id, result }),
+            (result, Some(id)) => self.engine.handle(now, Input::Granted { id, result }),
             (Ok(grant), None) => {
                 if let Err(misuse) = self.engine.authorize(now, file, grant) {
                     panic!("authorize: {}", misuse.rule);
@@ -278,7 +280,7 @@ impl Script {
         match effect {
             Effect::Abandon { id } => {
                 self.waiting.retain(|op| op.id != id);
-                self.asked.retain(|(ask, ..)| *ask != id);
+                self.asked.retain(|ask| *ask != id);
                 self.abandoned.push(id);
             }
             Effect::AppendCheckpoint { id, file, record, sync } => {
@@ -289,7 +291,8 @@ impl Script {
                 self.engine.handle(now, Input::Appended { id, result: Ok(()) });
             }
             Effect::AskGrant { id, file, want } => {
-                self.asked.push((id, file, want));
+                self.wants.push(want);
+                self.asked.push(id);
                 if self.grants {
                     self.grant(file);
                 }
