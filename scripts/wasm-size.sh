@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Builds the browser's wasm module, prints its size and fails when it is too large or imports anything.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+limit=$((45 * 1024))
+target=${CARGO_TARGET_DIR:-target}/wasm32-unknown-unknown/wasm
+out=$target/vodferry_wasm.opt.wasm
+
+command -v wasm-opt >/dev/null || {
+    echo "wasm-size: wasm-opt is missing: apt-get install binaryen" >&2
+    exit 1
+}
+cargo build -q -p vodferry-wasm --target wasm32-unknown-unknown --profile wasm
+
+# What rustc's output uses by default; an older wasm-opt wants to be told.
+wasm-opt -Oz \
+    --enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int \
+    --enable-reference-types --enable-sign-ext \
+    --strip-debug --strip-producers \
+    "$target/vodferry_wasm.wasm" -o "$out"
+
+raw=$(stat -c %s "$target/vodferry_wasm.wasm")
+opt=$(stat -c %s "$out")
+gz=$(gzip -9 -n -c "$out" | wc -c)
+echo "wasm: raw $raw, after wasm-opt $opt, gzip $gz bytes (at most $limit)"
+
+failed=0
+if wasm-opt "$out" --all-features -S -o - | grep -E '^ *\(import ' >&2; then
+    echo "wasm: FAIL the module imports the above; it must import nothing" >&2
+    failed=1
+else
+    echo "wasm: ok imports nothing"
+fi
+if [ "$gz" -gt "$limit" ]; then
+    echo "wasm: FAIL $((gz - limit)) bytes too large" >&2
+    failed=1
+fi
+exit $failed
