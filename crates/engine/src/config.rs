@@ -78,10 +78,11 @@ impl Default for Retry {
 /// How much may fail in a row before a file is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Budget {
-    /// So many failures without an acknowledged part (seed 001's `retryCount`); parts that fail between two back-offs
-    /// count once.
+    /// So many failures in a row without an acknowledged part (seed 001's `retryCount`): with 3, the third one fails the
+    /// file; 0 is like 1. Parts that fail between two back-offs count once, and so do those that were under way when
+    /// the back-off began.
     Count(u32),
-    /// So many milliseconds of one outage.
+    /// So many milliseconds of one outage, counted from its opening; the first failure after them fails the file.
     Time {
         /// Milliseconds.
         ms: u64,

@@ -17,6 +17,15 @@ pub(crate) struct Owner {
     pub(crate) attempt: u64,
 }
 
+/// What kind of answer an effect wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Append,
+    Ask,
+    Load,
+    Perform,
+}
+
 /// The shared desk: every effect and event goes over it.
 #[derive(Debug)]
 pub(crate) struct Desk {
@@ -28,7 +37,7 @@ pub(crate) struct Desk {
     /// Bodies on their way: parts and whole small files, of all files.
     pub(crate) bodies: u32,
     queue: VecDeque<Output>,
-    owners: BTreeMap<EffectId, Owner>,
+    owners: BTreeMap<EffectId, (Owner, Kind)>,
     next: u64,
 }
 
@@ -64,13 +73,13 @@ impl Desk {
     }
 
     pub(crate) fn append(&mut self, owner: Owner, record: Record, sync: bool) -> EffectId {
-        let id = self.issue(owner);
+        let id = self.issue(owner, Kind::Append);
         self.effect(Effect::AppendCheckpoint { id, file: owner.file, record, sync });
         id
     }
 
     pub(crate) fn ask(&mut self, owner: Owner, want: Want) -> EffectId {
-        let id = self.issue(owner);
+        let id = self.issue(owner, Kind::Ask);
         self.asking = Some(id);
         self.effect(Effect::AskGrant { id, file: owner.file, want });
         id
@@ -81,13 +90,13 @@ impl Desk {
     }
 
     pub(crate) fn load(&mut self, owner: Owner) -> EffectId {
-        let id = self.issue(owner);
+        let id = self.issue(owner, Kind::Load);
         self.effect(Effect::LoadCheckpoint { id, file: owner.file });
         id
     }
 
     pub(crate) fn perform(&mut self, owner: Owner, grant: GrantId, op: Op) -> EffectId {
-        let id = self.issue(owner);
+        let id = self.issue(owner, Kind::Perform);
         let clock_offset_ms = self.clock.offset_ms();
         self.effect(Effect::Perform { id, file: owner.file, grant, op, clock_offset_ms });
         id
@@ -120,25 +129,28 @@ impl Desk {
 
     /// Whom an unanswered effect belongs to.
     pub(crate) fn owner(&self, id: EffectId) -> Option<Owner> {
-        self.owners.get(&id).copied()
+        self.owners.get(&id).map(|(owner, _)| *owner)
     }
 
-    /// The effect was answered.
-    pub(crate) fn answered(&mut self, id: EffectId) -> Option<Owner> {
+    /// An effect was answered: whose it was. `None` for one that is unknown, answered before, or wants another kind of
+    /// answer.
+    pub(crate) fn answered(&mut self, id: EffectId, kind: Kind) -> Option<Owner> {
+        let (owner, _) = self.owners.get(&id).copied().filter(|(_, wanted)| *wanted == kind)?;
         if self.asking == Some(id) {
             self.asking = None;
         }
-        self.owners.remove(&id)
+        self.owners.remove(&id);
+        Some(owner)
     }
 
     fn effect(&mut self, effect: Effect) {
         self.queue.push_back(Output::Effect(effect));
     }
 
-    fn issue(&mut self, owner: Owner) -> EffectId {
+    fn issue(&mut self, owner: Owner, kind: Kind) -> EffectId {
         let id = EffectId(self.next);
         self.next += 1;
-        self.owners.insert(id, owner);
+        self.owners.insert(id, (owner, kind));
         id
     }
 }
@@ -186,8 +198,9 @@ mod tests {
         let mut desk = Desk::new(Config::default(), 0);
         let id = desk.ask(OWNER, Want::Create);
         assert_eq!(desk.asking, Some(id));
-        assert_eq!(desk.answered(id), Some(OWNER));
-        assert_eq!(desk.answered(id), None);
+        assert_eq!(desk.answered(id, Kind::Perform), None);
+        assert_eq!(desk.answered(id, Kind::Ask), Some(OWNER));
+        assert_eq!(desk.answered(id, Kind::Ask), None);
         assert_eq!(desk.asking, None);
         let id = desk.ask(OWNER, Want::Create);
         desk.abandon(id);

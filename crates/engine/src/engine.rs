@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::aborts::Aborts;
 use crate::config::{Config, OnCancel};
-use crate::desk::{Desk, Owner, file_of};
+use crate::desk::{Desk, Kind, Owner, file_of};
 use crate::list::{List, is_terminal};
 use crate::parts::may_be_asked;
 use crate::transfer::Transfer;
@@ -133,12 +133,12 @@ impl Engine {
     }
 
     /// Ends the run. Files under way wait for the next one, which resumes them from their checkpoints.
-    pub fn stop(&mut self, now: Now) {
+    pub fn stop(&mut self, _now: Now) {
         if !self.running {
             return;
         }
         for file in self.list.active().clone() {
-            self.leave(now, file, FileState::Waiting);
+            self.leave(file, FileState::Waiting);
         }
         self.end_if_done();
         self.running = false;
@@ -148,7 +148,7 @@ impl Engine {
     /// flight; a file paused alone frees its place for the next.
     ///
     /// Misuse: the file has finished. Pausing what is paused changes nothing.
-    pub fn pause(&mut self, now: Now, file: Option<FileId>) -> Result<(), Misuse> {
+    pub fn pause(&mut self, _now: Now, file: Option<FileId>) -> Result<(), Misuse> {
         let Some(file) = file else {
             self.paused = true;
             for file in self.list.active().clone() {
@@ -164,7 +164,7 @@ impl Engine {
             state if is_terminal(state) => {
                 return Err(Misuse { rule: "only a file that has not finished can be paused" });
             }
-            _ => self.leave(now, file, FileState::Paused),
+            _ => self.leave(file, FileState::Paused),
         }
         Ok(())
     }
@@ -221,29 +221,25 @@ impl Engine {
     pub fn handle(&mut self, now: Now, input: Input) {
         match input {
             Input::Answer { id, result, server_date_ms } => {
-                let abort = self.aborts.holds(id);
-                let owner = self.desk.answered(id);
-                if owner.is_none() && !abort {
-                    return;
-                }
-                if let Some(date) = server_date_ms {
+                let owner = self.desk.answered(id, Kind::Perform);
+                if let Some(date) = server_date_ms.filter(|_| owner.is_some()) {
                     self.desk.clock.learn(now, date);
                 }
-                if abort {
+                if self.aborts.holds(id) {
                     return self.aborts.answered(now, id, result);
                 }
                 self.with(now, owner, |t, desk| t.answered(now, desk, id, result));
             }
             Input::Appended { id, result } => {
-                let owner = self.desk.answered(id);
+                let owner = self.desk.answered(id, Kind::Append);
                 self.with(now, owner, |t, desk| t.appended(desk, id, result));
             }
             Input::Granted { id, result } => {
-                let owner = self.desk.answered(id);
+                let owner = self.desk.answered(id, Kind::Ask);
                 self.with(now, owner, |t, desk| t.granted(now, desk, id, result));
             }
             Input::Loaded { id, result } => {
-                let owner = self.desk.answered(id);
+                let owner = self.desk.answered(id, Kind::Load);
                 self.with(now, owner, |t, desk| t.loaded(desk, id, result));
             }
             Input::Sent { id, bytes } => {
@@ -384,7 +380,7 @@ impl Engine {
     }
 
     /// Leaves an active file as it is.
-    fn leave(&mut self, _now: Now, file: FileId, state: FileState) {
+    fn leave(&mut self, file: FileId, state: FileState) {
         if let Some(transfer) = self.list.transfer(file) {
             transfer.leave(&mut self.desk);
             self.desk.close(file);

@@ -3,7 +3,8 @@
 
 use crate::desk::Desk;
 use crate::retry::Verdict;
-use crate::transfer::{Flight, MOST_DETOURS, Phase, Transfer, What};
+use crate::transfer::{Flight, Phase, Transfer, What};
+use crate::upload::MOST_DETOURS;
 use crate::vocab::{EffectId, ErrorInfo, ErrorKind, Event, Fault, FaultKind, Now};
 
 /// So often in a row the bytes of a part may arrive other than they were sent.

@@ -21,6 +21,7 @@ mod retry;
 #[cfg(test)]
 mod script;
 mod transfer;
+mod upload;
 mod vocab;
 
 pub use checkpoint::{BadRecord, Begin, Checkpoint, Record};

@@ -71,10 +71,9 @@ impl List {
         let Some(file) = self.files.get_mut(&id) else { return };
         let before = file.state;
         file.state = state;
-        if state != FileState::Active {
-            if let Some(transfer) = file.transfer.take().filter(|t| t.is_loaded()) {
-                file.facts = transfer.facts();
-            }
+        let left = if state == FileState::Active { None } else { file.transfer.take() };
+        if let Some(transfer) = left.filter(|t| t.is_loaded()) {
+            file.facts = transfer.facts();
         }
         self.count(id, before, false);
         self.count(id, state, true);

@@ -9,21 +9,19 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::checkpoint::{Begin, Checkpoint, Record};
+use crate::checkpoint::Checkpoint;
 use crate::config::SMALL_FILE;
 use crate::desk::{Desk, Owner};
-use crate::grant::{Access, same_place};
+use crate::grant::Access;
 use crate::list::Facts;
-use crate::parts::{Parts, Plan};
+use crate::parts::Parts;
 use crate::progress::{Figure, Progress};
 use crate::retry::{Limit, Retry};
+use crate::upload::Upload;
 use crate::vocab::{
-    EffectId, ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileSpec, FileState, Grant, Now, Op,
-    PartInfo, Source, Target,
+    EffectId, ErrorInfo, Event, Fault, FileSpec, FileState, Grant, Now, Op, PartInfo, Source,
+    Target,
 };
-
-/// So often an upload is begun anew, or its parts are listed again because Complete was refused, per attempt.
-pub(crate) const MOST_DETOURS: u32 = 3;
 
 /// What the transfer is about.
 #[derive(Debug)]
@@ -55,21 +53,6 @@ pub(crate) enum Phase {
     Completing,
     /// The upload is gone after a Complete that may have been carried out: looks at the object.
     Looking,
-}
-
-/// The multipart upload that the transfer works on.
-#[derive(Debug)]
-pub(crate) struct Upload {
-    pub(crate) id: String,
-    pub(crate) target: Target,
-    /// What a checkpoint says of its parts, until they are reconciled with the server's listing.
-    pub(crate) recorded: Vec<PartInfo>,
-    /// This run saw it alive: Initiate, a part or a listing was answered for this id.
-    pub(crate) alive: bool,
-    /// All parts were recorded at some time: Complete may have been sent.
-    pub(crate) full: bool,
-    /// Found in a checkpoint, and Resumed was not told yet.
-    pub(crate) resumes: bool,
 }
 
 /// A request in flight.
@@ -119,7 +102,9 @@ pub(crate) struct Transfer {
     pub(crate) mismatches: u32,
     /// How it ended; the list looks here after every call.
     pub(crate) over: Option<FileState>,
-    part_size: u64,
+    /// As asked for; 0 is the default.
+    pub(crate) part_size: u64,
+    /// A failed append was told.
     warned: bool,
 }
 
@@ -264,12 +249,10 @@ impl Transfer {
 
     /// A checkpoint append was answered.
     pub(crate) fn appended(&mut self, desk: &mut Desk, id: EffectId, result: Result<(), Fault>) {
-        if let Err(fault) = result {
-            if !self.warned {
-                self.warned = true;
-                let (file, error) = (self.owner.file, fault.into());
-                desk.event(Event::Warning { file, error });
-            }
+        if let Some(fault) = result.err().filter(|_| !self.warned) {
+            self.warned = true;
+            let (file, error) = (self.owner.file, fault.into());
+            desk.event(Event::Warning { file, error });
         }
         match self.phase {
             Phase::SavingBegin(saving) if saving == id => self.phase = Phase::Sending,
@@ -320,36 +303,6 @@ impl Transfer {
         self.over = Some(FileState::Failed);
     }
 
-    /// The upload (or its place) is gone: starts over with a new Initiate, so often per attempt. Fails with `why` after that.
-    pub(crate) fn begin_anew(&mut self, desk: &mut Desk, why: Fault) {
-        self.anew += 1;
-        if self.anew > MOST_DETOURS {
-            return self.fail(desk, why.into());
-        }
-        self.forget_upload(desk);
-    }
-
-    /// The grant names another bucket or key than the one before.
-    pub(crate) fn move_place(&mut self, desk: &mut Desk) {
-        if matches!(self.phase, Phase::Loading(_) | Phase::Granting) {
-            return self.forget_upload(desk);
-        }
-        let why = Fault {
-            kind: FaultKind::Fatal(ErrorKind::Auth),
-            code: "PlaceChanged".into(),
-            message: "every new grant names another place".into(),
-            request_id: String::new(),
-            retry_after_ms: None,
-        };
-        self.begin_anew(desk, why);
-    }
-
-    /// Reads the server's parts before anything else is sent.
-    pub(crate) fn list_parts(&mut self) {
-        self.unsure = false;
-        self.phase = Phase::Listing { marker: 0, found: Vec::new() };
-    }
-
     /// A request is no longer in flight.
     pub(crate) fn land(desk: &mut Desk, flight: &Flight) {
         if flight.body {
@@ -361,32 +314,6 @@ impl Transfer {
         let Some(Figure { acknowledged, in_flight }) = figure else { return };
         let (file, total) = (self.owner.file, self.progress.total());
         desk.event(Event::Progress { file, acknowledged, in_flight, total });
-    }
-
-    /// An upload was opened (or adopted): saves how it began before anything is sent.
-    pub(crate) fn upload_opened(&mut self, desk: &mut Desk, id: String) {
-        let (Some(target), Some(source), Some(parts)) =
-            (self.access.target().cloned(), self.source.clone(), &self.parts)
-        else {
-            return;
-        };
-        let begin = Begin {
-            source,
-            target: target.clone(),
-            video_id: self.video_id.clone(),
-            part_size: parts.plan().part_size(),
-            upload_id: id.clone(),
-        };
-        self.initiate_lost = false;
-        self.upload = Some(Upload {
-            id,
-            target,
-            recorded: Vec::new(),
-            alive: true,
-            full: false,
-            resumes: false,
-        });
-        self.phase = Phase::SavingBegin(desk.append(self.owner, Record::Begin(begin), true));
     }
 
     /// When [`Transfer::step`] will have something to do without any answer; `held` while the list is paused.
@@ -438,66 +365,6 @@ impl Transfer {
         self.flight.values().map(|f| f.sent).sum()
     }
 
-    /// Takes over the upload of a checkpoint, unless the checkpoint is of something else.
-    fn adopt(&mut self, source: &Source, checkpoint: Checkpoint) {
-        let Checkpoint { begin, parts } = checkpoint;
-        let elsewhere = self.access.target().is_some_and(|t| !same_place(t, &begin.target));
-        if begin.source != *source || source.length < SMALL_FILE || elsewhere {
-            return;
-        }
-        let Some(plan) = Plan::of(source.length, begin.part_size) else { return };
-        self.parts = Some(Parts::new(plan));
-        if begin.video_id.is_some() {
-            self.video_id = begin.video_id;
-        }
-        self.upload = Some(Upload {
-            id: begin.upload_id,
-            target: self.access.target().cloned().unwrap_or(begin.target),
-            full: plan.covered_by(&parts),
-            recorded: parts,
-            alive: false,
-            resumes: true,
-        });
-    }
-
-    fn plan_anew(&mut self, desk: &mut Desk) {
-        match Plan::choose(self.length(), self.part_size) {
-            Some(plan) => self.parts = Some(Parts::new(plan)),
-            None => self.fail(
-                desk,
-                ErrorInfo {
-                    kind: ErrorKind::Misuse,
-                    code: "TooLarge".into(),
-                    message: "the file needs more than 10,000 parts of 5 GiB".into(),
-                    request_id: String::new(),
-                },
-            ),
-        }
-    }
-
-    fn forget_upload(&mut self, desk: &mut Desk) {
-        self.cut(desk);
-        self.unsure = false;
-        self.initiate_lost = false;
-        self.upload = None;
-        if self.length() >= SMALL_FILE {
-            self.plan_anew(desk);
-        }
-        if self.is_loaded() {
-            self.phase = Phase::Granting;
-        }
-    }
-
-    fn go_where_it_stands(&mut self) {
-        if self.length() < SMALL_FILE {
-            self.phase = Phase::Putting;
-        } else if self.upload.is_some() {
-            self.list_parts();
-        } else {
-            self.phase = Phase::Initiating;
-        }
-    }
-
     /// Whether a request could go out now, were there a grant and no pause.
     fn wants_request(&mut self) -> bool {
         match self.phase {
@@ -542,6 +409,7 @@ impl Transfer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::Record;
     use crate::script::*;
     use crate::{Config, Effect, FileId, Input, ObjectInfo, Output, Reply, Want};
     use alloc::vec;

@@ -1,0 +1,150 @@
+//! Which multipart upload a transfer works on: taken over from a checkpoint, opened, or begun anew when it (or its
+//! place) is gone.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::checkpoint::{Begin, Checkpoint, Record};
+use crate::config::SMALL_FILE;
+use crate::desk::Desk;
+use crate::grant::same_place;
+use crate::parts::{Parts, Plan};
+use crate::transfer::{Phase, Transfer};
+use crate::vocab::{ErrorInfo, ErrorKind, Fault, FaultKind, PartInfo, Source, Target};
+
+/// So often an upload is begun anew, or its parts are listed again because Complete was refused, per attempt.
+pub(crate) const MOST_DETOURS: u32 = 3;
+
+/// The multipart upload that the transfer works on.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    pub(crate) id: String,
+    pub(crate) target: Target,
+    /// What a checkpoint says of its parts, until they are reconciled with the server's listing.
+    pub(crate) recorded: Vec<PartInfo>,
+    /// This run saw it alive: Initiate, a part or a listing was answered for this id.
+    pub(crate) alive: bool,
+    /// All parts were recorded at some time: Complete may have been sent.
+    pub(crate) full: bool,
+    /// Found in a checkpoint, and Resumed was not told yet.
+    pub(crate) resumes: bool,
+}
+
+impl Transfer {
+    /// Takes over the upload of a checkpoint, unless the checkpoint is of something else.
+    pub(crate) fn adopt(&mut self, source: &Source, checkpoint: Checkpoint) {
+        let Checkpoint { begin, parts } = checkpoint;
+        let elsewhere = self.access.target().is_some_and(|t| !same_place(t, &begin.target));
+        if begin.source != *source || source.length < SMALL_FILE || elsewhere {
+            return;
+        }
+        let Some(plan) = Plan::of(source.length, begin.part_size) else { return };
+        self.parts = Some(Parts::new(plan));
+        if begin.video_id.is_some() {
+            self.video_id = begin.video_id;
+        }
+        self.upload = Some(Upload {
+            id: begin.upload_id,
+            target: self.access.target().cloned().unwrap_or(begin.target),
+            full: plan.covered_by(&parts),
+            recorded: parts,
+            alive: false,
+            resumes: true,
+        });
+    }
+
+    pub(crate) fn plan_anew(&mut self, desk: &mut Desk) {
+        match Plan::choose(self.length(), self.part_size) {
+            Some(plan) => self.parts = Some(Parts::new(plan)),
+            None => self.fail(
+                desk,
+                ErrorInfo {
+                    kind: ErrorKind::Misuse,
+                    code: "TooLarge".into(),
+                    message: "the file needs more than 10,000 parts of 5 GiB".into(),
+                    request_id: String::new(),
+                },
+            ),
+        }
+    }
+
+    /// A grant is there: goes on with what the file needs first.
+    pub(crate) fn go_where_it_stands(&mut self) {
+        if self.length() < SMALL_FILE {
+            self.phase = Phase::Putting;
+        } else if self.upload.is_some() {
+            self.list_parts();
+        } else {
+            self.phase = Phase::Initiating;
+        }
+    }
+
+    /// Reads the server's parts before anything else is sent.
+    pub(crate) fn list_parts(&mut self) {
+        self.unsure = false;
+        self.phase = Phase::Listing { marker: 0, found: Vec::new() };
+    }
+
+    /// An upload was opened (or adopted): saves how it began before anything is sent.
+    pub(crate) fn upload_opened(&mut self, desk: &mut Desk, id: String) {
+        let (Some(target), Some(source), Some(parts)) =
+            (self.access.target().cloned(), self.source.clone(), &self.parts)
+        else {
+            return;
+        };
+        let begin = Begin {
+            source,
+            target: target.clone(),
+            video_id: self.video_id.clone(),
+            part_size: parts.plan().part_size(),
+            upload_id: id.clone(),
+        };
+        self.initiate_lost = false;
+        self.upload = Some(Upload {
+            id,
+            target,
+            recorded: Vec::new(),
+            alive: true,
+            full: false,
+            resumes: false,
+        });
+        self.phase = Phase::SavingBegin(desk.append(self.owner, Record::Begin(begin), true));
+    }
+
+    /// The upload (or its place) is gone: starts over with a new Initiate, so often per attempt. Fails with `why` after that.
+    pub(crate) fn begin_anew(&mut self, desk: &mut Desk, why: Fault) {
+        self.anew += 1;
+        if self.anew > MOST_DETOURS {
+            return self.fail(desk, why.into());
+        }
+        self.forget_upload(desk);
+    }
+
+    /// The grant names another bucket or key than the one before.
+    pub(crate) fn move_place(&mut self, desk: &mut Desk) {
+        if matches!(self.phase, Phase::Loading(_) | Phase::Granting) {
+            return self.forget_upload(desk);
+        }
+        let why = Fault {
+            kind: FaultKind::Fatal(ErrorKind::Auth),
+            code: "PlaceChanged".into(),
+            message: "every new grant names another place".into(),
+            request_id: String::new(),
+            retry_after_ms: None,
+        };
+        self.begin_anew(desk, why);
+    }
+
+    fn forget_upload(&mut self, desk: &mut Desk) {
+        self.cut(desk);
+        self.unsure = false;
+        self.initiate_lost = false;
+        self.upload = None;
+        if self.length() >= SMALL_FILE {
+            self.plan_anew(desk);
+        }
+        if self.is_loaded() {
+            self.phase = Phase::Granting;
+        }
+    }
+}
