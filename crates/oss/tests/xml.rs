@@ -160,6 +160,7 @@ fn malformed_documents_are_errors() {
         "<CompleteMultipartUpload>",
         "<CompleteMultipartUpload><Part></CompleteMultipartUpload>",
         "</CompleteMultipartUpload>",
+        "<open><CompleteMultipartUpload/>",
         "<CompleteMultipartUpload/></CompleteMultipartUpload>",
         "<CompleteMultipartUpload/><CompleteMultipartUpload/>",
         "<CompleteMultipartUpload/>tail",
@@ -194,6 +195,8 @@ fn entities_are_not_expanded() {
     let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]>\
         <CompleteMultipartUpload>&b;</CompleteMultipartUpload>";
     assert_eq!(CompleteMultipartUpload::decode(bomb.as_bytes()), Err(XmlError::Entity));
+    let harmless = "<!DOCTYPE x><CompleteMultipartUpload/>";
+    assert_eq!(CompleteMultipartUpload::decode(harmless.as_bytes()), Err(XmlError::Entity));
     for entity in ["&b;", "&nbsp;", "&#xFFFFFFFF;", "&#x;", "&#;", "&#xD800;"] {
         let text = format!("<CompleteMultipartUpload>{entity}</CompleteMultipartUpload>");
         assert_eq!(
@@ -252,6 +255,15 @@ fn what_xml_forbids_needs_url_encoding() {
     let plain = result.encode(false);
     result.key = "a\u{FFFD}\u{FFFD}b".into();
     assert_eq!(decode(plain), result, "replaced, so that the document stays well-formed");
+}
+
+#[test]
+fn a_carriage_return_is_written_as_a_reference() {
+    let result = InitiateMultipartUploadResult { key: "a\r\nb".into(), ..Default::default() };
+    assert!(
+        result.encode(false).contains("<Key>a&#13;\nb</Key>"),
+        "readers turn raw ones into \\n"
+    );
 }
 
 /// Texts that a document can carry: Chinese, emoji, markup, and the control characters that XML allows.
