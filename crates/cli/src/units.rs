@@ -17,7 +17,9 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
         "gb" => 1_000_000_000,
         "tb" => 1_000_000_000_000,
         _ => {
-            return Err(format!("no unit of size: {unit:?} (use for example 1048576, 8MiB or 8MB)"));
+            return Err(format!(
+                "no unit of size: {unit:?} (use for example 1048576, 8MiB or 8MB)"
+            ));
         }
     };
     scale(number, factor)

@@ -8,7 +8,8 @@
 //! upload.wait_for(|line| line.event == "part");
 //! upload.kill();
 //! ```
-#![allow(dead_code)] // each test file uses its own share
+// Each test file uses its own share.
+#![allow(dead_code, unreachable_pub)]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -43,7 +44,8 @@ impl TestEnv {
     /// A file of `length` bytes that look like no other file's of another name.
     pub fn file(&self, name: impl AsRef<Path>, length: usize) -> PathBuf {
         let path = self.path(&name);
-        let seed: u64 = name.as_ref().as_os_str().as_encoded_bytes().iter().map(|b| u64::from(*b)).sum();
+        let seed: u64 =
+            name.as_ref().as_os_str().as_encoded_bytes().iter().map(|b| u64::from(*b)).sum();
         fs::write(&path, bytes(seed, length)).unwrap();
         path
     }
@@ -257,8 +259,9 @@ impl Process {
 
     /// Sends a signal by its name, for example `INT`.
     pub fn signal(&self, name: &str) {
-        let kill = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string());
-        assert!({ kill }.status().unwrap().success());
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{name}")).arg(self.child.id().to_string());
+        assert!(kill.status().unwrap().success());
     }
 
     /// Waits for the end: exit code and all of stderr. Panics after [`PATIENCE`].
@@ -346,6 +349,27 @@ impl Ran {
         assert!(found.next().is_none(), "more than one {name} in {self:#?}");
         line
     }
+}
+
+/// Upload address and auth, asked of the application server as any HTTP client would.
+pub fn upload_auth(server: &Server, file_name: &str) -> (String, String) {
+    let body = format!(r#"{{"Title":"t","FileName":"{file_name}"}}"#);
+    let address = server.address();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "POST /api/upload-auth/create HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    let json = reply.split_once("\r\n\r\n").unwrap().1;
+    let value: Value =
+        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {reply}"));
+    let text = |name: &str| value[name].as_str().unwrap_or_else(|| panic!("{reply}")).to_owned();
+    (text("UploadAddress"), text("UploadAuth"))
 }
 
 /// A server that gives the same answer to whoever connects, then closes: HTML, nothing, half a body.

@@ -1,0 +1,73 @@
+//! `vodferry serve`: starting, telling where, stopping.
+
+mod common;
+
+use common::TestEnv;
+
+#[test]
+fn the_first_start_tells_how_to_use_it_and_no_secret() {
+    let env = TestEnv::new();
+    let mut server = env.serve(&[]);
+    assert!(server.url.starts_with("http://127.0.0.1:"), "{}", server.url);
+    server.process.signal("TERM");
+    let (code, stderr) = server.process.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    for needed in ["vod-media", "access key id", "keys.toml", "vodferry upload", &server.url] {
+        assert!(stderr.contains(needed), "no {needed:?} in {stderr}");
+    }
+    let keys = std::fs::read_to_string(server.keys_file()).unwrap();
+    let secrets = keys
+        .lines()
+        .filter(|l| ["secret", "key", "app_server_token"].iter().any(|n| l.starts_with(n)));
+    let secrets: Vec<_> = secrets.filter_map(|line| line.split('"').nth(1)).collect();
+    assert!(secrets.len() >= 3, "{keys}");
+    assert!(secrets.iter().all(|secret| !stderr.contains(secret)), "{stderr}");
+
+    let mut again = env.serve(&[]);
+    again.process.signal("INT");
+    let (code, stderr) = again.process.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(!stderr.contains("a new server"), "{stderr}");
+}
+
+#[test]
+fn a_taken_port_is_told() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let args = ["serve", "--data", "other", "--listen", server.address()];
+    let ran = env.run(&args).fails(1, "is taken");
+    assert!(ran.stderr.contains("hint: "), "{ran:?}");
+    assert!(!env.path("other").exists(), "nothing is made for a server that cannot start");
+}
+
+#[test]
+fn a_data_folder_has_one_server() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let data = server.data.to_str().unwrap();
+    let ran = env.run(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
+    ran.fails(8, "data");
+}
+
+#[test]
+fn wrong_settings_are_told_by_name() {
+    let env = TestEnv::new();
+    let listen = ["serve", "--listen", "127.0.0.1:0"];
+    env.run(&[&listen[..], &["--credential-life", "4"]].concat()).fails(2, "credential_life");
+    env.run(&[&listen[..], &["--bucket", "No"]].concat()).fails(2, "bucket");
+    env.run(&["serve", "--listen", "nowhere"]).fails(2, "--listen");
+    env.text("file", "");
+    env.run(&[&listen[..], &["--data", "file"]].concat()).fails(8, "file");
+    let config = env.text("config.toml", "[serve]\nbucket = \"No\"\n");
+    let config = config.to_str().unwrap();
+    env.run(&[&listen[..], &["--config", config]].concat()).fails(2, "bucket");
+}
+
+#[test]
+fn the_configuration_file_has_a_table_for_it() {
+    let env = TestEnv::new();
+    let config = env.text("config.toml", "[serve]\nbucket = \"from-the-file\"\n");
+    let mut server = env.serve(&["--config", config.to_str().unwrap()]);
+    server.process.signal("TERM");
+    assert!(server.process.end().1.contains("from-the-file"));
+}
