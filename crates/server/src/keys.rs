@@ -310,3 +310,142 @@ fn refuse_open_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), KeysErro
 fn refuse_open_mode(_: &Path, _: &fs::Metadata) -> Result<(), KeysError> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"# comment
+app_server_token = "0123456789abcdef"
+current_master = "k2"
+
+[[access_key]]
+id = "VFroot"
+secret = "very-secret-0123456789"
+
+[[master]]
+kid = "k1"
+key = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+[[master]]
+kid = "k2"
+key = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+"#;
+
+    #[test]
+    fn made_once_then_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, made) = Keys::open(folder.path()).unwrap();
+        assert!(made);
+        let (second, made) = Keys::open(folder.path()).unwrap();
+        assert!(!made);
+        let root = first.root().unwrap();
+        assert_eq!(second.access_key(&root.id), Some(root));
+        assert_eq!(second.app_server_token, first.app_server_token);
+        assert_eq!(second.access_key("VFother"), None);
+        assert_eq!(root.id.len(), 24);
+        assert_eq!(root.secret.expose().len(), 40);
+        let names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, [KEYS_FILE]);
+
+        let other = tempfile::tempdir().unwrap();
+        let (other, _) = Keys::open(other.path()).unwrap();
+        assert_ne!(other.root().unwrap().id, root.id);
+        assert_ne!(other.app_server_token, first.app_server_token);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        Keys::open(folder.path()).unwrap();
+        let path = folder.path().join(KEYS_FILE);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        for mode in [0o644, 0o640, 0o606] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = Keys::open(folder.path()).unwrap_err().to_string();
+            assert!(refused.contains("chmod 600"), "{refused}");
+            assert!(refused.contains(&format!("{mode:04o}")), "{refused}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        assert!(!Keys::open(folder.path()).unwrap().1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(KEYS_FILE);
+        write_private(&path, b"").unwrap();
+        assert!(matches!(Keys::open(folder.path()), Err(KeysError::Damaged { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        Keys::open(folder.path()).unwrap_err();
+    }
+
+    #[test]
+    fn the_current_master_is_the_one_named() {
+        let keys = parse(GOOD).unwrap();
+        assert_eq!(keys.masters.current().unwrap().kid, "k2");
+        assert_eq!(keys.masters.find(b"k1").unwrap().key.expose(), "a".repeat(64));
+        assert!(keys.masters.find(b"k3").is_none());
+    }
+
+    #[test]
+    fn damage_is_named_by_its_line_and_never_quoted() {
+        let long = "b".repeat(64);
+        for (from, to, line, says) in [
+            ("current_master = \"k2\"", "current_master = \"k3\"", 3, "names no"),
+            ("current_master = \"k2\"", "current_master = 31337", 3, "not the type"),
+            ("current_master = \"k2\"", "current = \"k2\"", 3, "unknown field"),
+            ("\"very-secret-0123456789\"", "\"short31337\"", 7, "at least 16"),
+            ("\"very-secret-0123456789\"", "\"very-secret-31337", 7, ""),
+            ("\"very-secret-0123456789\"", "very-secret-31337", 7, ""),
+            ("id = \"VFroot\"", "id = \"STS.31337\"", 6, "access key id"),
+            ("id = \"VFroot\"", "id = \"\"", 6, "access key id"),
+            ("kid = \"k2\"", "kid = \"k1\"", 14, "came before"),
+            (long.as_str(), "31337", 15, "64 hexadecimal"),
+            ("\"0123456789abcdef\"", "\"31337\"", 2, "at least 16"),
+        ] {
+            let text = GOOD.replace(from, to);
+            assert_ne!(text, GOOD);
+            let (at, what) = parse(&text).unwrap_err();
+            assert_eq!(at, line, "{to}: {what}");
+            assert!(what.contains(says), "{to}: {what}");
+            assert!(!what.contains("31337") && !what.contains('\n'), "{to}: {what}");
+        }
+        for missing in ["app_server_token", "current_master", "secret", "kid"] {
+            let text: String = GOOD
+                .lines()
+                .filter(|l| !l.starts_with(missing))
+                .map(|l| format!("{l}\n"))
+                .collect();
+            let (_, what) = parse(&text).unwrap_err();
+            assert!(what.contains("missing field") && what.contains(missing), "{what}");
+        }
+    }
+
+    #[test]
+    fn no_secret_in_debug() {
+        let text = format!("{:?}", parse(GOOD).unwrap());
+        assert!(text.contains("VFroot"), "{text}");
+        for secret in ["0123456789", "aaaa", "bbbb"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+
+    #[test]
+    fn random_text_is_fair_and_of_the_length_asked() {
+        let text = random_text(62_000).unwrap();
+        assert_eq!(text.len(), 62_000);
+        let mut counts = std::collections::HashMap::new();
+        for c in text.chars() {
+            *counts.entry(c).or_insert(0) += 1;
+        }
+        assert_eq!(counts.len(), 62);
+        // 1000 each on average, with a standard deviation of 31.
+        assert!(counts.values().all(|n| (800..1200).contains(n)), "{counts:?}");
+    }
+}

@@ -208,3 +208,139 @@ fn take_patterns(rest: &mut &[u8]) -> Option<Vec<Pattern>> {
 fn take_byte(rest: &mut &[u8]) -> Option<u8> {
     rest.split_off_first().copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn glob(text: &str) -> Pattern {
+        Pattern::Glob(text.to_owned())
+    }
+
+    fn statement(effect: Effect, action: &str, resource: &str) -> Statement {
+        Statement { effect, actions: vec![glob(action)], resources: vec![glob(resource)] }
+    }
+
+    #[test]
+    fn wildcards() {
+        for (pattern, text, matches) in [
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "a/b/c", true),
+            ("a*", "a", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abbcd", false),
+            ("*.mp4", "sv/1/film.mp4", true),
+            ("*.mp4", "sv/1/film.mp4.txt", false),
+            ("?", "", false),
+            ("?", "é", true),
+            ("a?c", "a中c", true),
+            ("a?c", "ac", false),
+            ("**a**", "bab", true),
+            ("a*b*c", "a-b-b-c-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("*ab", "aab", true),
+        ] {
+            assert_eq!(glob(pattern).matches(text), matches, "{pattern} on {text}");
+        }
+        assert!(Pattern::Literal("a*".to_owned()).matches("a*"));
+        assert!(!Pattern::Literal("a*".to_owned()).matches("ab"));
+    }
+
+    #[test]
+    fn many_stars_take_no_longer_than_few() {
+        let pattern = glob(&"*a".repeat(500));
+        let begun = Instant::now();
+        assert!(!pattern.matches(&format!("{}b", "a".repeat(1000))));
+        assert!(begun.elapsed().as_secs() < 1, "took {:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn deny_wins_whatever_the_order() {
+        let allow = statement(Effect::Allow, "oss:*", "films/*");
+        let deny = statement(Effect::Deny, "oss:DeleteObject", "*");
+        for statements in [vec![allow.clone(), deny.clone()], vec![deny, allow]] {
+            let policy = Policy { statements };
+            assert!(policy.allows("oss:PutObject", "films/a"));
+            assert!(!policy.allows("oss:DeleteObject", "films/a"));
+            assert!(!policy.allows("oss:PutObject", "other/a"));
+            assert!(!policy.allows("vod:CreateUploadVideo", "films/a"));
+        }
+        assert!(!Policy::default().allows("oss:PutObject", "films/a"));
+        assert!(Policy::everything().allows("vod:CreateUploadVideo", "*"));
+    }
+
+    #[test]
+    fn an_uploader_may_upload_its_object_and_nothing_else() {
+        let policy = Policy::upload_only("films", "sv/1.mp4");
+        for action in ["oss:PutObject", "oss:AbortMultipartUpload", "oss:ListParts"] {
+            assert!(policy.allows(action, &object_resource("films", "sv/1.mp4")));
+            for other in [
+                "films/sv/2.mp4",
+                "films/sv/1.mp4/x",
+                "films/sv/1.mp",
+                "films",
+                "other/sv/1.mp4",
+                "*",
+            ] {
+                assert!(!policy.allows(action, other), "{action} on {other}");
+            }
+        }
+        for action in [
+            "oss:GetObject",
+            "oss:DeleteObject",
+            "oss:ListObjects",
+            "oss:*",
+            "oss:PutObjectAcl",
+            "*",
+        ] {
+            assert!(!policy.allows(action, "films/sv/1.mp4"), "{action}");
+        }
+        assert_eq!(policy.sole_object(), Some(("films", "sv/1.mp4")));
+    }
+
+    #[test]
+    fn wildcards_in_a_key_do_not_widen_its_scope() {
+        for key in ["*", "sv/*", "a?c", "**", "?"] {
+            let policy = Policy::upload_only("films", key);
+            assert!(policy.allows("oss:PutObject", &object_resource("films", key)));
+            for other in ["films/a", "films/abc", "films/sv/1", "films/sv/", "films/"] {
+                assert!(!policy.allows("oss:PutObject", other), "{key} on {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_policy_of_one_object_has_a_sole_object() {
+        assert_eq!(Policy::everything().sole_object(), None);
+        assert_eq!(Policy::default().sole_object(), None);
+        let mut two = Policy::upload_only("films", "a");
+        two.statements.extend(Policy::upload_only("films", "b").statements);
+        assert_eq!(two.sole_object(), None);
+        let mut twice = Policy::upload_only("films", "a/b");
+        twice.statements.extend(Policy::upload_only("films", "a/b").statements);
+        twice.statements.push(statement(Effect::Deny, "*", "other/*"));
+        assert_eq!(twice.sole_object(), Some(("films", "a/b")));
+    }
+
+    #[test]
+    fn compact_form_there_and_back() {
+        let mut policy = Policy::upload_only("films", "sv/*中.mp4");
+        policy.statements.push(statement(Effect::Deny, "oss:Get*", ""));
+        policy.statements.push(Statement {
+            effect: Effect::Allow,
+            actions: vec![],
+            resources: vec![],
+        });
+        let bytes = policy.encode().unwrap();
+        assert_eq!(Policy::decode(&bytes), Some(policy));
+        for cut in 0..bytes.len() {
+            assert_eq!(Policy::decode(&bytes[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(Policy::decode(&[bytes.as_slice(), &[0]].concat()), None);
+        assert_eq!(Policy::upload_only("b", &"k".repeat(70_000)).encode(), None);
+    }
+}

@@ -169,3 +169,141 @@ fn take_short<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = *rest.split_off_first()?;
     rest.split_off(..usize::from(length))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_790_000_000_000;
+
+    fn masters() -> Masters {
+        Masters::of(&[("k2", &"b".repeat(64)), ("k1", &"a".repeat(64))])
+    }
+
+    fn upload(masters: &Masters) -> (Credential, u64) {
+        let policy = Policy::upload_only("films", "sv/1.mp4");
+        issue(masters, &policy, Duration::from_secs(3000), NOW).unwrap()
+    }
+
+    fn token_of(credential: &Credential) -> String {
+        credential.security_token.as_ref().unwrap().expose().to_owned()
+    }
+
+    #[test]
+    fn what_was_issued_is_verified() {
+        let (credential, expires_ms) = upload(&masters());
+        assert_eq!(expires_ms, NOW + 3_000_000);
+        let token = token_of(&credential);
+        let claims = verify(&masters(), &credential.access_key_id, &token, NOW).unwrap();
+        assert_eq!(claims.policy, Policy::upload_only("films", "sv/1.mp4"));
+        assert_eq!(claims.secret, credential.access_key_secret);
+        assert_eq!(claims.expires_ms, expires_ms);
+        assert!(is_temporary(&credential.access_key_id));
+        assert_eq!(credential.access_key_id.len(), 29);
+        assert!(token.starts_with("CAIS"));
+        let safe = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        assert!(token.bytes().chain(credential.access_key_secret.expose().bytes()).all(safe));
+        assert!(!token.contains(credential.access_key_secret.expose()));
+    }
+
+    #[test]
+    fn every_changed_character_is_refused() {
+        let (credential, _) = upload(&masters());
+        let token = token_of(&credential);
+        for at in 0..token.len() {
+            for other in *b"A_z9" {
+                let mut bytes = token.clone().into_bytes();
+                if bytes[at] == other {
+                    continue;
+                }
+                bytes[at] = other;
+                let changed = String::from_utf8(bytes).unwrap();
+                let refused = verify(&masters(), &credential.access_key_id, &changed, NOW);
+                assert_eq!(refused.unwrap_err(), TokenError::Invalid, "character {at}");
+            }
+        }
+        for cut in 0..token.len() {
+            let refused = verify(&masters(), &credential.access_key_id, &token[..cut], NOW);
+            assert_eq!(refused.unwrap_err(), TokenError::Invalid, "cut at {cut}");
+        }
+        for junk in ["", "CAIS", "CAISAAAA", "中文", "CAIS====", &"A".repeat(100_000)] {
+            let refused = verify(&masters(), &credential.access_key_id, junk, NOW);
+            assert_eq!(refused.unwrap_err(), TokenError::Invalid);
+        }
+    }
+
+    /// Bytes are changed below the text too, so that no quirk of the encoding does the refusing.
+    #[test]
+    fn the_scope_cannot_be_widened() {
+        let (credential, _) = upload(&masters());
+        let token = token_of(&credential);
+        let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(PREFIX).unwrap()).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            let changed = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(&changed));
+            let refused = verify(&masters(), &credential.access_key_id, &changed, NOW);
+            assert_eq!(refused.unwrap_err(), TokenError::Invalid, "byte {at}");
+        }
+        // The claims of one token with the policy of another, and with one of our own making.
+        let everything = issue(&masters(), &Policy::everything(), Duration::from_secs(1), NOW);
+        let wide = token_of(&everything.unwrap().0);
+        let wide = URL_SAFE_NO_PAD.decode(wide.strip_prefix(PREFIX).unwrap()).unwrap();
+        let policy_at = 1 + 1 + 2 + 8 + 1 + 29;
+        let mac_at = bytes.len() - MAC_LENGTH;
+        let own = Policy::everything().encode().unwrap();
+        for spliced in [
+            [&bytes[..policy_at], &wide[policy_at..]].concat(),
+            [&bytes[..policy_at], &own, &bytes[mac_at..]].concat(),
+            [&bytes[..mac_at], &own, &bytes[mac_at..]].concat(),
+        ] {
+            let spliced = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(&spliced));
+            let refused = verify(&masters(), &credential.access_key_id, &spliced, NOW);
+            assert_eq!(refused.unwrap_err(), TokenError::Invalid);
+        }
+    }
+
+    #[test]
+    fn a_token_serves_its_own_key_until_it_expires() {
+        let (first, expires_ms) = upload(&masters());
+        let (second, _) = upload(&masters());
+        assert_ne!(first.access_key_id, second.access_key_id);
+        assert_ne!(first.access_key_secret, second.access_key_secret);
+        let token = token_of(&first);
+        let at = |id: &str, now| verify(&masters(), id, &token, now).map(|_| ());
+        assert_eq!(at(&first.access_key_id, expires_ms - 1), Ok(()));
+        assert_eq!(at(&first.access_key_id, expires_ms), Err(TokenError::Expired));
+        assert_eq!(at(&second.access_key_id, NOW), Err(TokenError::KeyMismatch));
+        assert_eq!(at(&second.access_key_id, expires_ms), Err(TokenError::KeyMismatch));
+    }
+
+    #[test]
+    fn masters_rotate() {
+        let old = Masters::of(&[("k1", &"a".repeat(64))]);
+        let (credential, _) = upload(&old);
+        let token = token_of(&credential);
+        let at = |masters: &Masters| {
+            verify(masters, &credential.access_key_id, &token, NOW).map(|claims| claims.secret)
+        };
+        assert_eq!(at(&masters()), Ok(credential.access_key_secret.clone()));
+        let gone = Masters::of(&[("k2", &"b".repeat(64))]);
+        assert_eq!(at(&gone), Err(TokenError::Invalid));
+        let impostor = Masters::of(&[("k1", &"c".repeat(64))]);
+        assert_eq!(at(&impostor), Err(TokenError::Invalid));
+    }
+
+    #[test]
+    fn the_longest_key_fits_and_more_is_refused() {
+        let life = Duration::from_secs(3600);
+        let longest = Policy::upload_only(&"b".repeat(63), &"k".repeat(1023));
+        let (credential, _) = issue(&masters(), &longest, life, NOW).unwrap();
+        let token = token_of(&credential);
+        assert!(token.len() < 2048, "{}", token.len());
+        let claims = verify(&masters(), &credential.access_key_id, &token, NOW).unwrap();
+        assert_eq!(claims.policy, longest);
+        let refused = issue(&masters(), &Policy::upload_only("b", &"k".repeat(1500)), life, NOW);
+        assert!(matches!(refused, Err(IssueError::TooLarge)));
+        let refused = issue(&Masters::of(&[]), &longest, life, NOW);
+        assert!(matches!(refused, Err(IssueError::NoMaster)));
+    }
+}
