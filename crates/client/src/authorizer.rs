@@ -4,9 +4,12 @@ use std::future::Future;
 use std::pin::Pin;
 
 use vodferry_engine::Target;
+use vodferry_exchange::Authority;
 use vodferry_oss::Credential;
+use vodferry_oss::address::Style as AddressStyle;
 
 use crate::Error;
+use crate::clock::wall_ms;
 
 /// A future in a box, as the object-safe traits of this crate return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -18,6 +21,8 @@ pub struct UploadGrant {
     pub target: Target,
     /// Signs the requests. Prints without its secrets.
     pub credential: Credential,
+    /// How the bucket is named in requests. The default suits the service's own domains, IP addresses and `localhost`.
+    pub style: AddressStyle,
     /// When the credential dies, in milliseconds since 1970; `None` when it does not, or nobody knows.
     pub expires_at_ms: Option<i64>,
     /// The video this upload belongs to; `None` for plain uploads.
@@ -27,7 +32,8 @@ pub struct UploadGrant {
 impl UploadGrant {
     /// For a place and a credential known beforehand.
     pub fn new(target: Target, credential: Credential) -> UploadGrant {
-        UploadGrant { target, credential, expires_at_ms: None, video_id: None }
+        let style = AddressStyle::Auto;
+        UploadGrant { target, credential, style, expires_at_ms: None, video_id: None }
     }
 
     /// Reads an upload address and upload auth as the application server hands them out.
@@ -35,15 +41,38 @@ impl UploadGrant {
     /// # Errors
     ///
     /// Kind `Misuse`, saying which of the two is not what it should be (swapped ones included).
-    #[allow(clippy::unimplemented)]
     pub fn from_upload_auth(address: &str, auth: &str) -> Result<UploadGrant, Error> {
-        let _ = (address, auth);
-        unimplemented!()
+        let (authority, expires_at_ms) = Authority::from_upload(address, auth, wall_ms())
+            .map_err(|error| Error::misuse(error.message()).with_source(error))?;
+        let vodferry_oss::Target { endpoint, bucket, key } = authority.target;
+        Ok(UploadGrant {
+            target: Target { endpoint, bucket, key },
+            credential: authority.credential,
+            style: authority.style,
+            expires_at_ms,
+            video_id: None,
+        })
+    }
+
+    /// What the shell keeps behind a grant id.
+    pub(crate) fn authority(&self) -> Authority {
+        let Target { endpoint, bucket, key } = self.target.clone();
+        Authority {
+            credential: self.credential.clone(),
+            target: vodferry_oss::Target { endpoint, bucket, key },
+            style: self.style,
+        }
     }
 
     /// Says for which video it is, so that it can be refreshed.
     pub fn video_id(mut self, video_id: impl Into<String>) -> UploadGrant {
         self.video_id = Some(video_id.into());
+        self
+    }
+
+    /// Says how the bucket is named in requests.
+    pub fn style(mut self, style: AddressStyle) -> UploadGrant {
+        self.style = style;
         self
     }
 

@@ -74,7 +74,11 @@ impl Error {
         hint(self.kind, &self.fault.code)
     }
 
-    fn of(kind: FaultKind, code: impl Into<String>, message: impl Into<String>) -> Error {
+    pub(crate) fn of(
+        kind: FaultKind,
+        code: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Error {
         let fault = Fault {
             kind,
             code: code.into(),

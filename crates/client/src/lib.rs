@@ -44,6 +44,7 @@ mod authorizer;
 mod body;
 mod buffers;
 mod checkpoints;
+mod clock;
 mod download;
 mod error;
 mod events;
@@ -54,7 +55,10 @@ mod limit;
 mod net;
 mod options;
 mod part;
+mod perform;
+mod shell;
 mod source;
+mod store;
 mod uploader;
 mod watch;
 mod windows;
@@ -74,6 +78,7 @@ pub use vodferry_engine::{
     Backoff, Budget, ErrorInfo, ErrorKind, Event, FaultKind, FileId, FileState, ObjectInfo,
     OnCancel, PartInfo, Retry, Target,
 };
+pub use vodferry_oss::address::Style as AddressStyle;
 pub use vodferry_oss::{Credential, Method, Request, Response, Secret};
 
 /// Uploads one file with the default [`Options`] and waits for it. What an earlier call left unfinished is resumed.

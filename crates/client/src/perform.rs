@@ -1,0 +1,127 @@
+//! One operation of the engine, performed: body, signature, request, reply, answer.
+
+use std::sync::Arc;
+
+use vodferry_engine::{EffectId, ErrorKind, Fault, FaultKind, Input, Op, Reply};
+use vodferry_exchange::{Answer, Authority, Digests};
+use vodferry_oss::Response;
+
+use crate::body::Meter;
+use crate::buffers::Buffers;
+use crate::clock::wall_ms;
+use crate::limit::Limit;
+use crate::source::{Source, fault};
+use crate::watch::Watch;
+use crate::windows::cut;
+use crate::{Body, Http, Timeouts, TransportError, TransportErrorKind, part};
+
+/// What all operations of an uploader share.
+pub(crate) struct Means {
+    pub(crate) http: Arc<dyn Http>,
+    pub(crate) limit: Arc<Limit>,
+    pub(crate) buffers: Arc<Buffers>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) content_md5: bool,
+}
+
+/// One operation, with what it needs.
+pub(crate) struct Errand {
+    pub(crate) id: EffectId,
+    pub(crate) op: Op,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) source: Option<Arc<Source>>,
+    /// Of the object.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) clock_offset_ms: i64,
+}
+
+/// Performs `errand`; `sent` hears of its body's bytes as they go out.
+pub(crate) async fn perform(
+    means: &Means,
+    errand: Errand,
+    sent: impl Fn(u64) + Send + Sync + 'static,
+) -> Input {
+    let id = errand.id;
+    match exchange(means, errand, sent).await {
+        Ok(Answer { result, server_date_ms }) => Input::Answer { id, result, server_date_ms },
+        Err(fault) => answer(id, Err(fault)),
+    }
+}
+
+/// The answer to a Perform that no server had a part in.
+pub(crate) fn answer(id: EffectId, result: Result<Reply, Fault>) -> Input {
+    Input::Answer { id, result, server_date_ms: None }
+}
+
+async fn exchange(
+    means: &Means,
+    errand: Errand,
+    sent: impl Fn(u64) + Send + Sync + 'static,
+) -> Result<Answer, Fault> {
+    let (body, digests) = body_of(means, &errand).await?;
+    let Errand { op, authority, headers, clock_offset_ms, .. } = errand;
+    let at_ms = wall_ms().saturating_add(clock_offset_ms);
+    let mut request = vodferry_exchange::request(&op, &authority, &digests, &headers, at_ms)?;
+    let body = body.unwrap_or_else(|| Body::from_bytes(std::mem::take(&mut request.body)));
+    let host = request.authority.clone();
+    let watch = Arc::new(Watch::new(means.timeouts, body.remaining()));
+    let body = match &op {
+        Op::UploadPart { .. } | Op::PutObject { .. } => {
+            body.metered(Meter::new(means.limit.clone(), watch.clone(), sent))
+        }
+        _ => body,
+    };
+    let response = tokio::select! {
+        response = means.http.send(request, body) => response,
+        why = watch.expired() => {
+            let text = format!("no reply from {host}: {why}");
+            Err(TransportError::new(TransportErrorKind::Timeout, text))
+        }
+    };
+    if let Some(fault) = watch.take_fault() {
+        return Err(fault);
+    }
+    let response: Response = response.map_err(|error| {
+        fault(error.fault_kind(), error.code(), format!("{}: {error}", subject(&op)))
+    })?;
+    Ok(vodferry_exchange::answer(&op, &authority, &response, &digests))
+}
+
+/// The body of an operation that uploads, and what is known of its bytes.
+async fn body_of(means: &Means, errand: &Errand) -> Result<(Option<Body>, Digests), Fault> {
+    let range = match &errand.op {
+        Op::UploadPart { range, .. } => range.clone(),
+        Op::PutObject { length } => 0..*length,
+        Op::CompleteMultipartUpload { .. } => {
+            // The last look: parts of two versions of a file never become an object.
+            let source = source_of(errand)?;
+            let checked = tokio::task::spawn_blocking(move || source.check()).await;
+            checked.unwrap_or_else(|_| Err(cut()))?;
+            return Ok((None, Digests::default()));
+        }
+        _ => return Ok((None, Digests::default())),
+    };
+    let buffers = means.buffers.clone();
+    let prepared = part::prepare(source_of(errand)?, range, buffers, means.content_md5).await;
+    prepared.map(|(body, digests)| (Some(body), digests))
+}
+
+fn source_of(errand: &Errand) -> Result<Arc<Source>, Fault> {
+    errand.source.clone().ok_or_else(|| {
+        fault(FaultKind::Fatal(ErrorKind::Io), "NoSource", "the file is not open any more")
+    })
+}
+
+/// What an operation is about, for people.
+fn subject(op: &Op) -> String {
+    match op {
+        Op::AbortMultipartUpload { .. } => "aborting the upload".to_owned(),
+        Op::CompleteMultipartUpload { .. } => "completing the upload".to_owned(),
+        Op::HeadObject { .. } => "looking at the object".to_owned(),
+        Op::InitiateMultipartUpload => "beginning the upload".to_owned(),
+        Op::ListMultipartUploads => "listing the uploads".to_owned(),
+        Op::ListParts { .. } => "listing the parts".to_owned(),
+        Op::PutObject { .. } => "the object".to_owned(),
+        Op::UploadPart { number, .. } => format!("part {number}"),
+    }
+}

@@ -1,0 +1,368 @@
+//! The shell around the engine: takes effects from it, performs them, gives it the answers, tells the events.
+//!
+//! The engine sits behind a lock that is held for moments and never across an await or an upcall: verbs reach it from any task, effects and
+//! events are taken from it by one task only, so that they keep their order. What takes time runs in tasks of its own and answers
+//! through a channel.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use vodferry_engine::{
+    Effect, EffectId, Engine, ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileId, Grant,
+    GrantId, Input, ObjectInfo, Output, Target, Want,
+};
+use vodferry_exchange::Authority;
+
+use crate::clock::Clock;
+use crate::perform::{Errand, Means, answer, perform};
+use crate::source::{Source, fault};
+use crate::store::{Store, Stored};
+use crate::{Authorizer, Error, File, GrantRequest, UploadGrant};
+
+/// What the verbs and the shell's task share.
+pub(crate) struct Shared {
+    pub(crate) state: Mutex<State>,
+    /// Something was done to the engine: look what it wants.
+    pub(crate) wake: Notify,
+    /// Whether a run is under way.
+    pub(crate) running: watch::Sender<bool>,
+    pub(crate) means: Means,
+    pub(crate) clock: Clock,
+}
+
+/// What is behind the lock.
+pub(crate) struct State {
+    pub(crate) engine: Engine,
+    /// By id, those removed included until nothing is under way.
+    pub(crate) files: BTreeMap<FileId, Entry>,
+    /// The grants, and the secrets behind them.
+    pub(crate) grants: Grants,
+    pub(crate) subscribers: Vec<UnboundedSender<Event>>,
+    pub(crate) closed: bool,
+}
+
+/// What the shell knows of a file beyond the engine.
+pub(crate) struct Entry {
+    pub(crate) file: Arc<File>,
+    /// Where it goes, once known.
+    pub(crate) target: Option<Target>,
+    /// Open while a transfer has it.
+    pub(crate) source: Option<Arc<Source>>,
+    pub(crate) object: Option<ObjectInfo>,
+    pub(crate) error: Option<ErrorInfo>,
+}
+
+/// The grant table: what is behind the ids that the engine knows. Secrets stay here, and are wiped when dropped.
+#[derive(Default)]
+pub(crate) struct Grants {
+    last: u64,
+    table: HashMap<GrantId, (FileId, Arc<Authority>)>,
+}
+
+impl Grants {
+    /// The grant as the engine sees it; `keep` it with [`Grants::keep`].
+    pub(crate) fn issue(&mut self, grant: &UploadGrant) -> Grant {
+        self.last += 1;
+        Grant {
+            id: GrantId(self.last),
+            expires_at: grant.expires_at_ms,
+            target: grant.target.clone(),
+            video_id: grant.video_id.clone(),
+        }
+    }
+
+    /// Keeps what is behind `id`.
+    pub(crate) fn keep(&mut self, id: GrantId, file: FileId, grant: &UploadGrant) {
+        self.table.insert(id, (file, Arc::new(grant.authority())));
+    }
+}
+
+impl Shared {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing more is told, the shell's task ends.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.subscribers.clear();
+        self.running.send_replace(false);
+        drop(state);
+        self.wake.notify_one();
+    }
+}
+
+/// What comes back to the shell.
+pub(crate) enum Told {
+    /// Of an effect that is done.
+    Done(EffectId, Input),
+    /// Of a question to the authorizer.
+    Granted(EffectId, FileId, Result<UploadGrant, Error>),
+    /// Of a body on its way.
+    Sent(Input),
+    /// Of the store.
+    Stored(Stored),
+}
+
+/// The task that owns the effects.
+pub(crate) struct Shell {
+    shared: Arc<Shared>,
+    authorizer: Option<Arc<dyn Authorizer>>,
+    store: Store,
+    tell: UnboundedSender<Told>,
+    told: UnboundedReceiver<Told>,
+    tasks: HashMap<EffectId, AbortHandle>,
+}
+
+impl Shell {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        authorizer: Option<Arc<dyn Authorizer>>,
+        store: Store,
+        tell: UnboundedSender<Told>,
+        told: UnboundedReceiver<Told>,
+    ) -> Shell {
+        Shell { shared, authorizer, store, tell, told, tasks: HashMap::new() }
+    }
+
+    /// Runs until the uploader is released.
+    pub(crate) async fn run(mut self) {
+        let shared = self.shared.clone();
+        while let Some(deadline) = self.obey() {
+            let due = async {
+                match deadline {
+                    Some(at) => tokio::time::sleep_until(shared.clock.at(at)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = shared.wake.notified() => {}
+                told = self.told.recv() => if let Some(told) = told { self.take_all(told) },
+                () = due => {}
+            }
+        }
+    }
+
+    /// Does what the engine wants, and gives the time until which it wants nothing more; `None` when the uploader is released.
+    fn obey(&mut self) -> Option<Option<u64>> {
+        let shared = self.shared.clone();
+        loop {
+            let mut state = shared.lock();
+            if state.closed {
+                return None;
+            }
+            let effect = loop {
+                match state.engine.poll(shared.clock.now()) {
+                    Output::Effect(effect) => break effect,
+                    Output::Event(event) => {
+                        state.publish(&event, &shared.running);
+                        if matches!(event, Event::Ended { .. }) {
+                            shared.means.buffers.trim();
+                        }
+                    }
+                    Output::Timeout(at) => {
+                        if at.is_none() && self.tasks.is_empty() {
+                            state.sweep();
+                        }
+                        return Some(at);
+                    }
+                }
+            };
+            self.perform(&mut state, effect);
+        }
+    }
+
+    fn perform(&mut self, state: &mut State, effect: Effect) {
+        match effect {
+            Effect::Abandon { id } => {
+                if let Some(task) = self.tasks.remove(&id) {
+                    task.abort();
+                }
+            }
+            Effect::AppendCheckpoint { id, file, record, sync } => {
+                self.store.append(id, file, record, sync);
+            }
+            Effect::AskGrant { id, file, want } => self.ask(state, id, file, want),
+            Effect::CloseCheckpoint { file } => self.store.close(file),
+            Effect::LoadCheckpoint { id, file } => {
+                let entry = state.files.get(&file);
+                let path = entry.map(|entry| entry.file.path.clone()).unwrap_or_default();
+                let fixed = entry.and_then(|entry| entry.file.grant.as_ref());
+                self.store.load(id, file, path, fixed.map(|grant| grant.target.clone()));
+            }
+            Effect::Perform { id, file, grant, op, clock_offset_ms } => {
+                let authority = state.grants.table.get(&grant).map(|(_, known)| known.clone());
+                let (Some(entry), Some(authority)) = (state.files.get(&file), authority) else {
+                    let text = "the credential is not known any more";
+                    let lost = fault(FaultKind::Fatal(ErrorKind::Auth), "UnknownGrant", text);
+                    let _ = self.tell.send(Told::Done(id, answer(id, Err(lost))));
+                    return;
+                };
+                let errand = Errand {
+                    id,
+                    op,
+                    authority,
+                    source: entry.source.clone(),
+                    headers: entry.file.object_headers(),
+                    clock_offset_ms,
+                };
+                let shared = self.shared.clone();
+                let tell = self.tell.clone();
+                let sent = move |bytes| {
+                    let _ = tell.send(Told::Sent(Input::Sent { id, bytes }));
+                };
+                let work =
+                    async move { Told::Done(id, perform(&shared.means, errand, sent).await) };
+                self.spawn(id, work, Told::Done(id, answer(id, Err(panicked()))));
+            }
+        }
+    }
+
+    fn ask(&mut self, state: &State, id: EffectId, file: FileId, want: Want) {
+        let (Some(authorizer), Some(entry)) = (self.authorizer.clone(), state.files.get(&file))
+        else {
+            let text = "nobody is there to hand out grants";
+            let nobody = Error::new(ErrorKind::Auth, "NoAuthorizer", text);
+            let _ = self.tell.send(Told::Granted(id, file, Err(nobody)));
+            return;
+        };
+        let request = match want {
+            Want::Create => GrantRequest::Create {
+                name: entry.file.name.clone(),
+                title: entry.file.title_or_stem(),
+                size: entry.source.as_ref().map_or(0, |source| source.identity().length),
+            },
+            Want::Refresh { video_id } => {
+                GrantRequest::Refresh { video_id, target: entry.target.clone() }
+            }
+        };
+        let work = async move { Told::Granted(id, file, authorizer.authorize(request).await) };
+        self.spawn(id, work, Told::Granted(id, file, Err(panicked().into())));
+    }
+
+    /// Runs `work` in a task; `broken` is told when it panics, so that the engine never waits for an answer that cannot come.
+    fn spawn(
+        &mut self,
+        id: EffectId,
+        work: impl Future<Output = Told> + Send + 'static,
+        broken: Told,
+    ) {
+        let tell = self.tell.clone();
+        let task = tokio::spawn(async move {
+            let told = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(broken);
+            let _ = tell.send(told);
+        });
+        self.tasks.insert(id, task.abort_handle());
+    }
+
+    /// Gives the engine what came, and what came behind it.
+    fn take_all(&mut self, first: Told) {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        let mut next = Some(first);
+        while let Some(told) = next {
+            let input = self.take(&mut state, told);
+            state.engine.handle(shared.clock.now(), input);
+            next = self.told.try_recv().ok();
+        }
+    }
+
+    fn take(&mut self, state: &mut State, told: Told) -> Input {
+        match told {
+            Told::Done(id, input) => {
+                self.tasks.remove(&id);
+                input
+            }
+            Told::Granted(id, file, result) => {
+                self.tasks.remove(&id);
+                let result = result.map_err(Error::into_fault).map(|grant| {
+                    let issued = state.grants.issue(&grant);
+                    state.grants.keep(issued.id, file, &grant);
+                    if let Some(entry) = state.files.get_mut(&file) {
+                        entry.target = Some(grant.target);
+                    }
+                    issued
+                });
+                Input::Granted { id, result }
+            }
+            Told::Sent(input) | Told::Stored(Stored::Appended(input)) => input,
+            Told::Stored(Stored::Loaded { id, file, result }) => {
+                let result = result.map(|(source, checkpoint)| {
+                    let identity = source.identity().clone();
+                    if let Some(entry) = state.files.get_mut(&file) {
+                        entry.source = Some(source);
+                    }
+                    (identity, checkpoint)
+                });
+                Input::Loaded { id, result }
+            }
+        }
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        for task in self.tasks.values() {
+            task.abort();
+        }
+    }
+}
+
+impl State {
+    /// Notes what an event says, and tells it to all who listen.
+    fn publish(&mut self, event: &Event, running: &watch::Sender<bool>) {
+        match event {
+            Event::Started { file, target, .. } => self.note(*file, |entry| {
+                entry.object = None;
+                entry.error = None;
+                if target.is_some() {
+                    entry.target.clone_from(target);
+                }
+            }),
+            Event::Succeeded { file, target, object, .. } => self.note(*file, |entry| {
+                entry.source = None;
+                entry.target = Some(target.clone());
+                entry.object = Some(object.clone());
+            }),
+            Event::Failed { file, error } => self.note(*file, |entry| {
+                entry.source = None;
+                entry.error = Some(error.clone());
+            }),
+            Event::Canceled { file } => self.note(*file, |entry| entry.source = None),
+            // Not simply false: another run may have been started since.
+            Event::Ended { .. } => {
+                running.send_replace(self.engine.is_running());
+            }
+            _ => {}
+        }
+        self.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
+    }
+
+    fn note(&mut self, file: FileId, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.files.get_mut(&file) {
+            change(entry);
+        }
+    }
+
+    /// Nothing is under way: forgets files that are not in the list any more, and their grants.
+    fn sweep(&mut self) {
+        let listed = self.engine.files();
+        if listed.len() == self.files.len() {
+            return;
+        }
+        let listed: std::collections::HashSet<FileId> = listed.iter().map(|file| file.id).collect();
+        self.files.retain(|id, _| listed.contains(id));
+        self.grants.table.retain(|_, (file, _)| listed.contains(file));
+    }
+}
+
+fn panicked() -> Fault {
+    fault(FaultKind::Fatal(ErrorKind::Misuse), "Panicked", "the code asked for an answer panicked")
+}

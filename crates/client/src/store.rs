@@ -1,0 +1,262 @@
+//! All checkpoints of an uploader, behind one thread: what is asked first is done first, so that records keep their order and a
+//! checkpoint is closed before it is opened again. The thread also opens the sources, as their identity names their checkpoints.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use vodferry_engine::{
+    Checkpoint, EffectId, ErrorKind, Fault, FaultKind, FileId, Input, Record, Target,
+};
+
+use crate::Error;
+use crate::journal::{Journal, Refusal};
+use crate::source::{Source, checkpoint_name, fault};
+
+/// Journals that a transfer of this process holds: a second one starts without, where one of another process is refused.
+static HELD: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
+
+/// What the thread tells back.
+pub(crate) enum Stored {
+    /// Answers an append.
+    Appended(Input),
+    /// Answers a load.
+    Loaded { id: EffectId, file: FileId, result: Result<(Arc<Source>, Option<Checkpoint>), Fault> },
+}
+
+/// The line to the thread. Dropping it lets the thread finish what was asked, close everything and end.
+#[derive(Debug)]
+pub(crate) struct Store {
+    ask: mpsc::Sender<Ask>,
+}
+
+enum Ask {
+    Append { id: EffectId, file: FileId, record: Record, sync: bool },
+    Close { file: FileId },
+    Load { id: EffectId, file: FileId, path: PathBuf, fixed: Option<Target> },
+}
+
+impl Store {
+    /// Starts the thread. `dir`: where journals are; `None`: in memory. The receiver hears when the thread has ended.
+    pub(crate) fn start(
+        dir: Option<PathBuf>,
+        tell: impl Fn(Stored) + Send + 'static,
+    ) -> Result<(Store, oneshot::Receiver<()>), Error> {
+        let (ask, asked) = mpsc::channel();
+        let (ended, has_ended) = oneshot::channel();
+        let work = move || {
+            let mut keeper = Keeper::new(dir);
+            for ask in asked {
+                if let Some(stored) = keeper.serve(ask) {
+                    tell(stored);
+                }
+            }
+            drop(keeper);
+            let _ = ended.send(());
+        };
+        std::thread::Builder::new().name("vodferry-store".into()).spawn(work).map_err(|error| {
+            Error::new(ErrorKind::Storage, "NoThread", "cannot start a thread").with_source(error)
+        })?;
+        Ok((Store { ask }, has_ended))
+    }
+
+    /// Opens the source at `path`, and the checkpoint of its content. `fixed`: the place, where the caller fixed it.
+    pub(crate) fn load(&self, id: EffectId, file: FileId, path: PathBuf, fixed: Option<Target>) {
+        let _ = self.ask.send(Ask::Load { id, file, path, fixed });
+    }
+
+    /// Appends to the checkpoint of `file`.
+    pub(crate) fn append(&self, id: EffectId, file: FileId, record: Record, sync: bool) {
+        let _ = self.ask.send(Ask::Append { id, file, record, sync });
+    }
+
+    /// Lets go of the checkpoint of `file`.
+    pub(crate) fn close(&self, file: FileId) {
+        let _ = self.ask.send(Ask::Close { file });
+    }
+}
+
+/// What the thread knows.
+struct Keeper {
+    dir: Option<PathBuf>,
+    open: HashMap<FileId, Open>,
+    /// Checkpoints without a folder, by name.
+    memory: HashMap<PathBuf, Vec<Record>>,
+}
+
+/// What a transfer holds.
+struct Open {
+    path: PathBuf,
+    /// Where the records go, and under which name it is held.
+    place: Option<(PathBuf, Place)>,
+    /// Why they go nowhere: told once, when the first would be lost.
+    refused: Option<Fault>,
+}
+
+enum Place {
+    Disk(Journal),
+    Memory,
+}
+
+impl Keeper {
+    fn new(dir: Option<PathBuf>) -> Keeper {
+        Keeper { dir, open: HashMap::new(), memory: HashMap::new() }
+    }
+
+    fn serve(&mut self, ask: Ask) -> Option<Stored> {
+        match ask {
+            Ask::Append { id, file, record, sync } => {
+                let result = self.append(file, record, sync);
+                Some(Stored::Appended(Input::Appended { id, result }))
+            }
+            Ask::Close { file } => {
+                self.close(file);
+                None
+            }
+            Ask::Load { id, file, path, fixed } => {
+                let result = self.load(file, &path, fixed.as_ref());
+                Some(Stored::Loaded { id, file, result })
+            }
+        }
+    }
+
+    fn load(
+        &mut self,
+        file: FileId,
+        path: &Path,
+        fixed: Option<&Target>,
+    ) -> Result<(Arc<Source>, Option<Checkpoint>), Fault> {
+        self.close(file);
+        let source = Source::open(path)?;
+        let name = checkpoint_name(source.identity(), fixed);
+        let (place, checkpoint, refused) = match self.dir.clone() {
+            None => self.in_memory(name),
+            Some(dir) => on_disk(&dir, &name, &source)?,
+        };
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        self.open.insert(file, Open { path: absolute, place, refused });
+        Ok((Arc::new(source), checkpoint))
+    }
+
+    fn in_memory(&mut self, name: String) -> Found {
+        let name = PathBuf::from(name);
+        let held = |open: &Open| open.place.as_ref().is_some_and(|(held, _)| *held == name);
+        if self.open.values().any(held) {
+            return (None, None, Some(held_here()));
+        }
+        let records = self.memory.entry(name.clone()).or_default();
+        let checkpoint = Checkpoint::replay(records.iter().cloned());
+        (Some((name, Place::Memory)), checkpoint, None)
+    }
+
+    fn append(&mut self, file: FileId, record: Record, sync: bool) -> Result<(), Fault> {
+        let Some(open) = self.open.get_mut(&file) else { return Ok(()) };
+        match &mut open.place {
+            Some((name, Place::Memory)) => {
+                let records = self.memory.entry(name.clone()).or_default();
+                match record {
+                    Record::Begin(_) => *records = vec![record],
+                    Record::End => records.clear(),
+                    Record::Part(_) => records.push(record),
+                }
+                Ok(())
+            }
+            Some((name, Place::Disk(journal))) => {
+                journal.append(&record, &open.path, sync).map_err(|error| {
+                    let shown = name.display();
+                    storage("CheckpointWrite", format!("cannot write {shown}: {error}"))
+                })
+            }
+            None => open.refused.take().map_or(Ok(()), Err),
+        }
+    }
+
+    fn close(&mut self, file: FileId) {
+        if let Some(Open { place: Some((name, Place::Disk(journal))), .. }) =
+            self.open.remove(&file)
+        {
+            journal.close();
+            held().remove(&name);
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let files: Vec<FileId> = self.open.keys().copied().collect();
+        for file in files {
+            self.close(file);
+        }
+    }
+}
+
+type Found = (Option<(PathBuf, Place)>, Option<Checkpoint>, Option<Fault>);
+
+fn on_disk(dir: &Path, name: &str, source: &Source) -> Result<Found, Fault> {
+    let path = dir.join(name);
+    let shown = path.display();
+    if !held().insert(path.clone()) {
+        return Ok((None, None, Some(held_here())));
+    }
+    let opened = make_folder(dir).map_err(Refusal::Io).and_then(|()| open_patiently(&path));
+    let refused = match opened {
+        Ok((journal, contents)) => {
+            let checkpoint = Checkpoint::replay(contents.records);
+            if checkpoint.as_ref().is_none_or(|found| found.begin.source == *source.identity()) {
+                return Ok((Some((path, Place::Disk(journal))), checkpoint, None));
+            }
+            let text = format!("{shown} is the checkpoint of another file; it is left alone");
+            storage("CheckpointForeign", text)
+        }
+        Err(Refusal::Foreign) => {
+            let text = format!("{shown} is damaged or not a checkpoint; it is left alone");
+            storage("CheckpointForeign", text)
+        }
+        Err(Refusal::Io(error)) => {
+            storage("CheckpointOpen", format!("cannot open {shown}: {error}"))
+        }
+        Err(Refusal::Busy) => {
+            held().remove(&path);
+            let text = "another process is uploading this file";
+            return Err(fault(FaultKind::Fatal(ErrorKind::Busy), "Busy", text));
+        }
+    };
+    held().remove(&path);
+    Ok((None, None, Some(refused)))
+}
+
+/// Opens a journal. A lock that goes within a moment is that of somebody who only looks, or of a process being killed.
+fn open_patiently(path: &Path) -> Result<(Journal, crate::journal::Contents), Refusal> {
+    for _ in 0..5 {
+        match Journal::open(path) {
+            Err(Refusal::Busy) => std::thread::sleep(Duration::from_millis(40)),
+            other => return other,
+        }
+    }
+    Journal::open(path)
+}
+
+fn make_folder(dir: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
+fn held() -> std::sync::MutexGuard<'static, HashSet<PathBuf>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn held_here() -> Fault {
+    storage(
+        "CheckpointHeld",
+        "another upload of the same file holds the checkpoint; this one cannot be resumed later",
+    )
+}
+
+fn storage(code: &str, message: impl Into<String>) -> Fault {
+    fault(FaultKind::Transient(ErrorKind::Storage), code, message)
+}
