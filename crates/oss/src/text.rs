@@ -21,7 +21,7 @@ pub fn decimal(value: u64) -> String {
 }
 
 /// Base64 of a hash: at most 32 bytes, more are cut. The library's own way to a `String` can panic with formatting.
-pub(crate) fn base64(hash: &[u8]) -> String {
+pub fn base64(hash: &[u8]) -> String {
     let mut buffer = [0; 44];
     let hash = hash.get(..32).unwrap_or(hash);
     let length = STANDARD.encode_slice(hash, &mut buffer).unwrap_or(0);
