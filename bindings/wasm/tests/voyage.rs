@@ -40,7 +40,7 @@ fn authority() -> (Option<i64>, Authority) {
         expiration_secs: Some(3000),
         region: None,
     };
-    let asked = bytes(&((address.encode(), auth.encode(), WALL)));
+    let asked = bytes(&(address.encode(), auth.encode(), WALL));
     read::<Done<_>>(&exchange_authority(&asked)).unwrap()
 }
 
