@@ -1,7 +1,7 @@
 //! What an operator can set, with defaults that suit one machine.
 //!
-//! A configuration is a TOML file whose names are the fields of [`Config`]; each may be left out, none may be unknown. Times are whole
-//! or broken seconds (`0.5`), sizes are bytes.
+//! A configuration is a TOML file whose names are the fields of [`Config`]; each may be left out,
+//! none may be unknown. Times are whole or broken seconds (`0.5`), sizes are bytes.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of blobs, database and keys; made on first start. Default `vodferry-data`.
     pub data: PathBuf,
-    /// The URL that clients reach this server by, handed out in every upload address: scheme, host and port, nothing behind.
-    /// Default `http://<listen>`.
+    /// The URL that clients reach this server by, handed out in every upload address: scheme, host
+    /// and port, nothing behind. Default `http://<listen>`.
     pub public_endpoint: Option<String>,
-    /// Domains under which a bucket is the first label of the host (`oss.example.com` serves `bucket.oss.example.com`).
-    /// `localhost` and the vendor's own domains need no entry. Default none.
+    /// Domains under which a bucket is the first label of the host (`oss.example.com` serves
+    /// `bucket.oss.example.com`). `localhost` and the vendor's own domains need no entry. Default
+    /// none.
     pub base_domains: Vec<String>,
     /// Region told to clients. Default `cn-shanghai`.
     pub region: String,
@@ -35,10 +36,11 @@ pub struct Config {
     /// How long an unfinished multipart upload is kept. Default seven days.
     #[serde(with = "seconds")]
     pub upload_life: Duration,
-    /// Sync files and folders before a 2xx leaves. Off is for tests and throw-away data only: a power cut loses acknowledged parts.
-    /// Default on.
+    /// Sync files and folders before a 2xx leaves. Off is for tests and throw-away data only: a
+    /// power cut loses acknowledged parts. Default on.
     pub durable: bool,
-    /// Answer a repeated Complete with NoSuchUpload, as the original does, in place of the remembered answer. Default off.
+    /// Answer a repeated Complete with NoSuchUpload, as the original does, in place of the
+    /// remembered answer. Default off.
     pub strict: bool,
     /// Bounds that keep one client from harming others.
     pub limits: Limits,
@@ -48,16 +50,19 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Longest body of a request that is not an upload (part lists, forms, JSON), bytes. Default 2 MiB.
+    /// Longest body of a request that is not an upload (part lists, forms, JSON), bytes. Default 2
+    /// MiB.
     pub control_body: usize,
     /// All header bytes and the request line together, 8 KiB or more. Default 64 KiB.
     pub header_bytes: usize,
     /// Most headers of one request. Default 100.
     pub headers: usize,
-    /// Longest time for a request's head to arrive, which is also how long an idle connection stays open. Default 60 s.
+    /// Longest time for a request's head to arrive, which is also how long an idle connection stays
+    /// open. Default 60 s.
     #[serde(with = "seconds")]
     pub header_time: Duration,
-    /// Longest pause within a request's body, and within a client's reading of a reply. Default 60 s.
+    /// Longest pause within a request's body, and within a client's reading of a reply. Default 60
+    /// s.
     #[serde(with = "seconds")]
     pub idle_body: Duration,
     /// Open connections; more wait in the system's queue. Default 4096.
@@ -101,38 +106,63 @@ pub enum ConfigError {
 impl Config {
     /// Reads and checks a TOML file.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
-        let config: Config = toml::from_str(&text)
-            .map_err(|source| ConfigError::Parse { path: path.to_path_buf(), source: Box::new(source) })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+        let config: Config = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_path_buf(),
+            source: Box::new(source),
+        })?;
         config.check()?;
         Ok(config)
     }
 
     /// Whether every value is within its range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let refuse =
-            |name, value: &dyn ToString, rule| Err(ConfigError::Value { name, value: value.to_string(), rule });
+        let refuse = |name, value: &dyn ToString, rule| {
+            Err(ConfigError::Value { name, value: value.to_string(), rule })
+        };
         let life = self.credential_life;
         if life < Duration::from_secs(5) || life > Duration::from_secs(3600) {
             return refuse("credential_life", &life.as_secs_f64(), "5 to 3600 seconds are allowed");
         }
         if !is_bucket_name(&self.bucket) {
-            return refuse("bucket", &self.bucket, "3 to 63 of a-z, 0-9 and -, first and last no -");
+            return refuse(
+                "bucket",
+                &self.bucket,
+                "3 to 63 of a-z, 0-9 and -, first and last no -",
+            );
         }
-        if self.region.is_empty() || !self.region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return refuse("region", &self.region, "letters, digits and - are allowed, as in cn-shanghai");
+        if self.region.is_empty()
+            || !self.region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        {
+            return refuse(
+                "region",
+                &self.region,
+                "letters, digits and - are allowed, as in cn-shanghai",
+            );
         }
         if let Some(endpoint) = &self.public_endpoint
             && !is_endpoint(endpoint)
         {
-            return refuse("public_endpoint", endpoint, "http or https, host and port, nothing behind");
+            return refuse(
+                "public_endpoint",
+                endpoint,
+                "http or https, host and port, nothing behind",
+            );
         }
         if let Some(domain) = self.base_domains.iter().find(|d| !is_domain(d)) {
-            return refuse("base_domains", domain, "a domain without scheme, port and path is needed");
+            return refuse(
+                "base_domains",
+                domain,
+                "a domain without scheme, port and path is needed",
+            );
         }
         if self.limits.header_bytes < 8192 {
-            return refuse("limits.header_bytes", &self.limits.header_bytes, "at least 8192 are needed");
+            return refuse(
+                "limits.header_bytes",
+                &self.limits.header_bytes,
+                "at least 8192 are needed",
+            );
         }
         if self.limits.connections == 0 {
             return refuse("limits.connections", &self.limits.connections, "at least 1 is needed");
@@ -195,7 +225,9 @@ fn is_domain(text: &str) -> bool {
     !text.is_empty()
         && text.split('.').all(|label| {
             !label.is_empty()
-                && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_'))
+                && label
+                    .bytes()
+                    .all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_'))
         })
 }
 
@@ -205,16 +237,22 @@ mod seconds {
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        duration: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match duration.subsec_nanos() {
             0 => serializer.serialize_u64(duration.as_secs()),
             _ => serializer.serialize_f64(duration.as_secs_f64()),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
         let seconds = f64::deserialize(deserializer)?;
-        Duration::try_from_secs_f64(seconds).map_err(|_| D::Error::custom("seconds, zero or more, are needed"))
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| D::Error::custom("seconds, zero or more, are needed"))
     }
 }
 
@@ -251,13 +289,27 @@ mod tests {
             change(&mut config);
             config.check().unwrap_err().to_string()
         };
-        assert!(refused(|c| c.credential_life = Duration::from_secs(4)).starts_with("credential_life is 4:"));
-        assert!(refused(|c| c.credential_life = Duration::from_secs(3601)).starts_with("credential_life"));
+        assert!(
+            refused(|c| c.credential_life = Duration::from_secs(4))
+                .starts_with("credential_life is 4:")
+        );
+        assert!(
+            refused(|c| c.credential_life = Duration::from_secs(3601))
+                .starts_with("credential_life")
+        );
         assert!(refused(|c| c.bucket = "No".into()).starts_with("bucket is No:"));
         assert!(refused(|c| c.region = "a b".into()).starts_with("region"));
-        assert!(refused(|c| c.public_endpoint = Some("http://a/b".into())).starts_with("public_endpoint"));
-        assert!(refused(|c| c.public_endpoint = Some("ftp://a".into())).starts_with("public_endpoint"));
-        assert!(refused(|c| c.public_endpoint = Some("http://u:p@a".into())).starts_with("public_endpoint"));
+        assert!(
+            refused(|c| c.public_endpoint = Some("http://a/b".into()))
+                .starts_with("public_endpoint")
+        );
+        assert!(
+            refused(|c| c.public_endpoint = Some("ftp://a".into())).starts_with("public_endpoint")
+        );
+        assert!(
+            refused(|c| c.public_endpoint = Some("http://u:p@a".into()))
+                .starts_with("public_endpoint")
+        );
         assert!(refused(|c| c.base_domains = vec!["a..b".into()]).starts_with("base_domains"));
         assert!(refused(|c| c.limits.header_bytes = 10).starts_with("limits.header_bytes"));
         assert!(refused(|c| c.limits.connections = 0).starts_with("limits.connections"));
@@ -265,7 +317,8 @@ mod tests {
 
     #[test]
     fn good_endpoints_and_domains_pass() {
-        for endpoint in ["http://10.0.0.5:9000", "https://upload.example.com", "http://[::1]:9000"] {
+        for endpoint in ["http://10.0.0.5:9000", "https://upload.example.com", "http://[::1]:9000"]
+        {
             assert!(is_endpoint(endpoint), "{endpoint}");
         }
         assert!(is_domain("oss.example.com"));

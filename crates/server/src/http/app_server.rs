@@ -1,9 +1,10 @@
 //! The application server: hands out upload address and credential as JSON.
 //!
-//! Who may ask: whoever holds the bearer token of the keys file, and, so that a first try needs no set-up, a program on this very
-//! machine. "On this machine" means a loopback peer that also *named* a loopback host and came through no proxy, so that neither a
-//! page whose name was pointed at 127.0.0.1 nor a proxy's visitors count. JSON is required as the content type and no CORS headers
-//! are ever sent here: a browser lets no foreign page send such a request.
+//! Who may ask: whoever holds the bearer token of the keys file, and, so that a first try needs no
+//! set-up, a program on this very machine. "On this machine" means a loopback peer that also
+//! *named* a loopback host and came through no proxy, so that neither a page whose name was pointed
+//! at 127.0.0.1 nor a proxy's visitors count. JSON is required as the content type and no CORS
+//! headers are ever sent here: a browser lets no foreign page send such a request.
 
 use std::net::IpAddr;
 
@@ -75,12 +76,17 @@ async fn answer(app: &App, call: &Call, body: &mut Body) -> Result<Granted, ApiE
 /// Whether the caller may ask at all.
 fn authorize(app: &App, call: &Call) -> Result<(), ApiError> {
     if let Some(value) = call.header("authorization") {
-        let given = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let given =
+            value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let right = app.keys.app_server_token.expose().as_bytes();
         if given.is_some_and(|(_, token)| is_same(token.trim().as_bytes(), right)) {
             return Ok(());
         }
-        return Err(ApiError::new(401, "InvalidToken", "the bearer token is not the one of keys.toml"));
+        return Err(ApiError::new(
+            401,
+            "InvalidToken",
+            "the bearer token is not the one of keys.toml",
+        ));
     }
     let direct = PROXY_HEADERS.iter().all(|name| !call.headers.contains_key(*name));
     if call.peer.to_canonical().is_loopback() && is_loopback_name(&call.host()) && direct {
@@ -91,7 +97,8 @@ fn authorize(app: &App, call: &Call) -> Result<(), ApiError> {
     Err(ApiError::new(401, "MissingToken", message))
 }
 
-const PROXY_HEADERS: &[&str] = &["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+const PROXY_HEADERS: &[&str] =
+    &["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 
 fn is_loopback_name(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
@@ -200,11 +207,14 @@ mod tests {
 
     #[test]
     fn sizes_and_user_data_come_in_two_forms() {
-        let proposal = |text: &str| Proposal::try_from(parse::<CreateRequest>(text.as_bytes()).unwrap());
-        let both = proposal(r#"{"FileName":"a.mp4","FileSize":"7","UserData":{"a":1},"Other":1}"#).unwrap();
+        let proposal =
+            |text: &str| Proposal::try_from(parse::<CreateRequest>(text.as_bytes()).unwrap());
+        let both = proposal(r#"{"FileName":"a.mp4","FileSize":"7","UserData":{"a":1},"Other":1}"#)
+            .unwrap();
         assert_eq!(both.file_size, Some(7));
         assert_eq!(both.user_data, r#"{"a":1}"#);
-        let other = proposal(r#"{"FileName":"a.mp4","FileSize":8,"UserData":"{}","Title":""}"#).unwrap();
+        let other =
+            proposal(r#"{"FileName":"a.mp4","FileSize":8,"UserData":"{}","Title":""}"#).unwrap();
         assert_eq!((other.file_size, other.user_data.as_str(), other.title), (Some(8), "{}", None));
         assert!(proposal(r#"{"FileName":"a.mp4","FileSize":-1}"#).is_err());
         assert!(proposal(r#"{"FileName":"a.mp4","FileSize":[]}"#).is_err());

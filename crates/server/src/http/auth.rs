@@ -1,7 +1,8 @@
 //! Who asks, and for which object: the two are found together.
 //!
-//! Host and path alone do not tell the bucket (it may be in either, or in neither), but the signature covers it. So every place that
-//! the request may mean is tried, and the one whose signature verifies wins.
+//! Host and path alone do not tell the bucket (it may be in either, or in neither), but the
+//! signature covers it. So every place that the request may mean is tried, and the one whose
+//! signature verifies wins.
 
 use vodferry_oss::address::candidates;
 use vodferry_oss::encode::decode_path;
@@ -44,7 +45,8 @@ impl Caller {
     }
 }
 
-/// Checks, in this order: a signature is there, its key is known, its token is good, its time is near, it verifies.
+/// Checks, in this order: a signature is there, its key is known, its token is good, its time is
+/// near, it verifies.
 pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), ServiceError> {
     let path = decode_path(&call.path).map_err(|error| {
         ServiceError::of(Code::InvalidObjectName)
@@ -127,7 +129,8 @@ fn places(app: &App, call: &Call, path: &str, policy: &Policy) -> Vec<Place> {
         .into_iter()
         .map(|(bucket, key)| Place { bucket, key })
         .collect();
-    // A domain bound to one bucket names it nowhere, but an upload credential is good for one bucket only.
+    // A domain bound to one bucket names it nowhere, but an upload credential is good for one
+    // bucket only.
     if let Some((bucket, _)) = policy.sole_object() {
         let key = path.strip_prefix('/').unwrap_or(path);
         let place = Place { bucket: bucket.to_owned(), key: key.to_owned() };

@@ -1,4 +1,5 @@
-//! Bodies on their way in: bounded, with a limit on silence, and never taken for whole when they were cut.
+//! Bodies on their way in: bounded, with a limit on silence, and never taken for whole when they
+//! were cut.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-/// Bytes that are swallowed after a refusal, so that the client reads the reply in place of a reset connection.
+/// Bytes that are swallowed after a refusal, so that the client reads the reply in place of a reset
+/// connection.
 const DRAIN_BYTES: u64 = 64 << 20;
 /// And for how long.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
@@ -73,10 +75,9 @@ impl Body {
         }
         tokio::spawn(async move {
             let limit = self.received.saturating_add(DRAIN_BYTES);
-            let _ = timeout(DRAIN_TIME, async {
-                while let Ok(Some(_)) = self.next(limit).await {}
-            })
-            .await;
+            let _ =
+                timeout(DRAIN_TIME, async { while let Ok(Some(_)) = self.next(limit).await {} })
+                    .await;
         });
     }
 }

@@ -1,4 +1,5 @@
-//! One request as the rest of the server sees it: its head, read and decoded once. The body travels beside it.
+//! One request as the rest of the server sees it: its head, read and decoded once. The body travels
+//! beside it.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -17,11 +18,13 @@ pub(crate) struct Call {
     pub(crate) peer: IpAddr,
     /// The method.
     pub(crate) method: Method,
-    /// Host as sent, with its port: the authority of an absolute-form target, else the `Host` header; may be empty.
+    /// Host as sent, with its port: the authority of an absolute-form target, else the `Host`
+    /// header; may be empty.
     pub(crate) authority: String,
     /// Path as sent: percent-encoded, never normalised, since `//` and `..` are bytes of a key.
     pub(crate) path: String,
-    /// Query parameters in the order sent, decoded; a bare name has an empty value. Empty when [`Self::query_error`] tells why.
+    /// Query parameters in the order sent, decoded; a bare name has an empty value. Empty when
+    /// [`Self::query_error`] tells why.
     pub(crate) query: Vec<(String, String)>,
     /// What is wrong with the query, if anything: the pipeline answers it before all else.
     pub(crate) query_error: Option<DecodeError>,
@@ -32,7 +35,8 @@ pub(crate) struct Call {
 impl Call {
     /// Reads the head of a request.
     pub(crate) fn new(id: RequestId, peer: IpAddr, parts: Parts) -> Call {
-        // A target in absolute form (clients behind a proxy setting send it) outranks the Host header.
+        // A target in absolute form (clients behind a proxy setting send it) outranks the Host
+        // header.
         let authority = match parts.uri.authority() {
             Some(authority) => authority.as_str().to_owned(),
             None => text(parts.headers.get(header::HOST)).unwrap_or_default().into_owned(),
@@ -54,7 +58,9 @@ impl Call {
     pub(crate) fn host(&self) -> String {
         let host = match self.authority.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),
-            None => self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host),
+            None => {
+                self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host)
+            }
         };
         host.to_ascii_lowercase()
     }
@@ -117,7 +123,8 @@ mod tests {
     #[test]
     fn a_query_is_decoded_once() {
         let call = call("/k?uploads&a=b%2Bc+d&empty=&%E4%BD%A0=%25", &[]);
-        let pairs: Vec<(&str, &str)> = call.query.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let pairs: Vec<(&str, &str)> =
+            call.query.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(pairs, [("uploads", ""), ("a", "b+c d"), ("empty", ""), ("你", "%")]);
         assert_eq!(call.parameter("a"), Some("b+c d"));
         assert_eq!(call.parameter("missing"), None);
@@ -146,7 +153,10 @@ mod tests {
 
     #[test]
     fn headers_are_trimmed_and_named_in_lower_case() {
-        let call = call("/k", &[("X-OSS-Meta-A", " v "), ("Content-Length", "12"), ("Expect", "100-Continue")]);
+        let call = call(
+            "/k",
+            &[("X-OSS-Meta-A", " v "), ("Content-Length", "12"), ("Expect", "100-Continue")],
+        );
         assert_eq!(call.header("x-oss-meta-a").as_deref(), Some("v"));
         assert!(call.header_list().contains(&("x-oss-meta-a".to_owned(), "v".to_owned())));
         assert_eq!(call.content_length(), Some(12));

@@ -1,32 +1,34 @@
 //! What browsers need to be told before a page of another origin may use this server.
 //!
-//! Every request of OSS and of the VOD API is signed and no cookie means anything here, so that any origin may try. The application
-//! server is the exception: it trusts its own machine, hence no page but one of its own origin may speak to it.
+//! Every request of OSS and of the VOD API is signed and no cookie means anything here, so that any
+//! origin may try. The application server is the exception: it trusts its own machine, hence no
+//! page but one of its own origin may speak to it.
 
 use axum::body::Body;
+use http::Response;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN,
 };
-use http::{Method, Response};
+use vodferry_oss::{Code, ServiceError};
 
 use super::app_server;
 use super::call::Call;
 use super::reply::empty;
 
-/// Whether this asks for leave to send another request.
-pub(crate) fn is_preflight(call: &Call) -> bool {
-    call.method == Method::OPTIONS
+/// Whether pages of other origins may speak to what this request is for.
+pub(crate) fn concerns(call: &Call) -> bool {
+    !call.path.starts_with(app_server::PREFIX)
 }
 
-/// Answers a preflight; `None` when it is not one that can be answered.
-pub(crate) fn preflight(call: &Call) -> Option<Response<Body>> {
-    if !call.headers.contains_key(ORIGIN)
-        || !call.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-        || call.path.starts_with(app_server::PREFIX)
-    {
-        return None;
+/// Answers the question whether another request may be sent.
+pub(crate) fn preflight(call: &Call) -> Result<Response<Body>, ServiceError> {
+    let has = |name| call.headers.contains_key(name);
+    if !has(ORIGIN) || !has(ACCESS_CONTROL_REQUEST_METHOD) {
+        return Err(ServiceError::of(Code::BadRequest).with_message(
+            "Insufficient information. Origin and Access-Control-Request-Method are needed.",
+        ));
     }
     let mut response = empty(200);
     let headers = response.headers_mut();
@@ -34,12 +36,12 @@ pub(crate) fn preflight(call: &Call) -> Option<Response<Body>> {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    Some(response)
+    Ok(response)
 }
 
 /// Lets the page behind a request read the reply.
 pub(crate) fn expose(call: &Call, response: &mut Response<Body>) {
-    if !call.headers.contains_key(ORIGIN) || call.path.starts_with(app_server::PREFIX) {
+    if !call.headers.contains_key(ORIGIN) || !concerns(call) {
         return;
     }
     let headers = response.headers_mut();

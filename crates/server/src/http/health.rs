@@ -10,7 +10,8 @@ use super::reply::{JSON, reply};
 /// Every health path begins so.
 pub(crate) const PREFIX: &str = "/health/";
 
-/// Answers `/health/live` and `/health/ready`; ready means that the database answers and has the bucket of videos.
+/// Answers `/health/live` and `/health/ready`; ready means that the database answers and has the
+/// bucket of videos.
 pub(crate) async fn handle(app: &App, call: &Call) -> Response<Body> {
     let (status, text) = match call.path.strip_prefix(PREFIX) {
         Some("live") => (200, "live"),

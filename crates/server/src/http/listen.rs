@@ -1,4 +1,5 @@
-//! From a socket to requests: accepting, the HTTP settings of a connection, and an end that finishes what is under way.
+//! From a socket to requests: accepting, the HTTP settings of a connection, and an end that
+//! finishes what is under way.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,8 +19,9 @@ use super::App;
 use super::pipeline::handle;
 use crate::config::Limits;
 
-/// Serves connections until `stop`, then finishes requests under way, at most as long as the configuration says. Dropping the future
-/// drops every connection at once, as the death of the process would.
+/// Serves connections until `stop`, then finishes requests under way, at most as long as the
+/// configuration says. Dropping the future drops every connection at once, as the death of the
+/// process would.
 pub(crate) async fn accept(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(app.config.limits.connections));
     let mut connections = JoinSet::new();
@@ -39,7 +41,8 @@ pub(crate) async fn accept(listener: TcpListener, app: Arc<App>, stop: Cancellat
     }
 }
 
-/// The next connection, who is there, and its place among the allowed ones; `None` when it is time to stop.
+/// The next connection, who is there, and its place among the allowed ones; `None` when it is time
+/// to stop.
 async fn next(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
@@ -104,8 +107,5 @@ fn http_of(limits: &Limits) -> http1::Builder {
 
 fn is_about_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

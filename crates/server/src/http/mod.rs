@@ -1,8 +1,10 @@
 //! The server on the wire.
 //!
-//! [`serve`](crate::serve) opens the data folder and a socket; `listen` turns connections into requests; `pipeline` tells in one
-//! function what becomes of a request; `oss` holds the operations on objects, `rpc` the VOD API, `app_server` the JSON interface that
-//! hands out credentials. No file below this folder keeps state: what lasts is in [`crate::store`], what is secret in [`crate::keys`].
+//! [`serve`](crate::serve) opens the data folder and a socket; `listen` turns connections into
+//! requests; `pipeline` tells in one function what becomes of a request; `oss` holds the operations
+//! on objects, `rpc` the VOD API, `app_server` the JSON interface that hands out credentials. No
+//! file below this folder keeps state: what lasts is in [`crate::store`], what is secret in
+//! [`crate::keys`].
 
 mod app_server;
 mod auth;

@@ -37,7 +37,11 @@ pub(crate) async fn handle(
         if !call.expects_continue() {
             body.drain();
         }
-        tracing::info!(status = response.status().as_u16(), ms = began.elapsed().as_millis(), "answered");
+        tracing::info!(
+            status = response.status().as_u16(),
+            ms = began.elapsed().as_millis(),
+            "answered"
+        );
         response
     }
     .instrument(span)
@@ -46,8 +50,8 @@ pub(crate) async fn handle(
 
 /// Which of the four services a request is for.
 async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBody> {
-    if let Some(response) = cors::preflight(call).filter(|_| cors::is_preflight(call)) {
-        return response;
+    if cors::concerns(call) && call.method == Method::OPTIONS {
+        return cors::preflight(call).unwrap_or_else(|error| refuse(call, error));
     }
     if !is_oss_signed(call) {
         if call.path.starts_with(health::PREFIX) {

@@ -7,7 +7,8 @@ use std::fmt;
 pub(crate) struct RequestId([u8; 16]);
 
 impl RequestId {
-    /// A fresh one. Names need not be secret: should the system have no randomness, a counter serves.
+    /// A fresh one. Names need not be secret: should the system have no randomness, a counter
+    /// serves.
     pub(crate) fn new() -> RequestId {
         let mut bytes = [0; 16];
         if getrandom::fill(&mut bytes).is_err() {
@@ -34,7 +35,11 @@ impl fmt::Display for RequestId {
 
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|n| char::from(DIGITS[usize::from(n)])).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [b >> 4, b & 15])
+        .map(|n| char::from(DIGITS[usize::from(n)]))
+        .collect()
 }
 
 #[cfg(test)]

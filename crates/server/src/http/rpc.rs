@@ -1,6 +1,7 @@
 //! The VOD API: RPC-style calls, signed with version 1, answered in JSON or XML.
 //!
-//! Checks come in the order of the original gateway: the parameters that name the call, the key, the time, the signature, the right.
+//! Checks come in the order of the original gateway: the parameters that name the call, the key,
+//! the time, the signature, the right.
 
 use axum::body::Body as ReplyBody;
 use http::{Method, Response};
@@ -21,7 +22,8 @@ use crate::token::{self, TokenError};
 
 /// Whether a request is a call of this API: `Action` in the query, or in a form on `/`.
 pub(crate) fn is_call(call: &Call) -> bool {
-    let form = call.method == Method::POST && is_form(call) && call.header("authorization").is_none();
+    let form =
+        call.method == Method::POST && is_form(call) && call.header("authorization").is_none();
     call.path == "/" && (call.parameter("Action").is_some() || form)
 }
 
@@ -138,18 +140,15 @@ fn authenticate(
     }
     if !rpc::verify(method, &parameters.0, secret.expose()) {
         let signed = rpc::string_to_sign(method, &parameters.0);
-        let message = format!("Specified signature is not matched with our calculation. server string to sign is:{signed}");
+        let message = format!(
+            "Specified signature is not matched with our calculation. server string to sign is:{signed}"
+        );
         return Err(ApiError::bad("SignatureDoesNotMatch", message));
     }
     Ok(policy)
 }
 
-fn key(
-    app: &App,
-    id: &str,
-    token: Option<&str>,
-    now: u64,
-) -> Result<(Secret, Policy), ApiError> {
+fn key(app: &App, id: &str, token: Option<&str>, now: u64) -> Result<(Secret, Policy), ApiError> {
     let unknown =
         || ApiError::new(404, "InvalidAccessKeyId.NotFound", "this access key id is not known");
     if !token::is_temporary(id) {
@@ -324,9 +323,6 @@ mod tests {
         let mut text = String::new();
         let value = json!({"A": "x<&>\u{1}", "L": {"I": [1, 2]}, "N": null, "T": true});
         push_xml(&mut text, "R", &value);
-        assert_eq!(
-            text,
-            "<R><A>x&lt;&amp;&gt;\u{fffd}</A><L><I>1</I><I>2</I></L><T>true</T></R>"
-        );
+        assert_eq!(text, "<R><A>x&lt;&amp;&gt;\u{fffd}</A><L><I>1</I><I>2</I></L><T>true</T></R>");
     }
 }

@@ -18,7 +18,8 @@ use crate::store::{
     SqliteOptions, SqliteStore,
 };
 
-/// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When this returns, requests are served.
+/// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When
+/// this returns, requests are served.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), vodferry_server::ServeError> {
@@ -56,8 +57,8 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     Ok(Running { addr, endpoint, first_start, stop, serving, janitor: Some(opened.janitor) })
 }
 
-/// A server that runs. Dropped without [`shutdown`](Running::shutdown) it stops at once, as if the process had died: what it
-/// acknowledged is kept, requests under way are cut.
+/// A server that runs. Dropped without [`shutdown`](Running::shutdown) it stops at once, as if the
+/// process had died: what it acknowledged is kept, requests under way are cut.
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
@@ -84,7 +85,8 @@ impl Running {
         self.first_start.as_ref()
     }
 
-    /// Stops accepting, finishes requests under way, at most as long as the configuration says, and stops.
+    /// Stops accepting, finishes requests under way, at most as long as the configuration says, and
+    /// stops.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         if let Err(error) = (&mut self.serving).await {
@@ -191,7 +193,8 @@ struct Opened {
 }
 
 async fn open(config: &Config) -> Result<Opened, ServeError> {
-    let (data, durable, min_part_size) = (config.data.clone(), config.durable, config.min_part_size);
+    let (data, durable, min_part_size) =
+        (config.data.clone(), config.durable, config.min_part_size);
     let opening = tokio::task::spawn_blocking(move || {
         make_private_folder(&data)
             .map_err(|source| ServeError::Folder { path: data.clone(), source })?;

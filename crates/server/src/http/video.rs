@@ -185,7 +185,10 @@ fn check(proposal: &Proposal) -> Result<String, ApiError> {
     }
     let tags = proposal.tags.split(',').map(|tag| tag.chars().count());
     if tags.clone().count() > 16 || tags.clone().any(|length| length > 32) {
-        return Err(ApiError::bad("TagsExceededMax", "at most 16 tags of 32 characters are allowed"));
+        return Err(ApiError::bad(
+            "TagsExceededMax",
+            "at most 16 tags of 32 characters are allowed",
+        ));
     }
     let extension = base_name(&proposal.file_name)
         .rsplit_once('.')

@@ -38,7 +38,8 @@ async fn this_machine_needs_no_token() {
         Grant::of(&post(&server, CREATE, &lines, FILE).await);
     }
     let full = r#"{"FileName":"a.mp4","Title":"T","FileSize":5,"Tags":"x","UserData":{"Extend":"e"},"Later":[1]}"#;
-    let response = post(&server, CREATE, "content-type: Application/JSON; charset=utf-8\r\n", full).await;
+    let response =
+        post(&server, CREATE, "content-type: Application/JSON; charset=utf-8\r\n", full).await;
     assert_eq!(response.header("cache-control"), Some("no-store"));
     Grant::of(&response);
 }
@@ -47,7 +48,8 @@ async fn this_machine_needs_no_token() {
 async fn everybody_else_does() {
     let server = Server::start().await;
     let token = server.keys.app_server_token.expose();
-    // The name of a page that was pointed at this machine; what proxies add; an absolute-form target.
+    // The name of a page that was pointed at this machine; what proxies add; an absolute-form
+    // target.
     for lines in [
         "Host: evil.example\r\n",
         "Host: localhost.evil.example\r\n",
@@ -70,7 +72,9 @@ async fn everybody_else_does() {
 async fn a_wrong_token_is_refused_from_anywhere() {
     let server = Server::start().await;
     let token = server.keys.app_server_token.expose();
-    for wrong in ["Bearer x", "Bearer", "Basic eDp4", &format!("Bearer {token}x"), &format!("Basic {token}")] {
+    for wrong in
+        ["Bearer x", "Bearer", "Basic eDp4", &format!("Bearer {token}x"), &format!("Basic {token}")]
+    {
         let lines = format!("{JSON}Authorization: {wrong}\r\n");
         let response = post(&server, CREATE, &lines, FILE).await;
         assert_eq!(refused(&response, 401), "InvalidToken", "{wrong}");
@@ -91,7 +95,9 @@ async fn a_foreign_page_gets_no_leave() {
     assert_eq!(response.status, 405, "{}", text(&response));
     assert!(response.header("access-control-allow-origin").is_none());
     // What a page may send without leave is not JSON.
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+    for kind in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+    {
         let lines = format!("Origin: https://evil.example\r\nContent-Type: {kind}\r\n");
         let response = post(&server, CREATE, &lines, FILE).await;
         assert_eq!(refused(&response, 415), "UnsupportedMediaType");
@@ -112,7 +118,12 @@ async fn wrong_requests_are_explained() {
         (CREATE, r#"{"FileName":7}"#, 400, "InvalidParameter"),
         (CREATE, r#"{"FileName":"a.mp4","FileSize":-1}"#, 400, "InvalidParameter"),
         (CREATE, r#"{"FileName":"a.txt"}"#, 400, "InvalidFileName.Extension"),
-        (CREATE, &format!(r#"{{"FileName":"a.mp4","Title":"{}"}}"#, "t".repeat(200)), 400, "LengthExceededMax"),
+        (
+            CREATE,
+            &format!(r#"{{"FileName":"a.mp4","Title":"{}"}}"#, "t".repeat(200)),
+            400,
+            "LengthExceededMax",
+        ),
         (CREATE, &"x".repeat(2001), 400, "InvalidParameter"),
         ("/api/upload-auth/refresh", "{}", 400, "InvalidParameter"),
         ("/api/upload-auth/refresh", r#"{"VideoId":"no"}"#, 404, "InvalidVideo.NotFound"),

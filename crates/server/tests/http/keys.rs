@@ -43,12 +43,11 @@ async fn every_key_is_its_own_object() {
 #[tokio::test]
 async fn every_key_can_be_uploaded_in_parts() {
     let server = Server::start().await;
-    for key in AWKWARD {
+    // XML cannot carry control characters: see below for how these are asked for.
+    for key in AWKWARD.iter().filter(|key| !key.contains('\u{1}')) {
         let upload = Upload::begin(&server, server.operator(), key).await;
         let etag = upload.part(1, key.as_bytes()).await;
-        if !key.contains('\u{1}') {
-            assert_eq!(upload.list().await.key, *key);
-        }
+        assert_eq!(upload.list().await.key, *key);
         let done = upload.complete(&[(1, &etag)]).await;
         assert_eq!(done.status, 200, "{key}: {}", text(&done));
         assert_eq!(server.get(key).await.body, key.as_bytes());
@@ -64,7 +63,8 @@ async fn names_come_percent_encoded_when_asked_for() {
     let body = String::from_utf8(response.body).unwrap();
     assert!(body.contains("<Key>a%20b%01</Key>"), "{body}");
     assert!(body.contains("<EncodingType>url</EncodingType>"), "{body}");
-    let request = server.request(Method::Post, "k").query("uploads", "").query("encoding-type", "x");
+    let request =
+        server.request(Method::Post, "k").query("uploads", "").query("encoding-type", "x");
     assert_eq!(refused(&server.send("k", request).await, 400), "InvalidArgument");
 }
 

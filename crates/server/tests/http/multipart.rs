@@ -75,10 +75,8 @@ async fn a_listing_comes_in_pages() {
         upload.part(number, &[number as u8]).await;
     }
     let page = async |max: &str, marker: &str| {
-        let request = upload
-            .request(Method::Get)
-            .query("max-parts", max)
-            .query("part-number-marker", marker);
+        let request =
+            upload.request(Method::Get).query("max-parts", max).query("part-number-marker", marker);
         upload.send(request).await
     };
     let mut seen = Vec::new();
@@ -97,7 +95,9 @@ async fn a_listing_comes_in_pages() {
     let empty = ListPartsResult::decode(&page("", "9").await.body).unwrap();
     assert!(empty.parts.is_empty() && !empty.is_truncated);
     assert_eq!((empty.max_parts, empty.next_part_number_marker), (1000, 0));
-    for (max, marker) in [("0", "0"), ("1001", "0"), ("-1", "0"), ("x", "0"), ("1", "x"), ("1", "10001")] {
+    for (max, marker) in
+        [("0", "0"), ("1001", "0"), ("-1", "0"), ("x", "0"), ("1", "x"), ("1", "10001")]
+    {
         let response = page(max, marker).await;
         assert_eq!(refused(&response, 400), "InvalidArgument", "{max} {marker}");
     }
@@ -157,9 +157,8 @@ async fn wrong_part_lists_are_refused_and_the_upload_lives_on() {
         let list: Vec<(u32, &str)> = list.into_iter().map(|(n, etag)| (n, etag.as_str())).collect();
         assert_eq!(refused(&upload.complete(&list).await, 400), code);
     }
-    let complete = async |body: &str| {
-        upload.send(upload.request(Method::Post).body(body.as_bytes())).await
-    };
+    let complete =
+        async |body: &str| upload.send(upload.request(Method::Post).body(body.as_bytes())).await;
     for body in [
         "",
         "not xml",

@@ -12,11 +12,7 @@ pub(crate) async fn call(server: &Server, action: &str, given: &[(&str, &str)]) 
     get(server, &parameters(&server.operator(), action, given)).await
 }
 
-fn parameters(
-    who: &Credential,
-    action: &str,
-    given: &[(&str, &str)],
-) -> Vec<(String, String)> {
+fn parameters(who: &Credential, action: &str, given: &[(&str, &str)]) -> Vec<(String, String)> {
     let call = Call {
         action,
         version: "2017-03-21",
@@ -29,8 +25,7 @@ fn parameters(
 
 async fn get(server: &Server, parameters: &[(String, String)]) -> Response {
     let target = encode_query(parameters);
-    let head =
-        format!("GET /?{target} HTTP/1.1\r\nHost: vod.test\r\nConnection: close\r\n\r\n");
+    let head = format!("GET /?{target} HTTP/1.1\r\nHost: vod.test\r\nConnection: close\r\n\r\n");
     exchange(server.addr(), Method::Get, head.as_bytes()).await
 }
 
@@ -70,8 +65,7 @@ async fn create_refresh_and_get() {
     ];
     let created = Grant::of(&call(&server, "CreateUploadVideo", &given).await);
     assert!(created.target.key.ends_with(".mov"));
-    let refreshed =
-        call(&server, "RefreshUploadVideo", &[("VideoId", &created.video_id)]).await;
+    let refreshed = call(&server, "RefreshUploadVideo", &[("VideoId", &created.video_id)]).await;
     assert_eq!(Grant::of(&refreshed).target, created.target);
     let info = call(&server, "GetVideoInfo", &[("VideoId", &created.video_id)]).await;
     let info: serde_json::Value = serde_json::from_slice(&info.body).unwrap();
@@ -87,13 +81,20 @@ async fn create_refresh_and_get() {
 #[tokio::test]
 async fn replies_are_xml_unless_json_is_asked_for() {
     let server = Server::start().await;
-    let all = parameters(&server.operator(), "CreateUploadVideo", &[("Title", "t"), ("FileName", "a.mp4")]);
+    let all = parameters(
+        &server.operator(),
+        "CreateUploadVideo",
+        &[("Title", "t"), ("FileName", "a.mp4")],
+    );
     let all = resigned(&server, all, |p| p.retain(|(name, _)| name != "Format"));
     let response = get(&server, &all).await;
     let body = String::from_utf8(response.body.clone()).unwrap();
     assert_eq!(response.header("content-type"), Some("application/xml"));
     assert!(body.contains("<CreateUploadVideoResponse><RequestId>"), "{body}");
-    assert!(body.contains("<UploadAuth>") && body.ends_with("</CreateUploadVideoResponse>"), "{body}");
+    assert!(
+        body.contains("<UploadAuth>") && body.ends_with("</CreateUploadVideoResponse>"),
+        "{body}"
+    );
 
     let lost = parameters(&server.operator(), "GetVideoInfo", &[("VideoId", "x<y")]);
     let lost = resigned(&server, lost, |p| p.retain(|(name, _)| name != "Format"));
@@ -129,9 +130,8 @@ async fn callers_are_checked_before_their_wishes() {
     let server = Server::start().await;
     let operator = server.operator();
     let good = || parameters(&operator, "GetVideoInfo", &[("VideoId", "x")]);
-    let without = |name: &'static str| {
-        resigned(&server, good(), move |p| p.retain(|(n, _)| n != name))
-    };
+    let without =
+        |name: &'static str| resigned(&server, good(), move |p| p.retain(|(n, _)| n != name));
     let changed = |name: &'static str, value: &'static str| {
         resigned(&server, good(), move |p| {
             p.retain(|(n, _)| n != name);

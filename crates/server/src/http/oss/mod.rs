@@ -190,16 +190,42 @@ fn not_implemented(what: &str) -> ServiceError {
         .with_message(format!("This server does not have {what}."))
 }
 
-/// Parameters that ask for another operation than the ones above; to ignore one would be to do something else than was asked.
+/// Parameters that ask for another operation than the ones above; to ignore one would be to do
+/// something else than was asked.
 fn is_foreign(name: &str) -> bool {
     FOREIGN_PARAMETERS.contains(&name)
 }
 
 const FOREIGN_PARAMETERS: &[&str] = &[
-    "acl", "append", "asyncFetch", "callback", "cors", "delete", "encryption", "img", "lifecycle",
-    "link", "live", "policy", "position", "qos", "restore", "rtc", "seal", "sequential", "style",
-    "symlink", "tagging", "versionId", "versions", "vod", "worm", "x-oss-async-process",
-    "x-oss-process", "x-oss-rename", "x-oss-write-get-object-response",
+    "acl",
+    "append",
+    "asyncFetch",
+    "callback",
+    "cors",
+    "delete",
+    "encryption",
+    "img",
+    "lifecycle",
+    "link",
+    "live",
+    "policy",
+    "position",
+    "qos",
+    "restore",
+    "rtc",
+    "seal",
+    "sequential",
+    "style",
+    "symlink",
+    "tagging",
+    "versionId",
+    "versions",
+    "vod",
+    "worm",
+    "x-oss-async-process",
+    "x-oss-process",
+    "x-oss-rename",
+    "x-oss-write-get-object-response",
 ];
 
 const FOREIGN_HEADERS: &[&str] = &[

@@ -54,10 +54,7 @@ pub(super) async fn upload_part(
     let number = part_number(call)?;
     let announced = Announced::of(call)?;
     // Asked before the bytes travel, and again by the store once they are here.
-    app.meta
-        .check_upload(&place.bucket, &place.key, upload_id)
-        .await
-        .map_err(service_error)?;
+    app.meta.check_upload(&place.bucket, &place.key, upload_id).await.map_err(service_error)?;
     let blob = receive(app, announced, body).await?;
     let (md5, crc64) = (blob.md5, blob.crc64);
     app.meta
@@ -211,7 +208,13 @@ fn upload_id(call: &Call) -> Result<&str, ServiceError> {
 fn part_number(call: &Call) -> Result<u32, ServiceError> {
     let text = call.parameter("partNumber").unwrap_or_default();
     decimal(text).filter(|number| (MIN_PART_NUMBER..=MAX_PART_NUMBER).contains(number)).ok_or_else(
-        || argument("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive."),
+        || {
+            argument(
+                "partNumber",
+                text,
+                "Part number must be an integer between 1 and 10000, inclusive.",
+            )
+        },
     )
 }
 

@@ -24,16 +24,17 @@ pub(super) async fn get_object(
     call: &Call,
     place: &Place,
 ) -> Result<Response<ReplyBody>, ServiceError> {
-    let object =
-        app.meta.get_object(&place.bucket, &place.key).await.map_err(service_error)?;
+    let object = app.meta.get_object(&place.bucket, &place.key).await.map_err(service_error)?;
     let info = &object.info;
     if let Some(response) = check_conditions(call, info)? {
         return Ok(response);
     }
     let standard = call.header("x-oss-range-behavior").as_deref() == Some("standard");
-    let range = call.header("range").and_then(|text| range_of(&text, info.length, standard).transpose());
+    let range =
+        call.header("range").and_then(|text| range_of(&text, info.length, standard).transpose());
     let range = range.transpose().map_err(|Unsatisfiable| {
-        ServiceError::of(Code::InvalidRange).with_context("ActualObjectSize", info.length.to_string())
+        ServiceError::of(Code::InvalidRange)
+            .with_context("ActualObjectSize", info.length.to_string())
     })?;
     let bytes = range.clone().unwrap_or(0..info.length);
     let mut response = object_response(if range.is_some() { 206 } else { 200 }, info);
@@ -143,7 +144,8 @@ fn check_conditions(
 #[derive(Debug, PartialEq, Eq)]
 struct Unsatisfiable;
 
-/// The bytes that a `Range` header asks for; `None` for the whole object. Of several ranges the first counts.
+/// The bytes that a `Range` header asks for; `None` for the whole object. Of several ranges the
+/// first counts.
 ///
 /// Without `standard` a range that reaches beyond the object gives all of it, as the original does.
 fn range_of(text: &str, length: u64, standard: bool) -> Result<Option<Range<u64>>, Unsatisfiable> {
@@ -195,11 +197,9 @@ fn pieces(extents: Vec<Extent>, bytes: &Range<u64>) -> Vec<(BlobId, Range<u64>)>
     pieces
 }
 
-/// The bytes, read while they are sent. The first blob is opened here, so that what cannot be read is an error and not a cut reply.
-async fn content(
-    app: &App,
-    pieces: Vec<(BlobId, Range<u64>)>,
-) -> Result<ReplyBody, ServiceError> {
+/// The bytes, read while they are sent. The first blob is opened here, so that what cannot be read
+/// is an error and not a cut reply.
+async fn content(app: &App, pieces: Vec<(BlobId, Range<u64>)>) -> Result<ReplyBody, ServiceError> {
     let mut pieces = pieces.into_iter();
     let Some((id, range)) = pieces.next() else {
         return Ok(ReplyBody::empty());
@@ -244,8 +244,18 @@ mod tests {
         assert_eq!(of("bytes=-10"), Ok(Some(0..10)));
         assert_eq!(of("bytes=1-2,5-6"), Ok(Some(1..3)));
         for whole in [
-            "bytes=0-10", "bytes=10-", "bytes=10-12", "bytes=-11", "bytes=-0", "bytes=3-2", "bytes=", "bytes=-", "bytes=a-b", "0-1",
-            "bytes=+1-2", "bytes=0-99999999999999999999999",
+            "bytes=0-10",
+            "bytes=10-",
+            "bytes=10-12",
+            "bytes=-11",
+            "bytes=-0",
+            "bytes=3-2",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "0-1",
+            "bytes=+1-2",
+            "bytes=0-99999999999999999999999",
         ] {
             assert_eq!(of(whole), Ok(None), "{whole}");
         }

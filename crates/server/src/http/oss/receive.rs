@@ -1,4 +1,5 @@
-//! Bytes on their way in: from a request's body to a durable blob, checked against whatever the client said about them.
+//! Bytes on their way in: from a request's body to a durable blob, checked against whatever the
+//! client said about them.
 
 use vodferry_oss::etag::parse_content_md5;
 use vodferry_oss::limits::{MAX_PART_SIZE, MAX_USER_METADATA};
@@ -45,7 +46,8 @@ impl Announced {
     }
 }
 
-/// Takes the body in. What it returns is durable and named by nobody yet; on an error nothing is left behind.
+/// Takes the body in. What it returns is durable and named by nobody yet; on an error nothing is
+/// left behind.
 pub(super) async fn receive(
     app: &App,
     announced: Announced,
