@@ -29,6 +29,7 @@ impl Transfer {
         match (flight.what, &self.phase, reply) {
             (What::Part(number), _, Reply::PartUploaded { etag, crc64 }) => {
                 self.on_success(flight.serial);
+                self.limit.on_acknowledged(id);
                 self.on_part(now, desk, number, etag, crc64);
             }
             (What::Only, Phase::Putting, Reply::Put(object))
@@ -117,7 +118,6 @@ impl Transfer {
         let part = PartInfo { number, length: range.end - range.start, etag, crc64 };
         parts.store(part.clone());
         let complete = parts.complete();
-        self.limit.on_acknowledged();
         let file = self.owner.file;
         self.end_outage(desk);
         desk.event(Event::PartAcknowledged { file, part: part.clone() });

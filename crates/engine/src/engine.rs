@@ -310,8 +310,13 @@ impl Engine {
             self.attempts += 1;
             let owner = Owner { file, attempt: self.attempts };
             if let Some(entry) = self.list.get_mut(file) {
-                let given = entry.pushed.take().or_else(|| entry.spec.grant.clone());
-                let transfer = Transfer::start(now, &mut self.desk, owner, &entry.spec, given);
+                let pushed = entry.pushed.take();
+                let refused = pushed.is_none() && entry.spec_refused;
+                let given = pushed.or_else(|| entry.spec.grant.clone());
+                let mut transfer = Transfer::start(now, &mut self.desk, owner, &entry.spec, given);
+                if refused {
+                    transfer.access.refuse();
+                }
                 entry.transfer = Some(Box::new(transfer));
             }
         }

@@ -34,8 +34,6 @@ pub(crate) struct Access {
 struct Held {
     grant: Grant,
     since: u64,
-    /// Looked dead when it came.
-    dead_on_arrival: bool,
     /// Something succeeded with it.
     proven: bool,
     /// The server called it expired.
@@ -43,16 +41,9 @@ struct Held {
 }
 
 impl Access {
-    pub(crate) fn accept(&mut self, now: Now, clock: &Clock, grant: Grant) {
-        let dead_on_arrival = dead_by_date(&grant, now, clock);
+    pub(crate) fn accept(&mut self, now: Now, grant: Grant) {
         self.received += 1;
-        self.held = Some(Held {
-            grant,
-            since: now.mono_ms,
-            dead_on_arrival,
-            proven: false,
-            refused: false,
-        });
+        self.held = Some(Held { grant, since: now.mono_ms, proven: false, refused: false });
         self.renewals_failed = 0;
         self.renewal_hold = 0;
         self.told = false;
@@ -76,12 +67,24 @@ impl Access {
         self.received
     }
 
-    /// The grant for a new request. As long as the server's time is unknown, one that looked dead when it came is tried all the
-    /// same: the server decides.
+    /// The server refused this grant before: it is held only for its place.
+    pub(crate) fn refuse(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.refused = true;
+        }
+    }
+
+    /// Whether this very grant was refused.
+    pub(crate) fn has_refused(&self, grant: &Grant) -> bool {
+        self.held.as_ref().is_some_and(|h| h.refused && h.grant == *grant)
+    }
+
+    /// The grant for a new request. As long as the server's time is unknown, one that looks dead is tried all the same: the
+    /// server decides.
     pub(crate) fn usable(&self, now: Now, clock: &Clock) -> Option<GrantId> {
         let held = self.held.as_ref().filter(|h| !h.refused)?;
         let dead = dead_by_date(&held.grant, now, clock);
-        (!dead || (held.dead_on_arrival && !clock.learned())).then_some(held.grant.id)
+        (!dead || !clock.learned(now)).then_some(held.grant.id)
     }
 
     /// Something succeeded with the grant of this serial.
@@ -177,7 +180,7 @@ impl Transfer {
         }
         self.access.ask = None;
         match result {
-            Ok(grant) if desk.clock.learned() && dead_by_date(&grant, now, &desk.clock) => {
+            Ok(grant) if desk.clock.learned(now) && dead_by_date(&grant, now, &desk.clock) => {
                 self.not_granted(now, desk, id, dead_grant());
             }
             Ok(grant) => self.accept(now, desk, grant),
@@ -213,7 +216,7 @@ impl Transfer {
         if let Some(upload) = self.upload.as_mut().filter(|_| !moved) {
             upload.target = grant.target.clone();
         }
-        self.access.accept(now, &desk.clock, grant);
+        self.access.accept(now, grant);
         if moved {
             self.move_place(desk);
         }

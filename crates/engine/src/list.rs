@@ -15,6 +15,8 @@ use crate::vocab::{FileId, FileSpec, FileState, FileView, Grant, Misuse, Target}
 #[derive(Debug)]
 pub(crate) struct File {
     pub(crate) spec: FileSpec,
+    /// The server called the grant of the spec expired: it names the place, and no more.
+    pub(crate) spec_refused: bool,
     /// Pushed before its turn came.
     pub(crate) pushed: Option<Grant>,
     /// While it is Active.
@@ -54,7 +56,10 @@ impl List {
             ..Facts::default()
         };
         let state = FileState::Waiting;
-        self.files.insert(id, File { spec, pushed: None, transfer: None, state, facts });
+        self.files.insert(
+            id,
+            File { spec, spec_refused: false, pushed: None, transfer: None, state, facts },
+        );
         self.count(id, state, true);
         id
     }
@@ -73,6 +78,8 @@ impl List {
         file.state = state;
         let left = if state == FileState::Active { None } else { file.transfer.take() };
         if let Some(transfer) = left.filter(|t| t.is_loaded()) {
+            let given = file.spec.grant.as_ref();
+            file.spec_refused |= given.is_some_and(|g| transfer.access.has_refused(g));
             file.facts = transfer.facts();
         }
         self.count(id, before, false);

@@ -108,6 +108,10 @@ impl Retry {
             Budget::Time { ms } => mono.saturating_sub(since) >= ms,
         };
         if spent {
+            // An outage that nobody was told of has no end to tell either.
+            if opened {
+                self.outage = None;
+            }
             return Verdict::GiveUp;
         }
         let delay_ms = self.backoff(self.failures, rng).max(retry_after_ms.unwrap_or(0));
@@ -209,7 +213,11 @@ impl Limit {
         Limit { most, now: u64::from(most) * ONE, window: EffectId(0) }
     }
 
-    pub(crate) fn on_acknowledged(&mut self) {
+    /// Request `id` was acknowledged. One sent before the last halving says nothing about what the server bears since.
+    pub(crate) fn on_acknowledged(&mut self, id: EffectId) {
+        if id < self.window {
+            return;
+        }
         self.now = (self.now + ONE * ONE / self.now.max(ONE)).min(u64::from(self.most) * ONE);
     }
 
@@ -340,8 +348,10 @@ mod tests {
             limit.on_slow_down(EffectId(id), EffectId(id + 1));
         }
         assert_eq!(limit.get(), 1);
-        for _ in 0..100 {
-            limit.on_acknowledged();
+        limit.on_acknowledged(EffectId(19));
+        assert_eq!(limit.get(), 1);
+        for id in 20..120 {
+            limit.on_acknowledged(EffectId(id));
         }
         assert_eq!(limit.get(), 8);
     }

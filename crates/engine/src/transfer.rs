@@ -120,7 +120,7 @@ impl Transfer {
         let mut access = Access::default();
         let video_id = given.as_ref().and_then(|g| g.video_id.clone());
         if let Some(grant) = given {
-            access.accept(now, &desk.clock, grant);
+            access.accept(now, grant);
         }
         let part_size = if spec.part_size == 0 { desk.config.part_size } else { spec.part_size };
         Transfer {
@@ -291,14 +291,14 @@ impl Transfer {
     pub(crate) fn leave(&mut self, desk: &mut Desk) {
         self.cut(desk);
         self.stop_asking(desk);
-        let figure = self.progress.flush();
-        self.tell(desk, figure);
     }
 
     /// The file is given up; its checkpoint stays.
     pub(crate) fn fail(&mut self, desk: &mut Desk, error: ErrorInfo) {
         self.leave(desk);
         desk.close(self.owner.file);
+        let figure = self.progress.flush();
+        self.tell(desk, figure);
         desk.event(Event::Failed { file: self.owner.file, error });
         self.over = Some(FileState::Failed);
     }
