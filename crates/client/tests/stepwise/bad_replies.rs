@@ -1,0 +1,157 @@
+//! Servers that answer wrongly, too little, or not at all.
+
+use std::time::Duration;
+
+use vodferry::{Budget, ErrorKind, Event, FileState, TransportError, TransportErrorKind as Kind};
+
+use crate::script::{Asked, Desk, PART, Script, crc64, etag, event, failure, response};
+
+/// Plays up to part 1 of a file of two parts.
+async fn to_part_1(desk: &Desk) -> (vodferry::Uploader, Script, vodferry::Events, Asked) {
+    let (uploader, mut script) = desk.uploader();
+    let mut events = uploader.events();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    script.expect("initiate").await.initiated("u1");
+    let asked = script.expect("part 1").await;
+    assert!(matches!(event(&mut events).await, Event::Started { .. }));
+    (uploader, script, events, asked)
+}
+
+#[tokio::test]
+async fn a_part_that_arrived_otherwise_is_sent_again() {
+    let desk = Desk::new(PART as usize * 2);
+    type Spoil = fn(Asked);
+    let spoils: [Spoil; 2] = [
+        |asked| {
+            let crc = crc64(&asked.body).to_string();
+            asked.reply(response(200, &[("etag", "\"00\""), ("x-oss-hash-crc64ecma", &crc)], ""));
+        },
+        |asked| {
+            let etag = etag(&asked.body);
+            asked.reply(response(200, &[("etag", &etag), ("x-oss-hash-crc64ecma", "1")], ""));
+        },
+    ];
+    for spoil in spoils {
+        let (uploader, mut script, mut events, asked) = to_part_1(&desk).await;
+        spoil(asked);
+        let again = script.expect("part 1").await;
+        assert_eq!(again.body, desk.bytes[..PART as usize]);
+        assert!(
+            matches!(event(&mut events).await, Event::Retry { error, .. } if error.kind == ErrorKind::Integrity)
+        );
+        again.stored();
+        assert!(matches!(event(&mut events).await, Event::RetryResume { .. }));
+        assert_eq!(script.be_good().await, [2]);
+        assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_never_arrives_as_sent_fails_the_file() {
+    let desk = Desk::new(PART as usize * 2);
+    let (_uploader, mut script, mut events, mut asked) = to_part_1(&desk).await;
+    for _ in 0..2 {
+        asked.reply(response(200, &[("etag", "\"00\"")], ""));
+        asked = script.expect("part 1").await;
+    }
+    asked.reply(response(200, &[("etag", "\"00\"")], ""));
+    let error = failure(&mut events).await;
+    assert_eq!(error.kind(), ErrorKind::Integrity);
+    assert!(error.to_string().contains("part 1") && error.hint().is_some(), "{error}");
+    script.silence().await;
+}
+
+#[tokio::test]
+async fn a_reply_that_is_not_the_protocol_s_is_tried_again() {
+    let desk = Desk::new(PART as usize * 2);
+    let html = "<html><body>Welcome to the hotel</body></html>";
+    for body in [html, "", "<?xml version=\"1.0\"?><InitiateMultipartUploadResult><Uplo"] {
+        let (uploader, mut script) = desk.uploader();
+        let mut events = uploader.events();
+        uploader.add(desk.file()).unwrap();
+        uploader.start();
+        script.expect("initiate").await.reply(response(200, &[], body));
+        let again = script.expect("initiate").await;
+        assert!(matches!(event(&mut events).await, Event::Started { .. }));
+        assert!(
+            matches!(event(&mut events).await, Event::Retry { error, .. } if error.kind == ErrorKind::Protocol)
+        );
+        again.initiated("u1");
+        assert_eq!(script.be_good().await, [1, 2]);
+        assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
+    }
+}
+
+#[tokio::test]
+async fn what_never_reached_a_server_is_told_apart_and_tried_again() {
+    let desk = Desk::new(10);
+    for (kind, code) in [
+        (Kind::Dns, "DnsFailed"),
+        (Kind::Connect, "ConnectFailed"),
+        (Kind::Tls, "TlsFailed"),
+        (Kind::Timeout, "TimedOut"),
+        (Kind::Lost, "ConnectionLost"),
+        (Kind::ReplyCut, "ReplyCut"),
+    ] {
+        let (uploader, mut script) = desk.uploader();
+        let mut events = uploader.events();
+        uploader.add(desk.file()).unwrap();
+        uploader.start();
+        script.expect("put").await.fail(TransportError::new(kind, "as the test wishes"));
+        script.expect("put").await.stored();
+        assert!(matches!(event(&mut events).await, Event::Started { .. }));
+        match event(&mut events).await {
+            Event::Retry { error, .. } => {
+                assert_eq!((error.kind, error.code.as_str()), (ErrorKind::Network, code));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_certificate_ends_the_file_with_a_hint() {
+    let desk = Desk::new(10);
+    let (uploader, mut script) = desk.uploader();
+    let mut events = uploader.events();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    script.expect("put").await.fail(TransportError::new(Kind::Certificate, "not trusted"));
+    let error = failure(&mut events).await;
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Network, "CertificateInvalid"));
+    assert!(error.hint().unwrap().contains("CA file"));
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up_in_time() {
+    let desk = Desk::new(10);
+    let mut options = desk.options();
+    options.timeouts.idle = Duration::from_millis(50);
+    options.retry.budget = Budget::Count(2);
+    let (uploader, mut script) = desk.uploader_with(options);
+    let mut events = uploader.events();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    let held = [script.expect("put").await, script.expect("put").await];
+    let error = failure(&mut events).await;
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Network, "TimedOut"));
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_code_and_request_id() {
+    let desk = Desk::new(10);
+    let (uploader, mut script) = desk.uploader();
+    let mut events = uploader.events();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    script.expect("put").await.refuse(403, "SignatureDoesNotMatch");
+    let error = failure(&mut events).await;
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Auth, "SignatureDoesNotMatch"));
+    assert_eq!(error.request_id(), Some("REQ-1"));
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains("hush"), "{text}");
+    script.silence().await;
+}

@@ -1,0 +1,10 @@
+//! The client against a scripted server, request by request: one behaviour per module.
+
+mod bad_replies;
+mod bad_sources;
+mod grants;
+mod handles;
+mod resume;
+mod script;
+mod two_at_once;
+mod whole_upload;
