@@ -157,3 +157,35 @@ impl BlobError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let id = BlobId::random_in(0xab).unwrap();
+        assert_eq!(id.prefix(), "ab");
+        assert_eq!(BlobId::parse(id.as_str()), Some(id.clone()));
+        assert_ne!(BlobId::random_in(0xab).unwrap(), id);
+        let long = "a".repeat(33);
+        for bad in
+            ["", "ab", &"A".repeat(32), &"g".repeat(32), &long, "../../../../../../etc/passwd/.//"]
+        {
+            assert_eq!(BlobId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let full = std::fs::write("/dev/full", b"x").unwrap_err();
+        let told = BlobError::io("write", "/dev/full", full);
+        assert!(matches!(told, BlobError::Full { .. }));
+        assert_eq!(told.to_string(), "no space left to write /dev/full");
+        let other = std::fs::read("/dev/full/x").unwrap_err();
+        let told = BlobError::io("read", "/dev/full/x", other);
+        assert!(matches!(told, BlobError::Io { .. }));
+        assert_eq!(told.to_string(), "cannot read /dev/full/x");
+    }
+}

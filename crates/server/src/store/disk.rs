@@ -49,7 +49,7 @@ impl DiskBlobs {
     /// Without `durable` nothing is synced: for tests and throw-away data.
     ///
     /// # Errors
-    /// [`BlobError::Locked`] when another server uses the folder, and still does so after five
+    /// [`BlobError::Locked`] when another server uses the folder, and still does so after two
     /// seconds: one that is ending needs a moment to let go.
     pub fn open(folder: &Path, durable: bool) -> Result<DiskBlobs, BlobError> {
         let lock_path = folder.join("lock");
@@ -96,7 +96,7 @@ impl BlobStore for DiskBlobs {
                 prefix,
                 pending: Vec::new(),
                 pending_bytes: 0,
-                draft: State::Idle(Draft::new(self.inner.tmp.join(id.as_str()), id)),
+                draft: State::Idle(Box::new(Draft::new(self.inner.tmp.join(id.as_str()), id))),
             });
             Ok(writer)
         })
@@ -160,8 +160,8 @@ struct DiskWriter {
 
 /// Where the draft is; a future that is dropped half-way leaves it in one of these.
 enum State {
-    Idle(Draft),
-    Writing(JoinHandle<Result<Draft, BlobError>>),
+    Idle(Box<Draft>),
+    Writing(JoinHandle<Result<Box<Draft>, BlobError>>),
     Failed,
 }
 
@@ -342,7 +342,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn wait_for(lock: &File, folder: &Path, lock_path: &Path) -> Result<(), BlobError> {
-    let give_up = Instant::now() + Duration::from_secs(5);
+    let give_up = Instant::now() + Duration::from_secs(2);
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(()),

@@ -36,7 +36,9 @@ pub struct JanitorOptions {
     /// Age from which a blob that no row names is garbage. Longer than any request takes between
     /// finishing its blob and naming it. Default one hour.
     pub unnamed_age: Duration,
-    /// How long garbage is kept for those who are reading it. Default ten minutes.
+    /// How long garbage is kept: for those who are reading it, and because a blob that was found
+    /// without a name is refused to those who would name it only as long as it is on the list, so
+    /// again longer than any request takes. Default ten minutes.
     pub garbage_age: Duration,
 }
 

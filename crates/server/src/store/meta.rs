@@ -134,7 +134,7 @@ pub trait MetaStore: Send + Sync {
     fn forget_garbage(&self, blobs: Vec<BlobId>) -> Answer<'_, ()>;
 
     /// Puts those of `blobs` that nothing names on the garbage list, and answers how many these were.
-    /// From then on no verb accepts them.
+    /// As long as they are on it no verb accepts them.
     fn discard_unnamed(&self, blobs: Vec<BlobId>, now_ms: u64) -> Answer<'_, u64>;
 
     /// Aborts up to `limit` uploads that were initiated before `before_ms`; answers how many.

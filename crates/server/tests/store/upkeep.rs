@@ -1,0 +1,183 @@
+//! The janitor, over both stores.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vodferry_server::store::{
+    BlobStore, Complete, Janitor, JanitorOptions, MetaError, MetaStore, PartList, PutObject, Swept,
+    discard_unnamed, sweep,
+};
+
+use crate::{BUCKET, NOW, blobs, etag_of, eventually, garbage_of, meta, read, small_parts, write};
+
+const HOUR: u64 = 3_600_000;
+
+#[tokio::test]
+async fn garbage_goes_file_and_row_after_its_age() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, folder) = blobs();
+    let options = JanitorOptions::default();
+    for bytes in [b"old", b"new"] {
+        let blob = write(&blobs, bytes).await;
+        meta.put_object(put("k", blob)).await.unwrap();
+    }
+    assert_eq!(garbage_of(&meta).await.len(), 1);
+    assert_eq!(count(folder.path()), 2);
+    assert_eq!(sweep(&blobs, &meta, &options, NOW + 1000).await.unwrap(), Swept::default());
+    assert_eq!(count(folder.path()), 2, "somebody may be reading it");
+    let swept = sweep(&blobs, &meta, &options, NOW + HOUR).await.unwrap();
+    assert_eq!(swept, Swept { blobs: 1, ..Swept::default() });
+    assert_eq!(garbage_of(&meta).await, []);
+    assert_eq!(count(folder.path()), 1);
+    let kept = meta.get_object(BUCKET, "k").await.unwrap().extents.remove(0);
+    assert_eq!(read(&blobs, &kept.blob, 0..3).await.unwrap(), b"new");
+    // A crash between file and row: the file is gone, the row is not.
+    meta.delete_object(BUCKET, "k", NOW).await.unwrap();
+    blobs.delete(&kept.blob).await.unwrap();
+    assert_eq!(sweep(&blobs, &meta, &options, NOW + HOUR).await.unwrap().blobs, 1);
+}
+
+#[tokio::test]
+async fn old_uploads_and_old_answers_go() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, folder) = blobs();
+    let options = JanitorOptions { garbage_age: Duration::ZERO, ..JanitorOptions::default() };
+    let mut uploads = Vec::new();
+    for number in 0..10 {
+        let begun = if number < 9 { NOW } else { NOW + HOUR };
+        let id = meta.initiate(BUCKET, "k", vec![], begun).await.unwrap();
+        let blob = write(&blobs, b"part").await;
+        meta.put_part(BUCKET, "k", &id, 1, blob, begun).await.unwrap();
+        uploads.push(id);
+    }
+    let id = meta.initiate(BUCKET, "done", vec![], NOW).await.unwrap();
+    let blob = write(&blobs, b"whole").await;
+    meta.put_part(BUCKET, "done", &id, 1, blob.clone(), NOW).await.unwrap();
+    let complete = Complete {
+        bucket: BUCKET.to_owned(),
+        key: "done".to_owned(),
+        upload_id: id,
+        parts: PartList::Listed(vec![(1, etag_of(&blob))]),
+        forbid_overwrite: false,
+        now_ms: NOW,
+    };
+    meta.complete(complete.clone()).await.unwrap();
+
+    let week = 7 * 24 * HOUR;
+    assert_eq!(sweep(&blobs, &meta, &options, NOW + HOUR).await.unwrap(), Swept::default());
+    assert!(meta.complete(complete.clone()).await.unwrap().replayed);
+    let swept = sweep(&blobs, &meta, &options, NOW + week + 1).await.unwrap();
+    assert_eq!((swept.uploads, swept.completions), (9, 1));
+    assert!(meta.complete(complete).await.is_err());
+    for old in &uploads[..9] {
+        assert!(meta.check_upload(BUCKET, "k", old).await.is_err());
+    }
+    meta.check_upload(BUCKET, "k", &uploads[9]).await.unwrap();
+    let swept = sweep(&blobs, &meta, &options, NOW + week + 2).await.unwrap();
+    assert_eq!(swept.blobs + count(folder.path()) as u64, 11);
+    assert_eq!(count(folder.path()), 2);
+}
+
+#[tokio::test]
+async fn old_blobs_without_a_name_go_and_young_ones_stay() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, folder) = blobs();
+    let options = JanitorOptions { garbage_age: Duration::ZERO, ..JanitorOptions::default() };
+    let named = write(&blobs, b"named").await;
+    meta.put_object(put("k", named.clone())).await.unwrap();
+    let unnamed = write(&blobs, b"unnamed").await;
+    assert_eq!(discard_unnamed(&blobs, &meta, &options, NOW).await.unwrap(), 0, "too young");
+
+    let any_age = JanitorOptions { unnamed_age: Duration::ZERO, ..options };
+    assert_eq!(discard_unnamed(&blobs, &meta, &any_age, NOW).await.unwrap(), 1);
+    assert_eq!(garbage_of(&meta).await, [unnamed.id]);
+    sweep(&blobs, &meta, &any_age, NOW + 1).await.unwrap();
+    assert_eq!(count(folder.path()), 1);
+    assert_eq!(read(&blobs, &named.id, 0..5).await.unwrap(), b"named");
+}
+
+/// Names and discards race for the same blobs; whoever wins, a named blob keeps its bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_janitor_never_races_a_commit() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, folder) = blobs();
+    let (meta, blobs) = (Arc::new(meta), Arc::new(blobs));
+    let eager = JanitorOptions {
+        unnamed_age: Duration::ZERO,
+        garbage_age: Duration::ZERO,
+        ..JanitorOptions::default()
+    };
+    let walker = tokio::spawn({
+        let (meta, blobs, eager) = (meta.clone(), blobs.clone(), eager.clone());
+        async move {
+            loop {
+                discard_unnamed(&*blobs, &*meta, &eager, NOW).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let mut named = Vec::new();
+    let mut number = 0;
+    while named.len() < 50 || number - named.len() < 50 {
+        let blob = write(&*blobs, format!("bytes {number}").as_bytes()).await;
+        // Neither side may win always.
+        if number % 2 == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        match meta.put_object(put(&format!("k{number}"), blob.clone())).await {
+            Ok(_) => named.push(blob),
+            Err(MetaError::BlobDiscarded(id)) => assert_eq!(id, blob.id),
+            Err(other) => panic!("{other}"),
+        }
+        number += 1;
+        assert!(number < 20_000, "{} of {number} were named", named.len());
+    }
+    walker.abort();
+    sweep(&*blobs, &*meta, &eager, NOW + 1).await.unwrap();
+    for blob in &named {
+        let bytes = read(&*blobs, &blob.id, 0..blob.length).await.unwrap();
+        assert!(bytes.starts_with(b"bytes "));
+    }
+    assert!(count(folder.path()) >= named.len());
+    discard_unnamed(&*blobs, &*meta, &eager, NOW).await.unwrap();
+    sweep(&*blobs, &*meta, &eager, NOW + 1).await.unwrap();
+    assert_eq!(count(folder.path()), named.len());
+}
+
+#[tokio::test]
+async fn a_janitor_works_until_it_is_dropped() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, folder) = blobs();
+    let (meta, blobs) = (Arc::new(meta), Arc::new(blobs));
+    let options = JanitorOptions {
+        every: Duration::from_millis(5),
+        garbage_age: Duration::ZERO,
+        ..JanitorOptions::default()
+    };
+    let janitor = Janitor::start(blobs.clone(), meta.clone(), options);
+    for bytes in [b"old", b"new"] {
+        let blob = write(&*blobs, bytes).await;
+        meta.put_object(put("k", blob)).await.unwrap();
+    }
+    eventually("the replaced blob is gone", || count(folder.path()) == 1).await;
+    drop(janitor);
+    eventually("the janitor let go", || Arc::strong_count(&blobs) == 1).await;
+}
+
+fn put(key: &str, blob: vodferry_server::store::Blob) -> PutObject {
+    PutObject {
+        bucket: BUCKET.to_owned(),
+        key: key.to_owned(),
+        headers: vec![],
+        blob,
+        forbid_overwrite: false,
+        now_ms: NOW,
+    }
+}
+
+/// Blobs on the disk.
+fn count(folder: &Path) -> usize {
+    let folders = std::fs::read_dir(folder.join("blobs")).unwrap();
+    folders.map(|f| std::fs::read_dir(f.unwrap().path()).unwrap().count()).sum()
+}
