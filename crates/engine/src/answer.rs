@@ -37,14 +37,26 @@ impl Transfer {
                 self.on_success(flight.serial);
                 self.succeed(desk, object);
             }
-            (What::Only, Phase::Searching, Reply::Uploads(mut uploads)) => {
+            (What::Only, Phase::Searching { candidate: None }, Reply::Uploads(mut uploads)) => {
                 self.on_success(flight.serial);
-                self.initiate_lost = false;
                 // Of several it cannot be known which one is ours.
                 match uploads.pop().filter(|_| uploads.is_empty()) {
-                    Some(upload_id) => self.upload_opened(desk, upload_id),
-                    None => self.phase = Phase::Initiating,
+                    None => self.initiate(),
+                    candidate => self.phase = Phase::Searching { candidate },
                 }
+            }
+            (
+                What::Only,
+                Phase::Searching { candidate: Some(upload_id) },
+                Reply::Parts { parts, next: None },
+            ) if parts.is_empty() => {
+                let upload_id = upload_id.clone();
+                self.on_success(flight.serial);
+                self.upload_opened(desk, upload_id);
+            }
+            (What::Only, Phase::Searching { candidate: Some(_) }, Reply::Parts { .. }) => {
+                self.on_success(flight.serial);
+                self.initiate();
             }
             (What::Only, Phase::Initiating, Reply::Initiated { upload_id }) => {
                 self.on_success(flight.serial);

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::aborts::Aborts;
 use crate::config::{Config, OnCancel};
 use crate::desk::{Desk, Kind, Owner, file_of};
+use crate::grant::Access;
 use crate::list::{List, is_terminal};
 use crate::parts::may_be_asked;
 use crate::transfer::Transfer;
@@ -310,13 +311,14 @@ impl Engine {
             self.attempts += 1;
             let owner = Owner { file, attempt: self.attempts };
             if let Some(entry) = self.list.get_mut(file) {
-                let pushed = entry.pushed.take();
-                let refused = pushed.is_none() && entry.spec_refused;
-                let given = pushed.or_else(|| entry.spec.grant.clone());
-                let mut transfer = Transfer::start(now, &mut self.desk, owner, &entry.spec, given);
-                if refused {
-                    transfer.access.refuse();
-                }
+                let given = entry.pushed.take();
+                let access = match (given, entry.kept.take(), &entry.spec.grant) {
+                    (Some(grant), _, _) => Access::of(now, grant),
+                    (None, Some(held), _) => Access::again(held),
+                    (None, None, Some(grant)) => Access::of(now, grant.clone()),
+                    (None, None, None) => Access::default(),
+                };
+                let transfer = Transfer::start(&mut self.desk, owner, entry.spec.part_size, access);
                 entry.transfer = Some(Box::new(transfer));
             }
         }

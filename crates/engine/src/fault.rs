@@ -78,10 +78,7 @@ impl Transfer {
                 self.reconcile(now, desk, None);
             }
             (Phase::Looking, _) => self.not_looked(desk),
-            (Phase::Searching, _) => {
-                self.initiate_lost = false;
-                self.phase = Phase::Initiating;
-            }
+            (Phase::Searching { .. }, _) => self.initiate(),
             // The object exists, and is not what was sent: the upload id is used up.
             (Phase::Completing, ErrorKind::Integrity) => self.fail_for_good(desk, fault.into()),
             _ => self.fail(desk, fault.into()),
@@ -94,10 +91,7 @@ impl Transfer {
                 self.vanished(desk, fault);
             }
             Phase::Looking => self.looked(desk, None),
-            Phase::Searching => {
-                self.initiate_lost = false;
-                self.phase = Phase::Initiating;
-            }
+            Phase::Searching { .. } => self.initiate(),
             _ => self.fail(desk, fault.into()),
         }
     }

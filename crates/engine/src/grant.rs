@@ -30,8 +30,9 @@ pub(crate) struct Access {
     told: bool,
 }
 
+/// A grant, and what was learned of it.
 #[derive(Debug)]
-struct Held {
+pub(crate) struct Held {
     grant: Grant,
     since: u64,
     /// Something succeeded with it.
@@ -41,6 +42,23 @@ struct Held {
 }
 
 impl Access {
+    /// What a file has that was given a grant beforehand.
+    pub(crate) fn of(now: Now, grant: Grant) -> Access {
+        let mut access = Access::default();
+        access.accept(now, grant);
+        access
+    }
+
+    /// What a file has that starts again: what was learned of its grant is still true.
+    pub(crate) fn again(held: Held) -> Access {
+        Access { held: Some(held), received: 1, ..Access::default() }
+    }
+
+    /// The grant, for the next attempt.
+    pub(crate) fn take(&mut self) -> Option<Held> {
+        self.held.take()
+    }
+
     pub(crate) fn accept(&mut self, now: Now, grant: Grant) {
         self.received += 1;
         self.held = Some(Held { grant, since: now.mono_ms, proven: false, refused: false });
@@ -65,18 +83,6 @@ impl Access {
     /// Tells requests of this grant from those of an older one.
     pub(crate) fn serial(&self) -> u64 {
         self.received
-    }
-
-    /// The server refused this grant before: it is held only for its place.
-    pub(crate) fn refuse(&mut self) {
-        if let Some(held) = &mut self.held {
-            held.refused = true;
-        }
-    }
-
-    /// Whether this very grant was refused.
-    pub(crate) fn has_refused(&self, grant: &Grant) -> bool {
-        self.held.as_ref().is_some_and(|h| h.refused && h.grant == *grant)
     }
 
     /// The grant for a new request. As long as the server's time is unknown, one that looks dead is tried all the same: the

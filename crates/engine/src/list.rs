@@ -8,6 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::grant::Held;
 use crate::transfer::Transfer;
 use crate::vocab::{FileId, FileSpec, FileState, FileView, Grant, Misuse, Target};
 
@@ -15,8 +16,9 @@ use crate::vocab::{FileId, FileSpec, FileState, FileView, Grant, Misuse, Target}
 #[derive(Debug)]
 pub(crate) struct File {
     pub(crate) spec: FileSpec,
-    /// The server called the grant of the spec expired: it names the place, and no more.
-    pub(crate) spec_refused: bool,
+    /// The newest grant of a file that was given one beforehand, with what was learned of it; takes the place of the spec's
+    /// when the file starts again.
+    pub(crate) kept: Option<Held>,
     /// Pushed before its turn came.
     pub(crate) pushed: Option<Grant>,
     /// While it is Active.
@@ -56,10 +58,8 @@ impl List {
             ..Facts::default()
         };
         let state = FileState::Waiting;
-        self.files.insert(
-            id,
-            File { spec, spec_refused: false, pushed: None, transfer: None, state, facts },
-        );
+        self.files
+            .insert(id, File { spec, kept: None, pushed: None, transfer: None, state, facts });
         self.count(id, state, true);
         id
     }
@@ -77,10 +77,14 @@ impl List {
         let before = file.state;
         file.state = state;
         let left = if state == FileState::Active { None } else { file.transfer.take() };
-        if let Some(transfer) = left.filter(|t| t.is_loaded()) {
-            let given = file.spec.grant.as_ref();
-            file.spec_refused |= given.is_some_and(|g| transfer.access.has_refused(g));
-            file.facts = transfer.facts();
+        if let Some(mut transfer) = left {
+            if transfer.is_loaded() {
+                file.facts = transfer.facts();
+            }
+            // A grant that came before the source was looked at is not used up by that either.
+            if file.spec.grant.is_some() || !transfer.is_loaded() {
+                file.kept = transfer.access.take().or(file.kept.take());
+            }
         }
         self.count(id, before, false);
         self.count(id, state, true);

@@ -19,8 +19,7 @@ use crate::progress::{Figure, Progress};
 use crate::retry::{Limit, Retry};
 use crate::upload::Upload;
 use crate::vocab::{
-    EffectId, ErrorInfo, Event, Fault, FileSpec, FileState, Grant, Now, Op, PartInfo, Source,
-    Target,
+    EffectId, ErrorInfo, Event, Fault, FileState, Now, Op, PartInfo, Source, Target,
 };
 
 /// What the transfer is about.
@@ -33,7 +32,10 @@ pub(crate) enum Phase {
     /// The whole file in one request.
     Putting,
     /// Looks for the upload that a lost Initiate may have opened.
-    Searching,
+    Searching {
+        /// The only one under this key. It is ours if it has no parts: one with parts may hold other content.
+        candidate: Option<String>,
+    },
     /// Opens the upload.
     Initiating,
     /// Waits until Begin is on disk.
@@ -109,20 +111,11 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    /// Begins an attempt by looking for the file's checkpoint. `given` is the grant known beforehand.
-    pub(crate) fn start(
-        now: Now,
-        desk: &mut Desk,
-        owner: Owner,
-        spec: &FileSpec,
-        given: Option<Grant>,
-    ) -> Transfer {
-        let mut access = Access::default();
-        let video_id = given.as_ref().and_then(|g| g.video_id.clone());
-        if let Some(grant) = given {
-            access.accept(now, grant);
-        }
-        let part_size = if spec.part_size == 0 { desk.config.part_size } else { spec.part_size };
+    /// Begins an attempt by looking for the file's checkpoint. `part_size` 0 takes the engine's; `access` holds the
+    /// grant known beforehand.
+    pub(crate) fn start(desk: &mut Desk, owner: Owner, part_size: u64, access: Access) -> Transfer {
+        let video_id = access.grant().and_then(|g| g.video_id.clone());
+        let part_size = if part_size == 0 { desk.config.part_size } else { part_size };
         Transfer {
             owner,
             phase: Phase::Loading(desk.load(owner)),
@@ -196,7 +189,7 @@ impl Transfer {
         }
         if matches!(self.phase, Phase::Initiating) && self.initiate_lost && desk.config.find_orphans
         {
-            self.phase = Phase::Searching;
+            self.phase = Phase::Searching { candidate: None };
         }
         if let Some(op) = self.only_op() {
             let id = desk.perform(self.owner, grant, op);
@@ -382,7 +375,10 @@ impl Transfer {
         let upload_id = || self.upload.as_ref().map(|u| u.id.clone());
         let parts = || self.parts.as_ref().map(Parts::all);
         Some(match &self.phase {
-            Phase::Searching => Op::ListMultipartUploads,
+            Phase::Searching { candidate: None } => Op::ListMultipartUploads,
+            Phase::Searching { candidate: Some(upload_id) } => {
+                Op::ListParts { upload_id: upload_id.clone(), marker: 0 }
+            }
             Phase::Initiating => Op::InitiateMultipartUpload,
             Phase::Listing { marker, .. } => {
                 Op::ListParts { upload_id: upload_id()?, marker: *marker }

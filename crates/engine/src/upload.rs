@@ -79,6 +79,12 @@ impl Transfer {
         }
     }
 
+    /// Opens an upload, whether or not a lost request opened one before.
+    pub(crate) fn initiate(&mut self) {
+        self.initiate_lost = false;
+        self.phase = Phase::Initiating;
+    }
+
     /// Reads the server's parts before anything else is sent.
     pub(crate) fn list_parts(&mut self) {
         self.unsure = false;
