@@ -18,7 +18,8 @@ pub struct Config {
     /// Folder of blobs, database and keys; made on first start. Default `vodferry-data`.
     pub data: PathBuf,
     /// The URL that clients reach this server by, handed out in every upload address: scheme, host
-    /// and port, nothing behind. Default `http://<listen>`.
+    /// and port, nothing behind. Default `http://<listen>`, with a loopback
+    /// address for `0.0.0.0`.
     pub public_endpoint: Option<String>,
     /// Domains under which a bucket is the first label of the host (`oss.example.com` serves
     /// `bucket.oss.example.com`). `localhost` and the vendor's own domains need no entry. Default
@@ -50,10 +51,10 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Longest body of a request that is not an upload (part lists, forms, JSON), bytes. Default 2
-    /// MiB.
+    /// Longest body of a request that is not an upload (part lists, forms, JSON). Default 2 MiB.
     pub control_body: usize,
-    /// All header bytes and the request line together, 8 KiB or more. Default 64 KiB.
+    /// All header bytes and the request line together, 8 KiB or more. Bodies are read in pieces of at
+    /// most this size, too. Default 256 KiB.
     pub header_bytes: usize,
     /// Most headers of one request. Default 100.
     pub headers: usize,
@@ -61,8 +62,7 @@ pub struct Limits {
     /// open. Default 60 s.
     #[serde(with = "seconds")]
     pub header_time: Duration,
-    /// Longest pause within a request's body, and within a client's reading of a reply. Default 60
-    /// s.
+    /// Longest pause within a request's body. Default 60 s.
     #[serde(with = "seconds")]
     pub idle_body: Duration,
     /// Open connections; more wait in the system's queue. Default 4096.
@@ -194,7 +194,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             control_body: 2 << 20,
-            header_bytes: 64 << 10,
+            header_bytes: 256 << 10,
             headers: 100,
             header_time: Duration::from_secs(60),
             idle_body: Duration::from_secs(60),

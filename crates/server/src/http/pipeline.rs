@@ -29,12 +29,13 @@ pub(crate) async fn handle(
     let call = Call::new(RequestId::new(), peer.ip(), parts);
     let mut body = Body::new(incoming, app.config.limits.idle_body);
     // The path alone: a query may hold a signature or a token.
-    let span = tracing::info_span!("request", id = %call.id, peer = %call.peer, method = %call.method, path = %call.path);
+    let (id, peer, method, path) = (&call.id, &call.peer, &call.method, &call.path);
+    let span = tracing::info_span!("request", %id, %peer, %method, path);
     async {
         let mut response = route(&app, &call, &mut body).await;
         cors::expose(&call, &mut response);
         stamp(&mut response, call.id, began.elapsed().as_millis());
-        if !call.expects_continue() {
+        if may_drain(&call) {
             body.drain();
         }
         tracing::info!(
@@ -87,6 +88,12 @@ async fn object_request(
     operation.run(app, call, &place, body).await
 }
 
+/// Whether what is left of a body is worth waiting for. Some clients announce one with a GET and
+/// send none; one who asked to be told whether to send it was told not to.
+fn may_drain(call: &Call) -> bool {
+    matches!(call.method, Method::PUT | Method::POST) && !call.expects_continue()
+}
+
 fn is_oss_signed(call: &Call) -> bool {
     call.header("authorization").is_some_and(|value| value.starts_with("OSS"))
         || call.parameter("OSSAccessKeyId").is_some()
@@ -94,7 +101,7 @@ fn is_oss_signed(call: &Call) -> bool {
 
 /// An error as the protocol tells it: XML, or, where a reply has no body, the same XML in a header.
 fn refuse(call: &Call, mut error: ServiceError) -> Response<ReplyBody> {
-    error.request_id = call.id.to_string().into();
+    error.request_id = call.id.to_string();
     error.host_id = call.authority.as_str().into();
     tracing::debug!(code = error.code, message = error.message, "refused");
     let status = error.status;

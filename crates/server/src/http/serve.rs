@@ -1,7 +1,7 @@
 //! A server's life: opening its folder and its socket, running, stopping.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     config.check()?;
     // First of all, so that a second start on the same port disturbs nothing.
     let (listener, addr) = listen(config.listen).await?;
-    let endpoint = config.public_endpoint.clone().unwrap_or_else(|| format!("http://{addr}"));
+    let endpoint = config.public_endpoint.clone().unwrap_or_else(|| own_endpoint(addr));
     let opened = open(&config).await?;
     let first_start = opened.fresh_keys.then(|| FirstStart::of(&config, &endpoint, &opened.keys));
 
@@ -217,6 +217,21 @@ async fn open(config: &Config) -> Result<Opened, ServeError> {
     Ok(Opened { keys, fresh_keys, blobs, meta, janitor })
 }
 
+/// Where clients on this machine reach `addr`.
+fn own_endpoint(mut addr: SocketAddr) -> String {
+    if addr.ip().is_unspecified() {
+        let own: IpAddr = match addr {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        addr.set_ip(own);
+        tracing::warn!(
+            "other machines are served, but told a loopback address: set public_endpoint"
+        );
+    }
+    format!("http://{addr}")
+}
+
 async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => ServeError::AddressInUse { addr },
@@ -233,4 +248,18 @@ fn make_private_folder(path: &std::path::Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_an_address_that_they_can_reach() {
+        let told = |addr: &str| own_endpoint(addr.parse().unwrap());
+        assert_eq!(told("127.0.0.1:9000"), "http://127.0.0.1:9000");
+        assert_eq!(told("0.0.0.0:9000"), "http://127.0.0.1:9000");
+        assert_eq!(told("[::]:80"), "http://[::1]:80");
+        assert_eq!(told("10.0.0.5:80"), "http://10.0.0.5:80");
+    }
 }

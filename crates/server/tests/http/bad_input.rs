@@ -220,6 +220,19 @@ async fn a_connection_serves_many_requests() {
 }
 
 #[tokio::test]
+async fn a_body_that_was_announced_with_a_get_is_not_waited_for() {
+    let server = Server::start().await;
+    server.put("k", b"film").await;
+    let request = server.request(Method::Get, "k").with("content-length", "5");
+    let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+    stream.write_all(&wire(&signed(&server, "k", request))).await.unwrap();
+    assert_eq!(read_response(&mut stream, false).await.unwrap().body, b"film");
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
+    assert!(ended.is_ok(), "the connection is kept for a body that never comes");
+}
+
+#[tokio::test]
 async fn user_metadata_is_bounded() {
     let server = Server::start().await;
     let request = |length: usize| {

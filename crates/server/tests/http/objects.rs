@@ -186,6 +186,22 @@ async fn conditions() {
 }
 
 #[tokio::test]
+async fn a_range_of_another_object_gives_the_whole_new_one() {
+    let server = Server::start().await;
+    let etag = server.put("k", b"0123456789").await.header("etag").unwrap().to_owned();
+    let modified = server.head("k").await.header("last-modified").unwrap().to_owned();
+    let statuses = async |condition: &str| {
+        let request = server.request(Method::Get, "k").with("range", "bytes=5-");
+        let response = server.send("k", request.with("if-range", condition)).await;
+        (response.status, response.body.len())
+    };
+    assert_eq!(statuses(&etag).await, (206, 5));
+    assert_eq!(statuses(&modified).await, (206, 5));
+    assert_eq!(statuses("\"other\"").await, (200, 10));
+    assert_eq!(statuses("Fri, 20 Nov 2020 10:00:00 GMT").await, (200, 10));
+}
+
+#[tokio::test]
 async fn a_link_may_override_headers() {
     let server = Server::start().await;
     server.put("k", b"x").await;
@@ -213,7 +229,8 @@ async fn what_is_not_there_is_said_to_be_missing() {
     let gone = |response: Response| assert_eq!(response.status, 204, "{}", text(&response));
     gone(server.send("no", server.request(Method::Delete, "no")).await);
     server.put("yes", b"x").await;
-    gone(server.send("yes", server.request(Method::Delete, "yes")).await);
+    let null = server.request(Method::Delete, "yes").query("versionId", "null");
+    gone(server.send("yes", null).await);
     assert_eq!(refused(&server.get("yes").await, 404), "NoSuchKey");
 }
 

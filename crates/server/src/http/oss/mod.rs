@@ -49,7 +49,7 @@ impl Operation {
         if place.key.is_empty() {
             return Err(not_implemented("operations on buckets and on the service"));
         }
-        if let Some((name, _)) = call.query.iter().find(|(name, _)| is_foreign(name)) {
+        if let Some((name, _)) = call.query.iter().find(|(n, v)| is_foreign(n, v)) {
             return Err(not_implemented(&format!("the sub-resource {name}")));
         }
         if let Some(name) = FOREIGN_HEADERS.iter().find(|name| call.headers.contains_key(**name)) {
@@ -192,8 +192,9 @@ fn not_implemented(what: &str) -> ServiceError {
 
 /// Parameters that ask for another operation than the ones above; to ignore one would be to do
 /// something else than was asked.
-fn is_foreign(name: &str) -> bool {
-    FOREIGN_PARAMETERS.contains(&name)
+fn is_foreign(name: &str, value: &str) -> bool {
+    // The one version of an object that was never versioned.
+    FOREIGN_PARAMETERS.contains(&name) && (name, value) != ("versionId", "null")
 }
 
 const FOREIGN_PARAMETERS: &[&str] = &[

@@ -170,9 +170,6 @@ async fn part_list(app: &App, call: &Call, body: &mut Body) -> Result<PartList, 
             .with_message("The part list is longer than this server reads."),
         other => body_error(other),
     })?;
-    if call.content_length().is_some_and(|length| length != bytes.len() as u64) {
-        return Err(ServiceError::of(Code::IncompleteBody));
-    }
     let all = match call.header("x-oss-complete-all").as_deref() {
         None => false,
         Some("yes") => true,

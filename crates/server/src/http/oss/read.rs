@@ -30,12 +30,14 @@ pub(super) async fn get_object(
         return Ok(response);
     }
     let standard = call.header("x-oss-range-behavior").as_deref() == Some("standard");
-    let range =
-        call.header("range").and_then(|text| range_of(&text, info.length, standard).transpose());
-    let range = range.transpose().map_err(|Unsatisfiable| {
-        ServiceError::of(Code::InvalidRange)
-            .with_context("ActualObjectSize", info.length.to_string())
-    })?;
+    let asked = call.header("range").filter(|_| still_same(call, info));
+    let range = match asked {
+        Some(text) => range_of(&text, info.length, standard).map_err(|Unsatisfiable| {
+            ServiceError::of(Code::InvalidRange)
+                .with_context("ActualObjectSize", info.length.to_string())
+        })?,
+        None => None,
+    };
     let bytes = range.clone().unwrap_or(0..info.length);
     let mut response = object_response(if range.is_some() { 206 } else { 200 }, info);
     set(&mut response, "content-length", &(bytes.end - bytes.start).to_string());
@@ -138,6 +140,15 @@ fn check_conditions(
         validators(&mut response, info);
         response
     }))
+}
+
+/// Whether a range still belongs to the object that the client has the other bytes of.
+fn still_same(call: &Call, info: &ObjectInfo) -> bool {
+    let Some(seen) = call.header("if-range") else { return true };
+    match parse_http(&seen) {
+        Some(at) => at == whole_seconds(as_i64(info.modified_ms)),
+        None => normalise(&seen) == normalise(&info.etag),
+    }
 }
 
 /// Nothing of the object is in the range that was asked for.
