@@ -12,7 +12,7 @@ use vodferry_engine::{
 };
 
 use crate::Error;
-use crate::journal::{Journal, Refusal};
+use crate::journal::{Contents, Journal, Refusal};
 use crate::source::{Source, checkpoint_name, fault};
 
 /// Journals that a transfer of this process holds: a second one starts without, where one of another process is refused.
@@ -133,7 +133,7 @@ impl Keeper {
         let name = checkpoint_name(source.identity(), fixed);
         let (place, checkpoint, refused) = match self.dir.clone() {
             None => self.in_memory(name),
-            Some(dir) => on_disk(&dir, &name, &source)?,
+            Some(dir) => self.on_disk(&dir, &name, &source)?,
         };
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         self.open.insert(file, Open { path: absolute, place, refused });
@@ -142,13 +142,52 @@ impl Keeper {
 
     fn in_memory(&mut self, name: String) -> Found {
         let name = PathBuf::from(name);
-        let held = |open: &Open| open.place.as_ref().is_some_and(|(held, _)| *held == name);
-        if self.open.values().any(held) {
+        if self.holds(&name) {
             return (None, None, Some(held_here()));
         }
         let records = self.memory.entry(name.clone()).or_default();
         let checkpoint = Checkpoint::replay(records.iter().cloned());
         (Some((name, Place::Memory)), checkpoint, None)
+    }
+
+    fn on_disk(&self, dir: &Path, name: &str, source: &Source) -> Result<Found, Fault> {
+        let path = dir.join(name);
+        let shown = path.display();
+        if self.holds(&path) || !patiently(|| held().insert(path.clone()), |done| *done) {
+            return Ok((None, None, Some(held_here())));
+        }
+        let opened = make_folder(dir).map_err(Refusal::Io).and_then(|()| open(&path));
+        let refused = match opened {
+            Ok((journal, contents)) => {
+                let checkpoint = Checkpoint::replay(contents.records);
+                if checkpoint.as_ref().is_none_or(|found| found.begin.source == *source.identity())
+                {
+                    return Ok((Some((path, Place::Disk(journal))), checkpoint, None));
+                }
+                let text = format!("{shown} is the checkpoint of another file; it is left alone");
+                storage("CheckpointForeign", text)
+            }
+            Err(Refusal::Foreign) => {
+                let text = format!("{shown} is damaged or not a checkpoint; it is left alone");
+                storage("CheckpointForeign", text)
+            }
+            Err(Refusal::Io(error)) => {
+                storage("CheckpointOpen", format!("cannot open {shown}: {error}"))
+            }
+            Err(Refusal::Busy) => {
+                held().remove(&path);
+                let text = "another process is uploading this file";
+                return Err(fault(FaultKind::Fatal(ErrorKind::Busy), "Busy", text));
+            }
+        };
+        held().remove(&path);
+        Ok((None, None, Some(refused)))
+    }
+
+    /// Whether another entry of this list has the checkpoint of this name.
+    fn holds(&self, name: &Path) -> bool {
+        let held = |open: &Open| open.place.as_ref().is_some_and(|(held, _)| held == name);
+        self.open.values().any(held)
     }
 
     fn append(&mut self, file: FileId, record: Record, sync: bool) -> Result<(), Fault> {
@@ -194,48 +233,21 @@ impl Drop for Keeper {
 
 type Found = (Option<(PathBuf, Place)>, Option<Checkpoint>, Option<Fault>);
 
-fn on_disk(dir: &Path, name: &str, source: &Source) -> Result<Found, Fault> {
-    let path = dir.join(name);
-    let shown = path.display();
-    if !held().insert(path.clone()) {
-        return Ok((None, None, Some(held_here())));
-    }
-    let opened = make_folder(dir).map_err(Refusal::Io).and_then(|()| open_patiently(&path));
-    let refused = match opened {
-        Ok((journal, contents)) => {
-            let checkpoint = Checkpoint::replay(contents.records);
-            if checkpoint.as_ref().is_none_or(|found| found.begin.source == *source.identity()) {
-                return Ok((Some((path, Place::Disk(journal))), checkpoint, None));
-            }
-            let text = format!("{shown} is the checkpoint of another file; it is left alone");
-            storage("CheckpointForeign", text)
-        }
-        Err(Refusal::Foreign) => {
-            let text = format!("{shown} is damaged or not a checkpoint; it is left alone");
-            storage("CheckpointForeign", text)
-        }
-        Err(Refusal::Io(error)) => {
-            storage("CheckpointOpen", format!("cannot open {shown}: {error}"))
-        }
-        Err(Refusal::Busy) => {
-            held().remove(&path);
-            let text = "another process is uploading this file";
-            return Err(fault(FaultKind::Fatal(ErrorKind::Busy), "Busy", text));
-        }
-    };
-    held().remove(&path);
-    Ok((None, None, Some(refused)))
+/// Opens a journal; one that is locked may be that of a process being killed.
+fn open(path: &Path) -> Result<(Journal, Contents), Refusal> {
+    patiently(|| Journal::open(path), |opened| !matches!(opened, Err(Refusal::Busy)))
 }
 
-/// Opens a journal. A lock that goes within a moment is that of somebody who only looks, or of a process being killed.
-fn open_patiently(path: &Path) -> Result<(Journal, crate::journal::Contents), Refusal> {
+/// Tries for a moment: what is held by somebody about to go becomes free.
+fn patiently<T>(attempt: impl Fn() -> T, done: impl Fn(&T) -> bool) -> T {
     for _ in 0..5 {
-        match Journal::open(path) {
-            Err(Refusal::Busy) => std::thread::sleep(Duration::from_millis(40)),
-            other => return other,
+        let result = attempt();
+        if done(&result) {
+            return result;
         }
+        std::thread::sleep(Duration::from_millis(40));
     }
-    Journal::open(path)
+    attempt()
 }
 
 fn make_folder(dir: &Path) -> std::io::Result<()> {

@@ -14,6 +14,9 @@ use crate::limit::PIECE;
 /// What the kernel may still hold of a body that was handed over whole.
 const KERNEL_BUFFER: u64 = 4 << 20;
 
+/// Looks at the clock no more often than this.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Follows one request.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -82,7 +85,9 @@ impl Watch {
             if deadline <= Instant::now() {
                 return text;
             }
-            tokio::time::sleep_until(deadline).await;
+            // A deadline comes nearer when the body is over: look again meanwhile.
+            let soon = Instant::now().checked_add(self.timeouts.idle.max(LOOK)).unwrap_or(deadline);
+            tokio::time::sleep_until(deadline.min(soon)).await;
         }
     }
 
