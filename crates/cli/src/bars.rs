@@ -9,9 +9,9 @@ use vodferry::{Event, FileId};
 use crate::flights::Flights;
 use crate::voyage::Entry;
 
-const FILE: &str = "{prefix:24!} {wide_bar} {bytes:>10}/{total_bytes:<10} {msg}";
-const TOTAL: &str =
-    "{prefix:24!} {wide_bar} {bytes:>10}/{total_bytes:<10} {bytes_per_sec:>12} ETA {eta:>4}  {msg}";
+const FILE: &str = "{prefix:20!} {wide_bar} {bytes:>10}/{total_bytes:<10} {msg}";
+/// Fits into 80 columns with a handful of parts and retries.
+const TOTAL: &str = "{prefix} {percent}% {bytes}/{total_bytes}  {bytes_per_sec}  ETA {eta}  {msg}";
 
 /// The bars of one run.
 pub(crate) struct Bars {
@@ -29,10 +29,7 @@ impl Bars {
         let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         let bytes = entries.iter().filter_map(|entry| entry.total).sum();
         let total = multi.add(ProgressBar::new(bytes).with_style(style(TOTAL)));
-        total.set_prefix(match entries.len() {
-            1 => "total".to_owned(),
-            files => format!("total of {files} files"),
-        });
+        total.set_prefix("total");
         Bars { multi, total, files: HashMap::new(), over: 0, retries: 0, flights }
     }
 
@@ -97,9 +94,9 @@ impl Bars {
     /// Takes the bars away.
     pub(crate) fn end(&mut self) {
         for (_, bar) in self.files.drain() {
-            bar.abandon();
+            bar.finish_and_clear();
         }
-        self.total.abandon();
+        self.total.finish_and_clear();
     }
 
     fn note(&self, entry: &Entry, text: &'static str) {

@@ -168,7 +168,7 @@ pub(crate) struct TransferArgs {
 #[derive(Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct DisplayArgs {
-    /// Print events on stdout, one JSON object per line; no bars
+    /// Print events on stdout, one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -194,6 +194,10 @@ pub(crate) struct GetArgs {
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+
+    /// Print what was downloaded on stdout, as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 
     /// Print nothing but errors
     #[arg(long, short)]

@@ -1,6 +1,5 @@
-//! What a run shows while it lasts: bars on a terminal, lines in a log, JSON for programs, or nothing.
-//!
-//! Whatever the face, each failed file is told on stderr, and what arrived is told on stdout.
+//! What a run shows while it lasts. To people, on stderr: bars on a terminal, lines in a log, or nothing. To programs, on stdout: JSON
+//! lines, or in the end what arrived. Each failed file is told on stderr whatever was asked for.
 
 use std::io::IsTerminal;
 use std::time::Instant;
@@ -16,33 +15,35 @@ use crate::{json, output, units};
 
 /// How a run shows itself.
 pub(crate) struct Face {
-    kind: Kind,
+    screen: Screen,
+    json: bool,
     /// When the file under way began; speed is told per file.
     began: Instant,
     /// Bytes that needed not be sent because the server held them already.
     held: u64,
 }
 
-enum Kind {
+enum Screen {
     Bars(Box<Bars>),
-    Json,
     Lines,
     Quiet,
 }
 
 impl Face {
-    /// What the flags and the terminal allow. Bars need a terminal at stderr.
+    /// What the flags and the terminal allow. Bars need a terminal at stderr, which JSON lines do not share.
     pub(crate) fn new(display: &DisplayArgs, entries: &[Entry], flights: Flights) -> Face {
-        let kind = if display.json {
-            Kind::Json
-        } else if display.quiet {
-            Kind::Quiet
-        } else if std::io::stderr().is_terminal() {
-            Kind::Bars(Box::new(Bars::new(entries, flights)))
+        let terminal = std::io::stderr().is_terminal();
+        let shared = display.json && std::io::stdout().is_terminal();
+        let screen = if display.quiet || shared {
+            Screen::Quiet
+        } else if terminal {
+            Screen::Bars(Box::new(Bars::new(entries, flights)))
+        } else if display.json {
+            Screen::Quiet
         } else {
-            Kind::Lines
+            Screen::Lines
         };
-        Face { kind, began: Instant::now(), held: 0 }
+        Face { screen, json: display.json, began: Instant::now(), held: 0 }
     }
 
     /// Something happened to a file.
@@ -54,10 +55,10 @@ impl Face {
         if let Event::Resumed { bytes, .. } = event {
             self.held = *bytes;
         }
-        if let Kind::Bars(bars) = &mut self.kind {
+        if let Screen::Bars(bars) = &mut self.screen {
             bars.tell(entry, event);
         }
-        if let Kind::Json = self.kind
+        if self.json
             && let Some(line) = json::line(entry, event)
         {
             output::data(&line);
@@ -69,7 +70,7 @@ impl Face {
             }
             _ => {}
         }
-        if let Kind::Bars(_) | Kind::Lines = self.kind
+        if self.speaks()
             && let Some(line) = self.line(entry, event)
         {
             self.say(&line);
@@ -78,17 +79,18 @@ impl Face {
 
     /// Time passed.
     pub(crate) fn redraw(&mut self) {
-        if let Kind::Bars(bars) = &mut self.kind {
+        if let Screen::Bars(bars) = &mut self.screen {
             bars.redraw();
         }
     }
 
     /// The run is over: what arrived goes to stdout, one line per file: path, video id, place, with tabs in between.
     pub(crate) fn end(&mut self, entries: &[Entry], exit: ExitCode) {
-        match &mut self.kind {
-            Kind::Json => return output::data(&json::ended(entries, exit)),
-            Kind::Bars(bars) => bars.end(),
-            Kind::Lines | Kind::Quiet => {}
+        if let Screen::Bars(bars) = &mut self.screen {
+            bars.end();
+        }
+        if self.json {
+            return output::data(&json::ended(entries, exit));
         }
         for entry in entries {
             if let Outcome::Succeeded { target: Target { bucket, key, .. }, video_id } =
@@ -102,19 +104,19 @@ impl Face {
 
     /// A line for people, above the bars where there are some.
     pub(crate) fn say(&self, text: &str) {
-        match &self.kind {
-            Kind::Bars(bars) => bars.say(text),
+        match &self.screen {
+            Screen::Bars(bars) => bars.say(text),
             _ => output::say(text),
         }
     }
 
     fn speaks(&self) -> bool {
-        matches!(self.kind, Kind::Bars(_) | Kind::Lines)
+        matches!(self.screen, Screen::Bars(_) | Screen::Lines)
     }
 
     fn line(&self, entry: &Entry, event: &Event) -> Option<String> {
         let name = &entry.name;
-        let bars = matches!(self.kind, Kind::Bars(_));
+        let bars = matches!(self.screen, Screen::Bars(_));
         Some(match event {
             // The bar that appears says it.
             Event::Started { .. } if bars => return None,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 use vodferry::{Download, Options, Target};
 
 use crate::cli::{GetArgs, StoreArgs, UrlArgs};
@@ -16,7 +17,7 @@ use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::place::Store;
 use crate::settings::Settings;
-use crate::{output, signals, units};
+use crate::{json, output, signals, units};
 
 /// How long a download with keys may take.
 const LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -41,7 +42,10 @@ pub(crate) async fn get(args: &GetArgs, settings: &Settings) -> Result<ExitCode,
     tokio::select! {
         biased;
         () = interrupted => Ok(ExitCode::Interrupted),
-        result = download(&url, draft, &path, args.quiet) => result,
+        result = download(&url, draft, &path, args.quiet) => {
+            tell(args, &path, result?);
+            Ok(ExitCode::Success)
+        }
     }
 }
 
@@ -71,30 +75,55 @@ fn presign(
     Ok(vodferry::presigned_url(&target, &credential, (now + life).as_secs())?)
 }
 
+/// Gives length and CRC64; the latter is `None` where the server names none and only the length was checked.
 async fn download(
     url: &str,
     mut draft: Draft,
     path: &Path,
     quiet: bool,
-) -> Result<ExitCode, Failure> {
+) -> Result<(u64, Option<u64>), Failure> {
     let http = vodferry::http_client(&Options::default())?;
     let mut download = Download::open(http, url).await?;
-    let length = download.length();
-    let bar = bar(length, quiet);
+    let bar = bar(download.length(), quiet);
     while let Some(piece) = download.next().await? {
         draft.file.write_all(&piece).map_err(|error| Failure::file("write", path, &error))?;
         bar.inc(piece.len() as u64);
     }
     bar.finish_and_clear();
     draft.publish(path)?;
-    if !quiet {
-        let checked = match download.crc64() {
+    Ok((download.length(), download.crc64()))
+}
+
+#[derive(Serialize)]
+struct Downloaded {
+    event: &'static str,
+    path: String,
+    bytes: u64,
+    /// Decimal text, as in the events of an upload.
+    crc64: Option<String>,
+    verified: bool,
+}
+
+fn tell(args: &GetArgs, path: &Path, (bytes, crc64): (u64, Option<u64>)) {
+    let path = path.display().to_string();
+    let crc64 = crc64.map(|crc64| crc64.to_string());
+    if !args.quiet {
+        let checked = match &crc64 {
             Some(crc64) => format!("CRC64 {crc64} verified"),
             None => "length verified, the server names no CRC64".to_owned(),
         };
-        output::say(&format!("{}: {} ({checked})", path.display(), units::size(length)));
+        output::say(&format!("{path}: {} ({checked})", units::size(bytes)));
     }
-    Ok(ExitCode::Success)
+    if args.json {
+        let verified = crc64.is_some();
+        output::data(&json::text(&Downloaded {
+            event: "downloaded",
+            path,
+            bytes,
+            crc64,
+            verified,
+        }));
+    }
 }
 
 fn bar(length: u64, quiet: bool) -> ProgressBar {

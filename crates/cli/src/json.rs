@@ -174,6 +174,12 @@ pub(crate) fn kind(kind: ErrorKind) -> &'static str {
     }
 }
 
+/// A value as one line. Plain structs of texts and numbers cannot fail to become JSON; an empty object would be the worst that a
+/// reader sees.
+pub(crate) fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned())
+}
+
 struct Writer<'a> {
     entry: &'a Entry,
 }
@@ -192,9 +198,4 @@ fn describe(error: &ErrorInfo) -> Error<'_> {
         request_id: Some(error.request_id.as_str()).filter(|id| !id.is_empty()),
         hint: crate::voyage::hint(error),
     }
-}
-
-/// Plain structs of texts and numbers cannot fail to become JSON; an empty object would be the worst that a reader sees.
-fn text(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned())
 }

@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::place::Place;
 use crate::settings::Settings;
-use crate::{output, records, transfer, units, voyage};
+use crate::{json, output, records, transfer, units, voyage};
 
 /// Goes on with what is unfinished, and gives the exit code of the worst failure.
 pub(crate) async fn run(
@@ -23,6 +23,9 @@ pub(crate) async fn run(
     args: &ResumeArgs,
     settings: &Settings,
 ) -> Result<ExitCode, Failure> {
+    if args.transfer.no_record {
+        return Err(Failure::usage("--no-record leaves nothing to resume from"));
+    }
     let options = transfer::options(&args.transfer, settings);
     let records = records::unfinished(&options)?;
     if args.list {
@@ -172,7 +175,7 @@ fn list(records: &[CheckpointInfo], json: bool) {
                 part_size: record.part_size,
                 parts: record.parts,
             };
-            output::data(&serde_json::to_string(&listed).unwrap_or_default());
+            output::data(&json::text(&listed));
         } else {
             output::data(&format!(
                 "{}\t{} of {}\t{}\t{}/{}",

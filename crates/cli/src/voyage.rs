@@ -148,14 +148,18 @@ async fn run(
 
 /// What the user can do about an error.
 pub(crate) fn hint(error: &ErrorInfo) -> Option<String> {
-    if error.code == TOKEN_EXPIRED {
-        return Some(
+    let own = match error.code.as_str() {
+        TOKEN_EXPIRED => {
             "get a fresh credential (RefreshUploadVideo for an upload address) and run the command again: \
              it goes on where it stopped"
-                .to_owned(),
-        );
-    }
-    vodferry::Error::from(error.clone()).hint().map(str::to_owned)
+        }
+        // The application server's words for its bearer token.
+        "InvalidToken" | "MissingToken" => {
+            "give the application server's token by VODFERRY_TOKEN or --keys-file DIR/keys.toml"
+        }
+        _ => return vodferry::Error::from(error.clone()).hint().map(str::to_owned),
+    };
+    Some(own.to_owned())
 }
 
 fn on_event(uploader: &Uploader, entries: &mut [Entry], face: &mut Face, event: Event) {

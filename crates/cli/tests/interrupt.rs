@@ -4,6 +4,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use common::{Process, Server, TestEnv};
 
@@ -161,17 +162,22 @@ fn without_records_the_command_is_the_one_typed_but_for_secrets() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once() {
+fn an_interruption_does_not_wait_for_a_silent_server() {
     let env = TestEnv::new();
-    // Somebody who accepts connections and never answers: an orderly end could take long.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     env.file("a.mp4", 200_000);
     let mut upload = Process::spawn(env.command(&["upload", "--json", "--server", &url, "a.mp4"]));
     upload.wait_for(|line| line.event == "started");
+    let began = Instant::now();
     upload.signal("INT");
-    upload.signal("INT");
-    assert_eq!(upload.end().0, Some(130));
+    let (code, stderr) = upload.end();
+    assert_eq!(code, Some(130), "{stderr}");
+    assert!(began.elapsed() < Duration::from_secs(8), "the time-outs are longer");
+    assert!(
+        stderr.contains("to go on: vodferry upload --json"),
+        "not begun, so nothing to resume: {stderr}"
+    );
 }
 
 fn files_of(folder: &Path) -> Vec<std::path::PathBuf> {

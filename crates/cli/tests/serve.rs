@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::io::Write;
+use std::time::{Duration, Instant};
+
 use common::TestEnv;
 
 #[test]
@@ -70,4 +73,25 @@ fn the_configuration_file_has_a_table_for_it() {
     let mut server = env.serve(&["--config", config.to_str().unwrap()]);
     server.process.signal("TERM");
     assert!(server.process.end().1.contains("from-the-file"));
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let env = TestEnv::new();
+    let mut server = env.serve(&[]);
+    // A request whose body never comes holds an orderly end up for ten seconds.
+    let mut slow = std::net::TcpStream::connect(server.address()).unwrap();
+    let head = "POST /api/upload-auth/create HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{";
+    slow.write_all(head.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    server.process.signal("TERM");
+    let began = Instant::now();
+    while !server.process.stderr_so_far().contains("stopping") {
+        assert!(began.elapsed() < common::PATIENCE);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    server.process.signal("TERM");
+    assert_eq!(server.process.end().0, Some(130));
+    assert!(began.elapsed() < Duration::from_secs(8), "it waited for the request");
 }

@@ -253,7 +253,10 @@ fn downloads_are_whole_or_nothing() {
     assert!(ran.stderr.contains("verified"), "{ran:?}");
     assert!(fs::read(env.path("b c.mp4")).unwrap() == fs::read(&file).unwrap());
     env.run(&["get", url.stdout.trim()]).fails(8, "already there");
-    env.run(&["get", url.stdout.trim(), "--force"]).ok();
+    let ran = env.run(&["get", url.stdout.trim(), "--force", "--json", "--quiet"]).ok();
+    let done = ran.event("downloaded");
+    assert_eq!((done.number("bytes"), ran.stderr.as_str()), (1_234_567, ""), "{ran:?}");
+    assert!(done.text("crc64").parse::<u64>().is_ok(), "{ran:?}");
 
     let before = fs::read_dir(env.path(".")).unwrap().count();
     env.run(&[&["get", "vod-media/none", "-o", "x"][..], &store].concat()).fails(9, "NoSuchKey");

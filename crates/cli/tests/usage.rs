@@ -165,6 +165,7 @@ fn the_file_at_the_default_place_is_read() {
     env.run(&["upload", "a", "--config", "missing.toml"]).fails(8, "missing.toml");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_keys_file_that_is_none_is_told() {
     let env = TestEnv::new();
