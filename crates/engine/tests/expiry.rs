@@ -1,7 +1,7 @@
 //! A credential that dies stops everything under it, is told once at most, and the next one goes on.
 
 use vodferry_engine::{
-    Config, ErrorKind, Event, Fault, FaultKind, FileId, FileState, Op, OnCancel, Want,
+    Config, ErrorKind, Event, Fault, FaultKind, FileId, FileState, OnCancel, Op, Want,
 };
 use vodferry_testkit::script::{Performed, Script};
 use vodferry_testkit::store::fault;
@@ -111,7 +111,8 @@ fn a_credential_that_never_worked_fails_the_file() {
     world.answer(&first, Err(expired()));
     assert!(world.try_next_op().is_none());
     let events = world.events();
-    let auth = |e: &Event| matches!(e, Event::Failed { error, .. } if error.kind == ErrorKind::Auth);
+    let auth =
+        |e: &Event| matches!(e, Event::Failed { error, .. } if error.kind == ErrorKind::Auth);
     assert!(events.iter().any(auth), "{events:?}");
     assert_eq!(told(&events), 0, "{events:?}");
 }

@@ -18,7 +18,6 @@ fn under_way() -> (Script, Vec<Performed>) {
     world.start();
     let first = world.serve_until(|op| matches!(op, Op::UploadPart { .. }));
     world.serve(&first);
-    (world.events(), ());
     let flight = all(&mut world);
     assert_eq!(flight.len(), 4);
     (world, flight)
@@ -28,30 +27,42 @@ fn all(world: &mut Script) -> Vec<Performed> {
     std::iter::from_fn(|| world.try_next_op()).collect()
 }
 
-#[test]
-fn the_pool_shrinks_and_grows_again() {
-    let (mut world, flight) = under_way();
-    world.answer(&flight[0], Err(slow_down(None)));
-    for op in &flight[1..] {
-        world.serve(op);
-    }
-    let mut most = 0;
-    for _ in 0..20 {
-        let next = all(&mut world);
-        if next.is_empty() {
+/// How many requests are in flight in each round, when a round is answered before the next begins.
+fn rounds(world: &mut Script, count: usize) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    while sizes.len() < count {
+        let round = all(world);
+        if round.is_empty() {
             world.pass_to_timer();
             continue;
         }
-        most = next.len();
-        break;
+        sizes.push(round.len());
+        // Answered together: what an answer sets free belongs to the next round.
+        round.iter().for_each(|op| world.serve(op));
     }
-    assert!((1..=2).contains(&most), "{most} after the server asked for less");
-    let mut flight: Vec<_> = Vec::new();
-    world.pass_to_timer();
+    sizes
+}
+
+#[test]
+fn the_pool_halves_and_grows_by_one_a_round() {
+    let (mut world, flight) = under_way();
+    world.answer(&flight[0], Err(slow_down(None)));
+    flight[1..].iter().for_each(|op| world.serve(op));
+    let sizes = rounds(&mut world, 10);
+    assert_eq!(sizes[0], 2, "{sizes:?}");
+    assert_eq!(sizes.last(), Some(&4), "{sizes:?}");
+    assert!(sizes.windows(2).all(|pair| (pair[0]..=pair[0] + 1).contains(&pair[1])), "{sizes:?}");
     world.run_to_end();
-    flight.extend(all(&mut world));
-    assert!(flight.is_empty());
     assert!(matches!(world.events().last(), Some(Event::Ended { .. })));
+}
+
+#[test]
+fn refusals_of_one_round_halve_it_once() {
+    let (mut world, flight) = under_way();
+    for op in &flight {
+        world.answer(op, Err(slow_down(None)));
+    }
+    assert_eq!(rounds(&mut world, 1), [2]);
 }
 
 #[test]

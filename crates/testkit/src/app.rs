@@ -135,9 +135,10 @@ impl World {
     pub(crate) fn start(&mut self) -> Check {
         self.note(|| "start".to_owned());
         self.coverage.hit("command", "start");
+        let anew = self.scenario.config.restart_failed && !self.checker.is_running();
         self.checker.started();
         self.engine.start(self.clock.now());
-        for file in self.files.iter_mut().filter(|_| self.scenario.config.restart_failed) {
+        for file in self.files.iter_mut().filter(|_| anew) {
             if matches!(file.outcome, Outcome::Failed(_)) {
                 file.outcome = Outcome::Open;
             }
@@ -386,12 +387,16 @@ impl World {
         }
         self.coverage.hit("grant", "authorizer answers");
         let Self { authority, store, .. } = self;
-        match want {
-            Want::Create => Ok(authority.create(store, &key, terms)),
+        let grant = match want {
+            Want::Create => authority.create(store, &key, terms),
             Want::Refresh { video_id } => {
-                authority.refresh(store, video_id.as_deref(), &key, terms)
+                authority.refresh(store, video_id.as_deref(), &key, terms)?
             }
+        };
+        if terms.life_ms <= 0 {
+            self.checker.stillborn(grant.id);
         }
+        Ok(grant)
     }
 
     /// The shell looks at the source and for its checkpoint.

@@ -234,28 +234,32 @@ impl World {
 
     /// Every file has come to an end, and the run has ended; the last time none has failed.
     fn check_rest(&self, last: bool) -> Check {
+        // Whether it was completed cannot be found out: it fails again and again, and halts the others where that is
+        // wanted.
+        let unknowable = |file: &AppFile| {
+            !self.scenario.policy.head
+                && file.outcome == Outcome::Failed("CompletionUnknown".to_owned())
+        };
+        let halting = self.scenario.config.halt_on_failure;
+        let halted = halting && (!last || self.files.iter().any(unknowable));
         for view in self.engine.files() {
             let file = self.files.iter().find(|f| f.id == Some(view.id));
-            let code = match file.map(|f| &f.outcome) {
-                Some(Outcome::Failed(code)) => code.as_str(),
-                _ => "",
-            };
-            let hopeless = code == "CompletionUnknown" && !self.scenario.policy.head;
             let fine = match view.state {
                 FileState::Succeeded | FileState::Canceled => true,
-                FileState::Failed => !last || hopeless,
-                _ => self.scenario.config.halt_on_failure && !last,
+                FileState::Failed => !last || halted || file.is_some_and(unknowable),
+                _ => halted,
             };
             if !fine {
-                let what = format!("file {} is {:?} {code} in the calm", view.id.0, view.state);
-                return Err(Violation { rule: "every file arrives", what });
+                let outcome = file.map(|f| &f.outcome);
+                let what =
+                    format!("file {} is {:?} in the calm: {outcome:?}", view.id.0, view.state);
+                return broken("every file arrives", what);
             }
         }
-        if self.checker.is_running() {
-            let what = "every file came to its end, Ended was not told".to_owned();
-            return Err(Violation { rule: "every run ends", what });
+        match self.checker.is_running() {
+            true => broken("every run ends", "all files came to their end, Ended was not told"),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn check_objects(&self) -> Check {

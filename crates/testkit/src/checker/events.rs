@@ -2,7 +2,7 @@
 
 use vodferry_engine::{Event, FileId};
 
-use super::{Attempt, Check, Checker, Standing, broken};
+use super::{Attempt, Check, Checker, FileWatch, Standing, broken};
 use crate::content::Version;
 use crate::store::Store;
 
@@ -28,6 +28,12 @@ impl Checker {
                 false => broken("1 one terminal event", format!("{event:?} without a cancel")),
             };
         }
+        if watch.attempt.as_ref().is_some_and(|attempt| attempt.closing) {
+            return match event {
+                Event::Progress { in_flight: 0, .. } => Ok(()),
+                _ => broken("1 only the last figure after stop or pause", format!("{event:?}")),
+            };
+        }
         if !self.running {
             return broken("1 nothing after the end of a run", format!("{event:?}"));
         }
@@ -39,6 +45,7 @@ impl Checker {
                 return broken("1 Started", format!("{event:?} of a file {:?}", watch.standing));
             }
             watch.attempt = Some(Attempt::default());
+            watch.expired_told = false;
             return self.started_rightly(file, event);
         }
         let Some(attempt) = watch.attempt.as_mut() else {
@@ -79,8 +86,13 @@ impl Checker {
                 watch.attempt = None;
                 watch.standing = Standing::Failed;
                 watch.paused = false;
-                self.halted |= self.config.halt_on_failure;
-                self.failed_rightly(file, event)
+                let rightly = self.failed_rightly(file, event);
+                if self.config.halt_on_failure {
+                    // The run is over as by a stop; Ended follows where this was the last file.
+                    self.halted = true;
+                    self.files.values_mut().for_each(FileWatch::let_go);
+                }
+                rightly
             }
             Event::Succeeded { target, object, .. } => {
                 let at_total = attempt.told.is_some_and(|(acked, total)| acked == total);

@@ -50,6 +50,8 @@ pub(crate) struct Attempt {
     acknowledged: u64,
     told: Option<(u64, u64)>,
     outage: bool,
+    /// Stopped or paused: only its last figure may still be told.
+    closing: bool,
 }
 
 /// What LoadCheckpoint found.
@@ -124,6 +126,8 @@ pub struct Checker {
     uploads: BTreeMap<String, UploadWatch>,
     dead: BTreeSet<GrantId>,
     used: BTreeSet<GrantId>,
+    stillborn: BTreeSet<GrantId>,
+    /// A failure ends this run before its files are done.
     halted: bool,
 }
 
@@ -143,6 +147,7 @@ impl Checker {
             uploads: BTreeMap::new(),
             dead: BTreeSet::new(),
             used: BTreeSet::new(),
+            stillborn: BTreeSet::new(),
             halted: false,
         }
     }
@@ -228,18 +233,19 @@ impl Checker {
     pub fn stopped(&mut self) {
         self.running = false;
         self.paused = false;
-        for file in self.files.values_mut() {
-            file.attempt = None;
-            file.upload = None;
-            file.loaded = None;
-        }
+        self.files.values_mut().for_each(FileWatch::let_go);
     }
 
     /// `pause` succeeded.
+    ///
+    /// Pausing one file lets go of its transfer: as after a stop, the next thing told is Started.
     pub fn paused(&mut self, file: Option<FileId>) {
         match file {
             None => self.paused = true,
-            Some(file) => self.watch(file, |f| f.paused = true),
+            Some(file) => self.watch(file, |f| {
+                f.paused = true;
+                f.let_go();
+            }),
         }
     }
 
@@ -254,6 +260,7 @@ impl Checker {
     /// The process died; a new engine begins with an empty list.
     pub fn crashed(&mut self) {
         self.running = false;
+        self.halted = false;
         self.paused = false;
         self.files.clear();
         self.flights.clear();
@@ -281,7 +288,13 @@ impl Checker {
     }
 
     /// All outputs were taken: what must be true between two calls.
-    pub fn drained(&self, list: &[FileView]) -> Check {
+    pub fn drained(&mut self, list: &[FileView]) -> Check {
+        if std::mem::take(&mut self.halted) {
+            self.running = false;
+        }
+        for file in self.files.values_mut() {
+            file.attempt = file.attempt.take().filter(|attempt| !attempt.closing);
+        }
         for (id, flight) in &self.flights {
             let abort = matches!(flight.op, Op::AbortMultipartUpload { .. });
             if !abort && !self.may_send(flight.file) {
@@ -333,7 +346,7 @@ impl Checker {
     /// Whether requests of this file may be under way.
     fn may_send(&self, file: FileId) -> bool {
         let queued = |f: &FileWatch| f.standing == Standing::Queued && !f.paused;
-        self.running && !self.paused && self.files.get(&file).is_some_and(queued)
+        self.running && !self.halted && !self.paused && self.files.get(&file).is_some_and(queued)
     }
 
     fn leave(&mut self, file: FileId, standing: Standing) {
@@ -355,5 +368,16 @@ impl Checker {
         if let Some(watch) = self.files.get_mut(&file) {
             change(watch);
         }
+    }
+}
+
+impl FileWatch {
+    /// The transfer is forgotten; the next attempt finds its checkpoint again.
+    pub(super) fn let_go(&mut self) {
+        if let Some(attempt) = self.attempt.as_mut() {
+            attempt.closing = true;
+        }
+        self.upload = None;
+        self.gone = false;
     }
 }

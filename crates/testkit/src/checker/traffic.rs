@@ -33,6 +33,7 @@ impl Checker {
             Effect::CloseCheckpoint { .. } => Ok(()),
             Effect::LoadCheckpoint { id, file } => {
                 self.loads.insert(*id, *file);
+                self.watch(*file, |watch| watch.loaded = None);
                 Ok(())
             }
             Effect::Perform { id, file, grant, op, .. } => {
