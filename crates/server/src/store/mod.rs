@@ -15,7 +15,6 @@ mod disk;
 mod janitor;
 mod meta;
 mod sqlite;
-mod sync;
 
 use std::pin::Pin;
 

@@ -11,8 +11,11 @@
 //! finish at the same time share the last step, and so that they can, those of one moment get names
 //! in one folder: the first two digits of a name change only every few hundred blobs.
 
+mod sync;
+mod writer;
+
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,14 +23,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use crc_fast::CrcAlgorithm;
 use futures_util::stream;
-use md5::{Digest, Md5};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
-use super::BoxFuture;
-use super::blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
-use super::sync::FolderSync;
+use self::sync::FolderSync;
+use self::writer::DiskWriter;
+use super::{BlobError, BlobId, BlobStore, BlobStream, BlobWriter, BoxFuture};
 
 /// A folder of blobs.
 pub struct DiskBlobs {
@@ -69,8 +70,8 @@ impl DiskBlobs {
             syncs.push(FolderSync::new(path));
         }
         if durable {
-            super::sync::sync_folder(&blobs)?;
-            super::sync::sync_folder(folder)?;
+            sync::sync_folder(&blobs)?;
+            sync::sync_folder(folder)?;
         }
         let mut seed = [0u8; 8];
         getrandom::fill(&mut seed)
@@ -90,14 +91,8 @@ impl BlobStore for DiskBlobs {
         Box::pin(async move {
             let begun = self.inner.begun.fetch_add(1, Ordering::Relaxed);
             let prefix = (begun / BLOBS_PER_FOLDER % FOLDERS as u64) as u8;
-            let id = BlobId::random_in(prefix)?;
-            let writer: Box<dyn BlobWriter> = Box::new(DiskWriter {
-                store: self.inner.clone(),
-                prefix,
-                pending: Vec::new(),
-                pending_bytes: 0,
-                draft: State::Idle(Box::new(Draft::new(self.inner.tmp.join(id.as_str()), id))),
-            });
+            let writer: Box<dyn BlobWriter> =
+                Box::new(DiskWriter::new(self.inner.clone(), prefix)?);
             Ok(writer)
         })
     }
@@ -150,149 +145,6 @@ impl Inner {
     }
 }
 
-struct DiskWriter {
-    store: Arc<Inner>,
-    prefix: u8,
-    pending: Vec<Bytes>,
-    pending_bytes: usize,
-    draft: State,
-}
-
-/// Where the draft is; a future that is dropped half-way leaves it in one of these.
-enum State {
-    Idle(Box<Draft>),
-    Writing(JoinHandle<Result<Box<Draft>, BlobError>>),
-    Failed,
-}
-
-impl BlobWriter for DiskWriter {
-    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
-        Box::pin(async move {
-            self.pending_bytes += chunk.len();
-            self.pending.push(chunk);
-            if self.pending_bytes < BATCH {
-                return Ok(());
-            }
-            self.wait().await?;
-            match std::mem::replace(&mut self.draft, State::Failed) {
-                State::Idle(mut draft) => {
-                    let batch = std::mem::take(&mut self.pending);
-                    self.pending_bytes = 0;
-                    self.draft = State::Writing(spawn_blocking(move || {
-                        draft.append(&batch).map(|()| draft)
-                    }));
-                    Ok(())
-                }
-                _ => Err(BlobError::Closed),
-            }
-        })
-    }
-
-    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Blob, BlobError>> {
-        Box::pin(async move {
-            self.wait().await?;
-            let State::Idle(mut draft) = std::mem::replace(&mut self.draft, State::Failed) else {
-                return Err(BlobError::Closed);
-            };
-            let batch = std::mem::take(&mut self.pending);
-            let store = self.store.clone();
-            let blob = blocking(move || {
-                draft.append(&batch)?;
-                draft.publish(&store)
-            })
-            .await?;
-            if self.store.durable
-                && let Some(sync) = self.store.syncs.get(usize::from(self.prefix))
-                && let Err(e) = sync.after_rename().await
-            {
-                // Its name may not survive, so it must not be used.
-                let path = self.store.path(&blob.id);
-                blocking(move || Ok(fs::remove_file(path).ok())).await?;
-                return Err(e);
-            }
-            Ok(blob)
-        })
-    }
-}
-
-impl DiskWriter {
-    /// Waits until the batch on its way is written.
-    async fn wait(&mut self) -> Result<(), BlobError> {
-        if let State::Writing(task) = &mut self.draft {
-            let written = task.await;
-            self.draft = State::Failed;
-            self.draft = State::Idle(written.map_err(|_| BlobError::Closed)??);
-        }
-        Ok(())
-    }
-}
-
-/// A file in `tmp/`, which is removed with it unless it was published.
-struct Draft {
-    id: BlobId,
-    path: PathBuf,
-    file: Option<File>,
-    md5: Md5,
-    crc64: crc_fast::Digest,
-    length: u64,
-}
-
-impl Draft {
-    /// The file is made with its first bytes.
-    fn new(path: PathBuf, id: BlobId) -> Draft {
-        let crc64 = crc_fast::Digest::new(CrcAlgorithm::Crc64Xz);
-        Draft { id, path, file: None, md5: Md5::new(), crc64, length: 0 }
-    }
-
-    fn append(&mut self, batch: &[Bytes]) -> Result<(), BlobError> {
-        let failed = |e| BlobError::io("write", &self.path, e);
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(File::create_new(&self.path).map_err(failed)?),
-        };
-        for bytes in batch {
-            file.write_all(bytes).map_err(failed)?;
-            self.md5.update(bytes);
-            self.crc64.update(bytes);
-            self.length += bytes.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn publish(mut self, store: &Inner) -> Result<Blob, BlobError> {
-        if let (Some(file), true) = (&self.file, store.durable) {
-            file.sync_data().map_err(|e| BlobError::io("sync", &self.path, e))?;
-        }
-        let path = store.path(&self.id);
-        fs::rename(&self.path, &path).map_err(|e| BlobError::io("name", path, e))?;
-        self.file = None;
-        Ok(Blob {
-            id: self.id.clone(),
-            length: self.length,
-            md5: std::mem::take(&mut self.md5).finalize().into(),
-            crc64: self.crc64.finalize(),
-        })
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let Some(file) = self.file.take() else { return };
-        let path = std::mem::take(&mut self.path);
-        let remove = move || {
-            drop(file);
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished blob");
-            }
-        };
-        // Removing a large file takes its time, so not on a thread that serves others.
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
-            Err(_) => remove(),
-        }
-    }
-}
-
 struct Reader {
     id: BlobId,
     path: PathBuf,
@@ -328,9 +180,6 @@ impl Reader {
     }
 }
 
-/// Handed to a blocking thread at once. A part of 1 MiB takes four hand-overs, and a connection
-/// holds at most two batches.
-const BATCH: usize = 256 * 1024;
 const READ: u64 = 256 * 1024;
 const FOLDERS: usize = 256;
 const BLOBS_PER_FOLDER: u64 = 512;

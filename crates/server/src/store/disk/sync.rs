@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::BlobError;
+use crate::store::BlobError;
 
 /// Shares the syncs of one folder among those who rename files into it.
 pub(super) struct FolderSync {

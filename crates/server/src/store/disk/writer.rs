@@ -1,0 +1,168 @@
+//! A blob on its way: batches to a draft in `tmp/`, the draft to its name.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
+use md5::{Digest, Md5};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::{Inner, blocking};
+use crate::store::{Blob, BlobError, BlobId, BlobWriter, BoxFuture};
+
+pub(super) struct DiskWriter {
+    store: Arc<Inner>,
+    prefix: u8,
+    pending: Vec<Bytes>,
+    pending_bytes: usize,
+    draft: State,
+}
+
+/// Where the draft is; a future that is dropped half-way leaves it in one of these.
+enum State {
+    Idle(Box<Draft>),
+    Writing(JoinHandle<Result<Box<Draft>, BlobError>>),
+    Failed,
+}
+
+impl BlobWriter for DiskWriter {
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
+        Box::pin(async move {
+            self.pending_bytes += chunk.len();
+            self.pending.push(chunk);
+            if self.pending_bytes < BATCH {
+                return Ok(());
+            }
+            self.wait().await?;
+            match std::mem::replace(&mut self.draft, State::Failed) {
+                State::Idle(mut draft) => {
+                    let batch = std::mem::take(&mut self.pending);
+                    self.pending_bytes = 0;
+                    self.draft = State::Writing(spawn_blocking(move || {
+                        draft.append(&batch).map(|()| draft)
+                    }));
+                    Ok(())
+                }
+                _ => Err(BlobError::Closed),
+            }
+        })
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Blob, BlobError>> {
+        Box::pin(async move {
+            self.wait().await?;
+            let State::Idle(mut draft) = std::mem::replace(&mut self.draft, State::Failed) else {
+                return Err(BlobError::Closed);
+            };
+            let batch = std::mem::take(&mut self.pending);
+            let store = self.store.clone();
+            let blob = blocking(move || {
+                draft.append(&batch)?;
+                draft.publish(&store)
+            })
+            .await?;
+            if self.store.durable
+                && let Some(sync) = self.store.syncs.get(usize::from(self.prefix))
+                && let Err(e) = sync.after_rename().await
+            {
+                // Its name may not survive, so it must not be used.
+                let path = self.store.path(&blob.id);
+                blocking(move || Ok(fs::remove_file(path).ok())).await?;
+                return Err(e);
+            }
+            Ok(blob)
+        })
+    }
+}
+
+impl DiskWriter {
+    /// Nothing is on the disk before the first batch is full.
+    pub(super) fn new(store: Arc<Inner>, prefix: u8) -> Result<DiskWriter, BlobError> {
+        let id = BlobId::random_in(prefix)?;
+        let draft = State::Idle(Box::new(Draft::new(store.tmp.join(id.as_str()), id)));
+        Ok(DiskWriter { store, prefix, pending: Vec::new(), pending_bytes: 0, draft })
+    }
+
+    /// Waits until the batch on its way is written.
+    async fn wait(&mut self) -> Result<(), BlobError> {
+        if let State::Writing(task) = &mut self.draft {
+            let written = task.await;
+            self.draft = State::Failed;
+            self.draft = State::Idle(written.map_err(|_| BlobError::Closed)??);
+        }
+        Ok(())
+    }
+}
+
+/// A file in `tmp/`, which is removed with it unless it was published.
+struct Draft {
+    id: BlobId,
+    path: PathBuf,
+    file: Option<File>,
+    md5: Md5,
+    crc64: crc_fast::Digest,
+    length: u64,
+}
+
+impl Draft {
+    /// The file is made with its first bytes.
+    fn new(path: PathBuf, id: BlobId) -> Draft {
+        let crc64 = crc_fast::Digest::new(CrcAlgorithm::Crc64Xz);
+        Draft { id, path, file: None, md5: Md5::new(), crc64, length: 0 }
+    }
+
+    fn append(&mut self, batch: &[Bytes]) -> Result<(), BlobError> {
+        let failed = |e| BlobError::io("write", &self.path, e);
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(File::create_new(&self.path).map_err(failed)?),
+        };
+        for bytes in batch {
+            file.write_all(bytes).map_err(failed)?;
+            self.md5.update(bytes);
+            self.crc64.update(bytes);
+            self.length += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn publish(mut self, store: &Inner) -> Result<Blob, BlobError> {
+        if let (Some(file), true) = (&self.file, store.durable) {
+            file.sync_data().map_err(|e| BlobError::io("sync", &self.path, e))?;
+        }
+        let path = store.path(&self.id);
+        fs::rename(&self.path, &path).map_err(|e| BlobError::io("name", path, e))?;
+        self.file = None;
+        Ok(Blob {
+            id: self.id.clone(),
+            length: self.length,
+            md5: std::mem::take(&mut self.md5).finalize().into(),
+            crc64: self.crc64.finalize(),
+        })
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let Some(file) = self.file.take() else { return };
+        let path = std::mem::take(&mut self.path);
+        let remove = move || {
+            drop(file);
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished blob");
+            }
+        };
+        // Removing a large file takes its time, so not on a thread that serves others.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}
+
+/// Handed to a blocking thread at once. A part of 1 MiB takes four hand-overs, and a connection
+/// holds at most two batches.
+const BATCH: usize = 256 * 1024;
