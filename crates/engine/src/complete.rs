@@ -115,3 +115,122 @@ fn gone() -> Fault {
         retry_after_ms: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::*;
+    use crate::{EffectId, Output, Reply};
+
+    /// All parts sent in this run, and the reply to Complete lost.
+    fn completing(s: &mut Script) -> EffectId {
+        let (id, op) = s.perform();
+        assert!(matches!(op, Op::CompleteMultipartUpload { .. }));
+        id
+    }
+
+    fn sent_whole() -> Script {
+        let mut s = Script::sending(config(), 2);
+        let ids = s.parts(&[1, 2]);
+        s.acknowledge(ids[0], false);
+        s.acknowledge(ids[1], true);
+        let id = completing(&mut s);
+        s.answer(id, Err(no_reply()));
+        assert!(matches!(s.event(), Event::Retry { .. }));
+        s.pass(20_000);
+        let id = completing(&mut s);
+        s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+        s
+    }
+
+    fn looking(s: &mut Script) -> EffectId {
+        let (id, op) = s.perform();
+        let Op::HeadObject { length, parts } = op else { panic!("{op:?}") };
+        assert_eq!((length, parts.len()), (2 * MIB, 2));
+        id
+    }
+
+    fn succeeded(s: &mut Script) -> ObjectInfo {
+        let all = s.drain();
+        let end = all.iter().position(|o| {
+            matches!(o, Output::Effect(crate::Effect::AppendCheckpoint { record: Record::End, .. }))
+        });
+        assert!(end.is_some());
+        let found = all.into_iter().find_map(|output| match output {
+            Output::Event(Event::Succeeded { object, .. }) => Some(object),
+            _ => None,
+        });
+        found.expect("Succeeded")
+    }
+
+    #[test]
+    fn an_object_that_is_ours_is_success() {
+        let mut s = sent_whole();
+        let id = looking(&mut s);
+        let object = ObjectInfo { verified: true, ..ObjectInfo::default() };
+        s.answer(id, Ok(Reply::Head(Some(object.clone()))));
+        assert_eq!(succeeded(&mut s), object);
+    }
+
+    #[test]
+    fn where_looking_is_refused_an_upload_seen_alive_was_completed() {
+        let mut s = sent_whole();
+        let id = looking(&mut s);
+        s.answer(id, Err(fault(FaultKind::Fatal(ErrorKind::Auth))));
+        assert!(!succeeded(&mut s).verified);
+    }
+
+    #[test]
+    fn equal_length_alone_proves_nothing_either_way() {
+        let mut s = sent_whole();
+        let id = looking(&mut s);
+        let object = ObjectInfo { length: Some(2 * MIB), ..ObjectInfo::default() };
+        s.answer(id, Ok(Reply::Head(Some(object))));
+        assert!(!succeeded(&mut s).verified);
+    }
+
+    #[test]
+    fn another_object_or_none_means_the_upload_was_dropped() {
+        let other_length = ObjectInfo { length: Some(1), ..ObjectInfo::default() };
+        let other_crc =
+            ObjectInfo { length: Some(2 * MIB), crc64: Some(9), ..ObjectInfo::default() };
+        for found in [None, Some(other_length), Some(other_crc)] {
+            let mut s = sent_whole();
+            let id = looking(&mut s);
+            s.answer(id, Ok(Reply::Head(found)));
+            assert_eq!(s.perform().1, Op::InitiateMultipartUpload);
+        }
+    }
+
+    #[test]
+    fn after_a_crash_a_full_checkpoint_and_no_right_to_look_is_unknown() {
+        let mut s = Script::started(config(), 2 * MIB, Some(checkpoint(2 * MIB, &[1, 2])));
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+        let id = looking(&mut s);
+        s.answer(id, Err(fault(FaultKind::Fatal(ErrorKind::Auth))));
+        assert_eq!(s.effect(), crate::Effect::CloseCheckpoint { file: crate::FileId(1) });
+        assert_eq!(s.failed().code, "CompletionUnknown");
+    }
+
+    #[test]
+    fn after_a_crash_a_checkpoint_with_parts_missing_begins_anew() {
+        let mut s = Script::started(config(), 2 * MIB, Some(checkpoint(2 * MIB, &[1])));
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+        assert_eq!(s.perform().1, Op::InitiateMultipartUpload);
+    }
+
+    #[test]
+    fn an_object_other_than_what_was_sent_fails_and_ends_the_upload() {
+        let mut s = Script::sending(config(), 1);
+        let id = s.parts(&[1])[0];
+        s.acknowledge(id, true);
+        let id = completing(&mut s);
+        s.answer(id, Err(fault(FaultKind::Fatal(ErrorKind::Integrity))));
+        assert_eq!(s.saved(false), Record::End);
+        assert_eq!(s.failed().kind, ErrorKind::Integrity);
+    }
+}

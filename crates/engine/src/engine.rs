@@ -428,3 +428,6 @@ fn check_part_size(part_size: u64) -> Result<(), Misuse> {
         Err(Misuse { rule: "a part size is 0 (the default), or from 102,400 bytes to 5 GiB" })
     }
 }
+
+#[cfg(test)]
+mod tests;

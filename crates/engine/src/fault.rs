@@ -135,3 +135,146 @@ impl From<Fault> for ErrorInfo {
         ErrorInfo { kind, code, message, request_id }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::*;
+    use crate::{Backoff, Budget, Config, Effect, Op, Output, Reply, Retry};
+
+    fn counted(n: u32) -> Config {
+        let retry = Retry { budget: Budget::Count(n), backoff: Backoff::Fixed { ms: 2_000 } };
+        Config { retry, ..config() }
+    }
+
+    #[test]
+    fn retry_is_told_once_per_outage_and_its_end_once() {
+        let mut s = Script::sending(counted(3), 9);
+        let ids = s.parts(&[1, 2, 3, 4, 5]);
+        for id in ids {
+            s.answer(id, Err(no_reply()));
+        }
+        assert!(matches!(s.event(), Event::Retry { delay_ms: 2_000, .. }));
+        assert_eq!(s.idle(), Some(s.now.mono_ms + 2_000));
+        s.pass(1_999);
+        assert_eq!(s.idle(), Some(s.now.mono_ms + 1));
+        s.pass(1);
+        let ids = s.parts(&[1, 2, 3, 4, 5]);
+        s.answer(ids[0], Err(no_reply()));
+        s.stored(ids[1]);
+        assert!(matches!(s.event(), Event::RetryResume { .. }));
+        assert!(matches!(s.event(), Event::PartAcknowledged { .. }));
+    }
+
+    #[test]
+    fn the_third_failure_in_a_row_fails_the_file_with_its_text() {
+        let mut s = Script::sending(counted(3), 1);
+        for _ in 0..2 {
+            let id = s.parts(&[1])[0];
+            s.answer(id, Err(no_reply()));
+            s.drain();
+            s.pass(2_000);
+        }
+        let id = s.parts(&[1])[0];
+        s.answer(id, Err(no_reply()));
+        let error = s.failed();
+        assert_eq!((error.kind, &*error.request_id), (ErrorKind::Network, "R"));
+    }
+
+    #[test]
+    fn three_mismatches_of_one_part_fail_the_file() {
+        let mut s = Script::sending(config(), 1);
+        for last in [false, false, true] {
+            let id = s.parts(&[1])[0];
+            s.answer(id, Err(fault(FaultKind::Transient(ErrorKind::Integrity))));
+            if last {
+                assert_eq!(s.failed().kind, ErrorKind::Integrity);
+            } else {
+                let failed = |o: &Output| matches!(o, Output::Event(Event::Failed { .. }));
+                assert!(!s.drain().iter().any(failed));
+                s.pass(60_000);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fatal_part_cuts_the_rest_and_keeps_the_checkpoint() {
+        let mut s = Script::sending(config(), 3);
+        let ids = s.parts(&[1, 2, 3]);
+        s.answer(ids[1], Err(fault(FaultKind::Fatal(ErrorKind::Auth))));
+        assert_eq!(s.effect(), Effect::Abandon { id: ids[0] });
+        assert_eq!(s.effect(), Effect::Abandon { id: ids[2] });
+        assert!(matches!(s.effect(), Effect::CloseCheckpoint { .. }));
+        assert!(matches!(s.event(), Event::Failed { .. }));
+        assert!(matches!(s.event(), Event::Ended { .. }));
+        assert_eq!(s.idle(), None);
+    }
+
+    #[test]
+    fn invalid_part_lists_and_sends_what_differs_three_times_at_most() {
+        let mut s = Script::sending(config(), 2);
+        let ids = s.parts(&[1, 2]);
+        s.acknowledge(ids[0], false);
+        s.acknowledge(ids[1], true);
+        for round in 0..4 {
+            let (id, op) = s.perform();
+            assert!(matches!(op, Op::CompleteMultipartUpload { .. }));
+            s.answer(id, Err(fault(FaultKind::Relist)));
+            if round == 3 {
+                break;
+            }
+            let (id, op) = s.perform();
+            assert_eq!(op, Op::ListParts { upload_id: "U".into(), marker: 0 });
+            let parts = [part(1, MIB)].into();
+            s.answer(id, Ok(Reply::Parts { parts, next: None }));
+            let id = s.parts(&[2])[0];
+            s.stored(id);
+            assert!(matches!(s.event(), Event::PartAcknowledged { .. }));
+            s.saved(true);
+        }
+        assert_eq!(s.failed().kind, ErrorKind::Integrity);
+    }
+
+    #[test]
+    fn an_upload_dropped_under_us_is_begun_anew_three_times() {
+        let mut s = Script::sending(config(), 1);
+        for round in 0..4 {
+            let id = s.parts(&[1])[0];
+            s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+            if round < 3 {
+                let (id, op) = s.perform();
+                assert_eq!(op, Op::InitiateMultipartUpload);
+                s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+                s.saved(true);
+            }
+        }
+        assert_eq!(s.failed().kind, ErrorKind::Service);
+    }
+
+    #[test]
+    fn a_wrong_clock_is_corrected_and_the_request_signed_again_at_once() {
+        let mut s = Script::sending(config(), 2);
+        let ids = s.parts(&[1, 2]);
+        let date = s.now.wall_ms + 3_600_000;
+        for id in ids {
+            let result = Err(fault(FaultKind::ClockSkew));
+            let input = crate::Input::Answer { id, result, server_date_ms: Some(date) };
+            s.engine.handle(s.now, input);
+        }
+        let ids = s.parts(&[1, 2]);
+        assert_eq!(s.engine.clock_offset_ms(), 3_600_000);
+        s.answer(ids[0], Err(fault(FaultKind::ClockSkew)));
+        assert!(matches!(s.event(), Event::Retry { .. }));
+    }
+
+    #[test]
+    fn the_right_to_list_is_not_needed() {
+        let mut s = Script::started(config(), 3 * MIB, Some(checkpoint(3 * MIB, &[2])));
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.answer(id, Err(fault(FaultKind::Fatal(ErrorKind::Auth))));
+        assert!(matches!(s.event(), Event::Resumed { parts: 1, bytes: MIB, .. }));
+        assert!(matches!(s.event(), Event::Progress { acknowledged: MIB, .. }));
+        s.parts(&[1, 3]);
+    }
+}

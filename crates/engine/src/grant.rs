@@ -296,3 +296,204 @@ fn dead_grant() -> Fault {
         retry_after_ms: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::*;
+    use crate::{Config, Effect, FileState, Output, Reply};
+
+    fn expired() -> Fault {
+        fault(FaultKind::Expired)
+    }
+
+    #[test]
+    fn a_grant_is_renewed_at_four_fifths_of_its_life_and_parts_go_on() {
+        let mut s = Script::started(config(), 20 * MIB, None);
+        let life = 100_000;
+        let first = grant(1, Some(s.now.wall_ms + life));
+        s.grant_asked(first);
+        let (id, _) = s.perform();
+        s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+        s.saved(true);
+        let ids = s.parts(&[1, 2, 3, 4, 5]);
+        let due = s.idle().unwrap();
+        assert_eq!(due, s.now.mono_ms + 80_000);
+        s.pass(80_000);
+        let (ask, want) = s.ask();
+        assert_eq!(want, Want::Refresh { video_id: Some("v".into()) });
+        s.acknowledge(ids[0], false);
+        s.parts(&[6]);
+        s.granted(ask, Ok(grant(2, Some(s.now.wall_ms + life))));
+        s.stored(ids[1]);
+        let used = s.drain().into_iter().find_map(|output| match output {
+            Output::Effect(Effect::Perform { grant, .. }) => Some(grant),
+            _ => None,
+        });
+        assert_eq!(used, Some(GrantId(2)));
+    }
+
+    #[test]
+    fn failed_renewals_are_silent_until_the_grant_dies() {
+        let mut s = Script::started(config(), 20 * MIB, None);
+        s.grant_asked(grant(1, Some(s.now.wall_ms + 100_000)));
+        let (id, _) = s.perform();
+        s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+        s.saved(true);
+        let ids = s.parts(&[1, 2, 3, 4, 5]);
+        // The server's time is known from here on.
+        let date = Some(s.now.wall_ms);
+        let result = Ok(Reply::PartUploaded { etag: "E".into(), crc64: None });
+        s.engine.handle(s.now, crate::Input::Answer { id: ids[0], result, server_date_ms: date });
+        s.drain();
+        s.pass(80_000);
+        for _ in 0..3 {
+            let (ask, _) = s.ask();
+            s.granted(ask, Err(fault(FaultKind::Fatal(ErrorKind::Network))));
+            let due = s.idle().unwrap();
+            assert!(due >= s.now.mono_ms + RENEWAL_PAUSE_MS && due < s.now.mono_ms + 20_000);
+            s.pass(due - s.now.mono_ms);
+        }
+        let (ask, _) = s.ask();
+        s.pass(30_000);
+        s.granted(ask, Err(fault(FaultKind::Fatal(ErrorKind::Network))));
+        assert!(matches!(s.event(), Event::TokenExpired { .. }));
+        assert_eq!(s.idle(), None);
+        assert_eq!(s.engine.files()[0].state, FileState::Expired);
+    }
+
+    #[test]
+    fn expiry_found_by_a_part_stops_the_pool_and_asks_once() {
+        let mut s = Script::sending(config(), 20);
+        let ids = s.parts(&[1, 2, 3, 4, 5]);
+        s.acknowledge(ids[0], false);
+        let sixth = s.parts(&[6])[0];
+        s.answer(ids[1], Err(expired()));
+        let (ask, want) = s.ask();
+        assert_eq!(want, Want::Refresh { video_id: Some("v".into()) });
+        s.answer(ids[2], Err(expired()));
+        assert_eq!(s.idle(), None);
+        s.acknowledge(ids[3], false);
+        assert_eq!(s.idle(), None);
+        s.granted(ask, Ok(grant(2, None)));
+        s.parts(&[2, 3, 7]);
+        // Sent with the grant before: sent again, and that is all.
+        s.answer(ids[4], Err(expired()));
+        s.answer(sixth, Err(expired()));
+        s.parts(&[5, 6]);
+        assert_eq!(s.idle(), None);
+    }
+
+    #[test]
+    fn without_an_authorizer_expiry_is_told_once_and_authorize_goes_on() {
+        let mut s = Script::started(Config { authorizer: false, ..config() }, 3 * MIB, None);
+        assert_eq!(s.idle(), None);
+        let file = s.engine.files()[0].id;
+        s.engine.authorize(s.now, file, grant(1, None)).unwrap();
+        let (id, _) = s.perform();
+        s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+        s.saved(true);
+        let ids = s.parts(&[1, 2, 3]);
+        for id in ids {
+            s.answer(id, Err(expired()));
+        }
+        // The Initiate had succeeded with it, so this is expiry and no bad grant.
+        assert!(matches!(s.event(), Event::TokenExpired { .. }));
+        assert_eq!(s.idle(), None);
+        assert_eq!(s.engine.files()[0].state, FileState::Expired);
+        s.engine.authorize(s.now, file, grant(2, None)).unwrap();
+        s.parts(&[1, 2, 3]);
+        assert_eq!(s.engine.files()[0].state, FileState::Active);
+    }
+
+    #[test]
+    fn expiry_of_a_fresh_grant_is_fatal() {
+        let mut s = Script::started(config(), 3 * MIB, None);
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.answer(id, Err(expired()));
+        assert_eq!(s.failed().kind, ErrorKind::Auth);
+    }
+
+    #[test]
+    fn a_grant_without_a_date_is_fresh_for_fifteen_minutes() {
+        let mut s = Script::started(config(), 3 * MIB, None);
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.pass(FRESH_MS);
+        s.answer(id, Err(expired()));
+        s.ask();
+    }
+
+    #[test]
+    fn what_looks_dead_is_tried_until_the_servers_time_is_known() {
+        let mut s = Script::started(config(), 3 * MIB, None);
+        s.grant_asked(grant(1, Some(s.now.wall_ms - 1)));
+        let (id, op) = s.perform();
+        assert_eq!(op, crate::Op::InitiateMultipartUpload);
+        let date = Some(s.now.wall_ms);
+        let result = Err(expired());
+        s.engine.handle(s.now, crate::Input::Answer { id, result, server_date_ms: date });
+        // Dead by its date, so not fresh; the next dead one is a failure of the authorizer.
+        s.grant_asked(grant(2, Some(s.now.wall_ms - 1)));
+        assert!(matches!(s.event(), Event::Retry { .. }));
+        let due = s.idle().unwrap();
+        s.pass(due - s.now.mono_ms);
+        s.grant_asked(grant(3, Some(s.now.wall_ms + 60_000)));
+        s.perform();
+    }
+
+    #[test]
+    fn a_failing_create_is_an_outage_and_a_refused_one_fails_the_file() {
+        let mut s = Script::started(config(), MIB, None);
+        let (ask, want) = s.ask();
+        assert_eq!(want, Want::Create);
+        s.granted(ask, Err(no_reply()));
+        assert!(matches!(s.event(), Event::Retry { .. }));
+        let due = s.idle().unwrap_or(s.now.mono_ms);
+        s.pass(due - s.now.mono_ms);
+        let (ask, _) = s.ask();
+        s.granted(ask, Err(fault(FaultKind::Fatal(ErrorKind::Auth))));
+        assert_eq!(s.failed().kind, ErrorKind::Auth);
+    }
+
+    #[test]
+    fn a_video_that_is_gone_is_created_anew() {
+        let mut s = Script::started(config(), 3 * MIB, Some(checkpoint(3 * MIB, &[1])));
+        let (ask, want) = s.ask();
+        assert_eq!(want, Want::Refresh { video_id: Some("v".into()) });
+        s.granted(ask, Err(fault(FaultKind::NoSuchUpload)));
+        assert_eq!(s.grant_asked(grant(2, None)), Want::Create);
+        assert_eq!(s.perform().1, crate::Op::InitiateMultipartUpload);
+    }
+
+    #[test]
+    fn a_grant_for_another_place_begins_anew_there() {
+        let mut s = Script::sending(config(), 3);
+        let ids = s.parts(&[1, 2, 3]);
+        s.acknowledge(ids[0], false);
+        let file = s.engine.files()[0].id;
+        let elsewhere = Grant { target: target("other"), ..grant(2, None) };
+        s.engine.authorize(s.now, file, elsewhere).unwrap();
+        assert!(matches!(s.effect(), Effect::Abandon { .. }));
+        assert!(matches!(s.effect(), Effect::Abandon { .. }));
+        let (id, op) = s.perform();
+        assert_eq!(op, crate::Op::InitiateMultipartUpload);
+        s.answer(id, Ok(Reply::Initiated { upload_id: "U2".into() }));
+        let crate::Record::Begin(begin) = s.saved(true) else { panic!("expected Begin") };
+        assert_eq!((begin.target, begin.upload_id), (target("other"), "U2".into()));
+        s.parts(&[1, 2, 3]);
+    }
+
+    #[test]
+    fn a_pushed_grant_makes_the_question_needless() {
+        let mut s = Script::started(config(), 3 * MIB, None);
+        let (ask, _) = s.ask();
+        let file = s.engine.files()[0].id;
+        s.engine.authorize(s.now, file, grant(7, None)).unwrap();
+        assert_eq!(s.effect(), Effect::Abandon { id: ask });
+        s.perform();
+        s.granted(ask, Ok(Grant { target: target("late"), ..grant(8, None) }));
+        assert_eq!(s.idle(), None);
+    }
+}
