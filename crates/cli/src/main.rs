@@ -12,6 +12,7 @@ mod json;
 mod output;
 mod place;
 mod records;
+mod renewal;
 mod resume;
 mod serve;
 mod settings;

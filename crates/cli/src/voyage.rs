@@ -13,6 +13,7 @@ use crate::exit_code::ExitCode;
 use crate::face::Face;
 use crate::flights::Flights;
 use crate::place::Place;
+use crate::renewal::{Refusal, Remembered};
 use crate::signals;
 
 /// Our code for a credential that died where nobody can give another.
@@ -83,13 +84,15 @@ pub(crate) async fn launch(
     let interrupted = signals::interrupted();
     let flights = Flights::around(vodferry::http_client(options)?);
     let http = Arc::new(flights.clone());
+    let refusal = Refusal::default();
     let mut builder = Uploader::builder().options(options.clone()).http(http.clone());
     if let Place::Server { url, token } = place {
         let mut server = AppServer::new(url)?.http(http);
         if let Some(token) = token {
             server = server.bearer(token.clone());
         }
-        builder = builder.authorizer(server);
+        let refusal = refusal.clone();
+        builder = builder.authorizer(Remembered { authorizer: server, refusal });
     }
     let uploader = builder.build()?;
     let mut entries = Vec::with_capacity(files.len());
@@ -97,53 +100,11 @@ pub(crate) async fn launch(
         let id = uploader.add(file)?;
         entries.push(Entry::new(id, entries.len() + 1, path));
     }
-    let mut face = Face::new(display, &entries, flights);
-    let exit = run(uploader, &mut entries, &mut face, interrupted).await;
-    face.end(&entries, exit);
-    Ok((exit, entries))
-}
-
-/// Runs until every file is done or `interrupted` resolves, and gives the exit code of the worst failure. The uploader is closed then:
-/// its checkpoints are free for another process.
-async fn run(
-    uploader: Uploader,
-    entries: &mut [Entry],
-    face: &mut Face,
-    interrupted: impl Future<Output = ()>,
-) -> ExitCode {
-    let mut events = uploader.events();
-    let mut redraw = tokio::time::interval(Duration::from_millis(200));
-    let mut was_interrupted = false;
-    tokio::pin!(interrupted);
-    uploader.start();
-    loop {
-        let event = tokio::select! {
-            biased;
-            () = &mut interrupted => {
-                was_interrupted = true;
-                break;
-            }
-            event = events.next() => event,
-            _ = redraw.tick() => {
-                face.redraw();
-                continue;
-            }
-        };
-        match event {
-            None | Some(Event::Ended { .. }) => break,
-            Some(event) => on_event(&uploader, entries, face, event),
-        }
-    }
-    if was_interrupted {
-        uploader.stop();
-    }
-    uploader.close().await;
-    let failed = entries.iter().filter_map(|entry| match &entry.outcome {
-        Outcome::Failed(error) => Some(ExitCode::of(error.kind)),
-        _ => None,
-    });
-    let worst = failed.fold(ExitCode::Success, ExitCode::worse);
-    if was_interrupted { worst.worse(ExitCode::Interrupted) } else { worst }
+    let face = Face::new(display, &entries, flights);
+    let mut voyage = Voyage { entries, face, refusal };
+    let exit = voyage.run(uploader, interrupted).await;
+    voyage.face.end(&voyage.entries, exit);
+    Ok((exit, voyage.entries))
 }
 
 /// What the user can do about an error.
@@ -162,32 +123,91 @@ pub(crate) fn hint(error: &ErrorInfo) -> Option<String> {
     Some(own.to_owned())
 }
 
-fn on_event(uploader: &Uploader, entries: &mut [Entry], face: &mut Face, event: Event) {
-    let Some(id) = file_of(&event) else { return };
-    let Some(entry) = entries.iter_mut().find(|entry| entry.id == id) else { return };
-    let Outcome::Open = entry.outcome else {
-        // A file failed for its dead credential is cancelled behind the curtain: that Canceled is not news.
-        return;
-    };
-    entry.note(&event);
-    face.tell(entry, &event);
-    if let Event::TokenExpired { .. } = event {
-        // Whoever could give another credential was asked by the uploader before it told this. Waiting would be for ever.
-        let failed = Event::Failed { file: id, error: expired() };
-        entry.note(&failed);
-        face.tell(entry, &failed);
-        if let Err(error) = uploader.cancel(id) {
-            tracing::debug!(%error, "the file ended by itself");
+/// A run under way.
+struct Voyage {
+    entries: Vec<Entry>,
+    face: Face,
+    refusal: Refusal,
+}
+
+impl Voyage {
+    /// Runs until every file is done or `interrupted` resolves, and gives the exit code of the worst failure. The uploader is closed
+    /// then: its checkpoints are free for another process.
+    async fn run(&mut self, uploader: Uploader, interrupted: impl Future<Output = ()>) -> ExitCode {
+        let mut events = uploader.events();
+        let mut redraw = tokio::time::interval(Duration::from_millis(200));
+        let mut was_interrupted = false;
+        tokio::pin!(interrupted);
+        uploader.start();
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = &mut interrupted => {
+                    was_interrupted = true;
+                    break;
+                }
+                event = events.next() => event,
+                _ = redraw.tick() => {
+                    self.face.redraw();
+                    continue;
+                }
+            };
+            match event {
+                None | Some(Event::Ended { .. }) => break,
+                Some(event) => {
+                    let failed = self.on_event(event);
+                    if let Some(Err(error)) = failed.map(|file| uploader.cancel(file)) {
+                        tracing::debug!(%error, "the file ended by itself");
+                    }
+                }
+            }
         }
+        if was_interrupted {
+            uploader.stop();
+        }
+        uploader.close().await;
+        // What was acknowledged up to the last moment is told.
+        while let Some(event) = events.try_next() {
+            self.on_event(event);
+        }
+        let failed = self.entries.iter().filter_map(|entry| match &entry.outcome {
+            Outcome::Failed(error) => Some(ExitCode::of(error.kind)),
+            _ => None,
+        });
+        let worst = failed.fold(ExitCode::Success, ExitCode::worse);
+        if was_interrupted { worst.worse(ExitCode::Interrupted) } else { worst }
+    }
+
+    /// Tells an event. Gives a file that failed by it and that the uploader does not know to have failed.
+    fn on_event(&mut self, event: Event) -> Option<FileId> {
+        let id = file_of(&event)?;
+        let entry = self.entries.iter_mut().find(|entry| entry.id == id)?;
+        let Outcome::Open = entry.outcome else {
+            // A file that failed for its dead credential is cancelled behind the curtain: that Canceled is not news.
+            return None;
+        };
+        entry.note(&event);
+        self.face.tell(entry, &event);
+        let Event::TokenExpired { .. } = event else { return None };
+        // Whoever could give another credential was asked by the uploader before it told this. Waiting would be for ever.
+        let failed = Event::Failed { file: id, error: expired(self.refusal.last()) };
+        entry.note(&failed);
+        self.face.tell(entry, &failed);
+        Some(id)
     }
 }
 
-fn expired() -> ErrorInfo {
-    ErrorInfo {
-        kind: ErrorKind::Auth,
-        code: TOKEN_EXPIRED.to_owned(),
-        message: "the credential expired before the upload was done".to_owned(),
-        request_id: String::new(),
+/// What a dead credential that nobody renewed means: the refusal, where there was one.
+fn expired(refusal: Option<ErrorInfo>) -> ErrorInfo {
+    const TEXT: &str = "the credential expired before the upload was done";
+    match refusal {
+        Some(refusal) => ErrorInfo { message: format!("{TEXT}: {}", refusal.message), ..refusal },
+        None => ErrorInfo {
+            kind: ErrorKind::Auth,
+            code: TOKEN_EXPIRED.to_owned(),
+            message: TEXT.to_owned(),
+            request_id: String::new(),
+        },
     }
 }
 

@@ -4,6 +4,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use common::{FakeServer, Ran, TestEnv};
 
@@ -222,6 +223,19 @@ fn servers_that_are_none_are_given_up_with_an_error() {
     }
     let args = ["upload", "a.mp4", "--retry-for", "300ms", "--server", "http://127.0.0.1:1"];
     env.run(&args).fails(4, "a.mp4");
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_stop_an_upload() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    env.file("a.mp4", 2_000_000);
+    let mut command = env.command(&["upload", "--json", "--server", &server.url, "a.mp4"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let again = env.run(&["resume", "--list"]).ok();
+    assert_eq!(again.stdout, "", "it went to its end");
 }
 
 #[test]
