@@ -503,7 +503,8 @@ pub enum FileState {
     Active,
     /// Paused alone.
     Paused,
-    /// Waits for a credential.
+    /// Its credential died and TokenExpired was told: waits for `authorize`. (A file that waits for its first credential is
+    /// Active.)
     Expired,
     /// In storage.
     Succeeded,
