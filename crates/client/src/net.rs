@@ -235,21 +235,23 @@ fn explain(error: &reqwest::Error, host: &str, reading: bool) -> TransportError 
     let mut cause = String::new();
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(link) = next {
-        // An io::Error hides what it wraps: its source() is the wrapped error's source.
-        let inner = link.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let link_or_inner = inner.map_or(link, |inner| inner as &(dyn StdError + 'static));
-        if let Some(tls) = link_or_inner.downcast_ref::<rustls::Error>() {
+        if let Some(tls) = link.downcast_ref::<rustls::Error>() {
             kind = match tls {
                 rustls::Error::InvalidCertificate(_) => TransportErrorKind::Certificate,
                 _ => TransportErrorKind::Tls,
             };
-        } else if link_or_inner.is::<BodyError>() {
+        } else if link.is::<BodyError>() {
             kind = TransportErrorKind::Body;
-        } else if link_or_inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+        } else if link.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
             kind = TransportErrorKind::Protocol;
         }
-        cause = link_or_inner.to_string();
-        next = link_or_inner.source();
+        cause = link.to_string();
+        // An io::Error hides what it wraps: its source() is the source of the wrapped error.
+        let wrapped = link.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
+            None => link.source(),
+        };
     }
     let text = match kind {
         TransportErrorKind::Body => "the body for",

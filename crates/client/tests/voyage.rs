@@ -1,0 +1,238 @@
+//! Real voyages: this client, the real server, a loopback socket in between.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use vodferry::{
+    AddressStyle, AppServer, Body, Checkpoints, Credential, Event, File, FileState, Http, Method,
+    Options, Proxy, Request, Target, Uploader, http_client,
+};
+use vodferry_server::keys::{KEYS_FILE, Keys};
+use vodferry_server::{Config, Running, serve};
+
+struct Harbour {
+    dir: tempfile::TempDir,
+    server: Running,
+    operator: Credential,
+    app: AppServer,
+}
+
+impl Harbour {
+    async fn open() -> Harbour {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.listen = "127.0.0.1:0".parse().unwrap();
+        config.data = dir.path().join("data");
+        config.durable = false;
+        let server = serve(config).await.unwrap();
+        let keys = Keys::load(&dir.path().join("data").join(KEYS_FILE)).unwrap();
+        let root = keys.root().unwrap();
+        let operator = Credential {
+            access_key_id: root.id.clone(),
+            access_key_secret: root.secret.clone(),
+            security_token: None,
+        };
+        let app = AppServer::new(server.endpoint()).unwrap().bearer(keys.app_server_token.clone());
+        Harbour { dir, server, operator, app: app.http(http()) }
+    }
+
+    fn write(&self, name: &str, length: usize) -> (std::path::PathBuf, Vec<u8>) {
+        let bytes: Vec<u8> = (0..length).map(|i| (i * 31 + i / 251 + i / 65_521) as u8).collect();
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        (path, bytes)
+    }
+
+    fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.record_dir = Some(self.dir.path().join("records"));
+        options.proxy = Proxy::Direct;
+        options
+    }
+
+    fn uploader(&self, options: Options) -> Uploader {
+        Uploader::builder().options(options).authorizer(self.app.clone()).build().unwrap()
+    }
+
+    /// What stands in storage, asked for piece by piece: replies of this port are small.
+    async fn fetch(&self, target: &Target, length: usize) -> Vec<u8> {
+        let to = vodferry_oss::Target {
+            endpoint: target.endpoint.clone(),
+            bucket: target.bucket.clone(),
+            key: target.key.clone(),
+        };
+        let http = http();
+        let mut bytes = Vec::new();
+        while bytes.len() < length {
+            let last = (bytes.len() + 500_000).min(length) - 1;
+            let mut get = Request::to(Method::Get, &to, AddressStyle::Auto).unwrap();
+            get.set_header("range", format!("bytes={}-{last}", bytes.len()));
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+            vodferry_oss::sign::sign_v1(&mut get, &to.bucket, &to.key, &self.operator, now);
+            let piece = http.send(get, Body::from_bytes("")).await.unwrap();
+            assert_eq!(piece.status, 206, "{}", String::from_utf8_lossy(&piece.body));
+            bytes.extend_from_slice(&piece.body);
+        }
+        bytes
+    }
+
+    fn journals(&self) -> usize {
+        Checkpoints::open(self.dir.path().join("records")).list().unwrap().len()
+    }
+}
+
+fn http() -> std::sync::Arc<dyn Http> {
+    let mut options = Options::default();
+    options.proxy = Proxy::Direct;
+    http_client(&options).unwrap()
+}
+
+#[tokio::test]
+async fn files_of_all_sizes_arrive_whole() {
+    let harbour = Harbour::open().await;
+    let uploader = harbour.uploader(harbour.options());
+    let mut files = Vec::new();
+    for length in [0, 1, 102_399, 102_400, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 7_654_321] {
+        let (path, bytes) = harbour.write(&format!("{length}.mp4"), length);
+        files.push((uploader.add(File::path(path)).unwrap(), bytes));
+    }
+    uploader.start();
+    let statuses = uploader.wait().await;
+    for (status, (id, bytes)) in statuses.iter().zip(&files) {
+        assert_eq!((status.id, status.state), (*id, FileState::Succeeded), "{:?}", status.error);
+        assert!(status.object.as_ref().unwrap().verified && status.video_id.is_some());
+        let target = status.target.as_ref().unwrap();
+        assert!(harbour.fetch(target, bytes.len()).await == *bytes, "{} differs", status.name);
+    }
+    uploader.close().await;
+    assert_eq!(harbour.journals(), 0);
+    harbour.server.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_not_sent_again() {
+    let harbour = Harbour::open().await;
+    let (path, bytes) = harbour.write("long.mp4", 3_000_001);
+    let mut options = harbour.options();
+    options.part_size = 102_400;
+    options.parallel = 3;
+    let mut acknowledged = std::collections::BTreeSet::new();
+    let mut runs = 0;
+    let target = loop {
+        runs += 1;
+        assert!(runs < 10, "no end in sight");
+        let uploader = harbour.uploader(options.clone());
+        let mut events = uploader.events();
+        uploader.add(File::path(&path)).unwrap();
+        uploader.start();
+        let mut seen = 0;
+        let done = loop {
+            match events.next().await.unwrap() {
+                Event::PartAcknowledged { part, .. } => {
+                    assert!(acknowledged.insert(part.number), "part {} again", part.number);
+                    seen += 1;
+                    if seen == 8 {
+                        break None; // Dies here.
+                    }
+                }
+                Event::Succeeded { target, object, .. } => {
+                    assert!(object.verified);
+                    break Some(target);
+                }
+                Event::Failed { error, .. } => panic!("{error:?}"),
+                Event::Warning { error, .. } => panic!("{error:?}"),
+                _ => {}
+            }
+        };
+        uploader.close().await;
+        if let Some(target) = done {
+            break target;
+        }
+        assert_eq!(harbour.journals(), 1);
+    };
+    assert!(runs > 2, "nothing was resumed");
+    assert!(harbour.fetch(&target, bytes.len()).await == bytes);
+}
+
+#[tokio::test]
+async fn a_place_and_a_key_known_beforehand_need_no_application_server() {
+    let harbour = Harbour::open().await;
+    let (path, bytes) = harbour.write("a.mp4", 300_000);
+    let target = Target {
+        endpoint: harbour.server.endpoint().to_owned(),
+        bucket: "vod-media".into(),
+        key: "films/夏天 100%+🎬.mp4".into(),
+    };
+    let uploader = Uploader::builder().options(harbour.options()).build().unwrap();
+    uploader.add(File::path(&path).to(target.clone(), harbour.operator.clone())).unwrap();
+    uploader.start();
+    let status = uploader.wait().await.remove(0);
+    assert_eq!(status.state, FileState::Succeeded, "{:?}", status.error);
+    assert!(harbour.fetch(&target, bytes.len()).await == bytes);
+}
+
+#[tokio::test]
+async fn the_limit_holds_on_the_wire() {
+    let harbour = Harbour::open().await;
+    let (path, _) = harbour.write("a.mp4", 1_000_000);
+    let mut options = harbour.options();
+    options.limit = 1_000_000;
+    options.part_size = 102_400;
+    let uploader = harbour.uploader(options);
+    let begun = std::time::Instant::now();
+    uploader.add(File::path(path)).unwrap();
+    uploader.start();
+    let status = uploader.wait().await.remove(0);
+    assert_eq!(status.state, FileState::Succeeded, "{:?}", status.error);
+    assert!(begun.elapsed() > Duration::from_millis(850), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_finds_the_upload_waiting() {
+    let harbour = Harbour::open().await;
+    let (path, bytes) = harbour.write("a.mp4", 2_000_000);
+    let mut options = harbour.options();
+    options.part_size = 102_400;
+    options.limit = 2_000_000;
+    let uploader = harbour.uploader(options);
+    let mut events = uploader.events();
+    uploader.add(File::path(path)).unwrap();
+    uploader.start();
+    loop {
+        if let Event::PartAcknowledged { part, .. } = events.next().await.unwrap()
+            && part.number >= 5
+        {
+            break;
+        }
+    }
+    let Harbour { dir, server, operator, app } = harbour;
+    let address = server.addr();
+    server.shutdown().await;
+    let mut config = Config::default();
+    config.listen = address;
+    config.data = dir.path().join("data");
+    config.durable = false;
+    let server = serve(config).await.unwrap();
+    let harbour = Harbour { dir, server, operator, app };
+    let status = uploader.wait().await.remove(0);
+    assert_eq!(status.state, FileState::Succeeded, "{:?}", status.error);
+    assert!(harbour.fetch(status.target.as_ref().unwrap(), bytes.len()).await == bytes);
+}
+
+#[tokio::test]
+async fn wrong_tokens_are_refused_with_a_hint() {
+    let harbour = Harbour::open().await;
+    let (path, _) = harbour.write("a.mp4", 10);
+    let app = AppServer::new(harbour.server.endpoint()).unwrap().bearer("hush-wrong").http(http());
+    let uploader = Uploader::builder().options(harbour.options()).authorizer(app).build().unwrap();
+    let mut events = uploader.events();
+    uploader.add(File::path(Path::new(&path))).unwrap();
+    uploader.start();
+    let error = loop {
+        if let Event::Failed { error, .. } = events.next().await.unwrap() {
+            break vodferry::Error::from(error);
+        }
+    };
+    assert_eq!(error.kind(), vodferry::ErrorKind::Auth, "{error}");
+    assert!(error.hint().is_some() && !error.to_string().contains("hush"));
+}
