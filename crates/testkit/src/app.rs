@@ -79,6 +79,8 @@ impl World {
     pub(crate) fn add(&mut self, plan: &FilePlan) -> Check {
         if self.sources.len() <= plan.source {
             self.sources.push(SourceModel::new(plan.source, plan.length));
+        } else {
+            self.checker.shared(plan.source);
         }
         self.coverage.hit(
             "story",
@@ -232,11 +234,9 @@ impl World {
         }
         for pending in std::mem::take(&mut self.pending).into_values() {
             match pending {
-                Pending::Arrive(call) if self.rng.chance(400) => {
-                    if call.fate.refusal().is_none() {
-                        self.coverage.hit("death", "request carried out after death");
-                        let _unheard = self.carry_out(&call);
-                    }
+                Pending::Arrive(call) if call.fate.refusal().is_none() && self.rng.chance(400) => {
+                    self.coverage.hit("death", "request carried out after death");
+                    let _unheard = self.carry_out(&call);
                 }
                 _ => {}
             }
@@ -281,7 +281,7 @@ impl World {
     }
 
     /// In the calm: nothing is paused, what failed is tried again, the run goes on.
-    pub(crate) fn encourage(&mut self) -> Check {
+    pub(crate) fn encourage(&mut self, first: bool) -> Check {
         self.resume(None)?;
         for index in 0..self.files.len() {
             let Some(id) = self.files.get(index).and_then(|f| f.id) else { continue };
@@ -289,7 +289,7 @@ impl World {
             let outcome = self.files.get(index).map(|f| f.outcome.clone());
             let wanted = match outcome {
                 Some(Outcome::Failed(_)) => true,
-                Some(Outcome::Canceled) => self.rng.chance(500),
+                Some(Outcome::Canceled) => first && self.rng.chance(500),
                 _ => false,
             };
             if wanted {
@@ -379,11 +379,11 @@ impl World {
             self.coverage.hit("grant", name);
             return Err(fault(kind, "AuthorizerFailed"));
         }
-        if let Want::Refresh { video_id: Some(video) } = want {
-            if self.mishap() {
-                self.coverage.hit("grant", "video gone");
-                self.authority.delete(video);
-            }
+        if let Want::Refresh { video_id: Some(video) } = want
+            && self.mishap()
+        {
+            self.coverage.hit("grant", "video gone");
+            self.authority.delete(video);
         }
         self.coverage.hit("grant", "authorizer answers");
         let Self { authority, store, .. } = self;

@@ -98,10 +98,10 @@ impl Journals {
     }
 
     fn release(&mut self, file: FileId) {
-        if let Some(Some(name)) = self.open.remove(&file) {
-            if let Some(journal) = self.by_source.get_mut(&name) {
-                journal.holder = None;
-            }
+        if let Some(Some(name)) = self.open.remove(&file)
+            && let Some(journal) = self.by_source.get_mut(&name)
+        {
+            journal.holder = None;
         }
     }
 }

@@ -84,10 +84,11 @@ impl World {
     /// Hands an answer to the engine without asking what follows.
     pub(crate) fn hand_over(&mut self, input: Input) -> Check {
         self.note(|| format!("input {input:?}"));
-        if let Input::Answer { id, result: Err(fault), .. } = &input {
-            if fault.kind == FaultKind::Expired && self.checker.flight(*id).is_some() {
-                self.coverage.hit("fault", "credential expired");
-            }
+        if let Input::Answer { id, result: Err(fault), .. } = &input
+            && fault.kind == FaultKind::Expired
+            && self.checker.flight(*id).is_some()
+        {
+            self.coverage.hit("fault", "credential expired");
         }
         let version = match &input {
             Input::Loaded { result: Ok((source, _)), .. } => {
@@ -155,11 +156,11 @@ impl World {
             self.later(wait, Pending::Deliver(input));
             return;
         }
-        if let Op::UploadPart { range, .. } = &call.op {
-            if self.rng.chance(300) {
-                let bytes = self.rng.between(0, range.end - range.start);
-                self.later(way / 2, Pending::Deliver(Input::Sent { id, bytes }));
-            }
+        if let Op::UploadPart { range, .. } = &call.op
+            && self.rng.chance(300)
+        {
+            let bytes = self.rng.between(0, range.end - range.start);
+            self.later(way / 2, Pending::Deliver(Input::Sent { id, bytes }));
         }
         self.later(way, Pending::Arrive(call));
     }
@@ -285,10 +286,8 @@ impl World {
         for key in keys {
             let Some(pending) = self.pending.remove(&key) else { continue };
             match pending {
-                Pending::Arrive(call) if self.rng.chance(400) => {
-                    if call.fate.refusal().is_none() {
-                        let _unheard = self.carry_out(&call);
-                    }
+                Pending::Arrive(call) if call.fate.refusal().is_none() && self.rng.chance(400) => {
+                    let _unheard = self.carry_out(&call);
                 }
                 Pending::Deliver(_) | Pending::Grant(..) if self.rng.chance(200) => {
                     self.at(key.0, pending);

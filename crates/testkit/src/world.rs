@@ -210,7 +210,7 @@ impl World {
         self.weather = Weather::calm();
         self.settle()?;
         for round in 0..4 {
-            self.encourage()?;
+            self.encourage(round == 0)?;
             self.settle()?;
             self.check_rest(round == 3)?;
         }

@@ -127,6 +127,8 @@ pub struct Checker {
     dead: BTreeSet<GrantId>,
     used: BTreeSet<GrantId>,
     stillborn: BTreeSet<GrantId>,
+    /// Sources of more than one file: their journals mix the files' uploads.
+    shared: BTreeSet<usize>,
     /// A failure ends this run before its files are done.
     halted: bool,
 }
@@ -148,8 +150,14 @@ impl Checker {
             dead: BTreeSet::new(),
             used: BTreeSet::new(),
             stillborn: BTreeSet::new(),
+            shared: BTreeSet::new(),
             halted: false,
         }
+    }
+
+    /// More than one file has this source.
+    pub fn shared(&mut self, source: usize) {
+        self.shared.insert(source);
     }
 
     /// `add` succeeded; `app` is the application's number of the file.

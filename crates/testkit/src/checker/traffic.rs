@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use vodferry_engine::{
-    Effect, EffectId, FileId, GrantId, MAX_PART_SIZE, MAX_PARTS, Op, Record, SMALL_FILE,
-};
+use vodferry_engine::{Effect, EffectId, FileId, MAX_PART_SIZE, MAX_PARTS, Op, Record, SMALL_FILE};
 
-use super::{Check, Checker, Flight, Standing, UploadWatch, broken};
+use super::{Check, Checker, Flight, UploadWatch, broken};
 use crate::coverage::Coverage;
 use crate::journal::Journals;
 use crate::store::Store;
@@ -80,7 +78,7 @@ impl Checker {
                     known: Default::default(),
                     damaged: Default::default(),
                     completed: false,
-                    exempt: false,
+                    exempt: self.shared.contains(&loaded.version.source),
                     ending: false,
                 };
                 self.uploads.insert(begin.upload_id.clone(), upload);
@@ -142,9 +140,10 @@ impl Checker {
                 return broken("6 max_in_flight", format!("{all} parts"));
             }
         }
-        let queued =
-            |id: &FileId| self.files.get(id).is_some_and(|f| f.standing == Standing::Queued);
-        let busy = self.flights.values().chain([next]).map(|f| f.file).filter(queued);
+        // An Abort cleans up after a file that has left its place.
+        let busy = self.flights.values().chain([next]);
+        let busy =
+            busy.filter(|f| !matches!(f.op, Op::AbortMultipartUpload { .. })).map(|f| f.file);
         let busy: BTreeSet<FileId> = busy.collect();
         if busy.len() > self.config.files_at_once as usize {
             return broken("6 files_at_once", format!("{busy:?}"));
@@ -248,7 +247,7 @@ impl Checker {
         }
     }
 
-    /// Parts that the engine was told of are enough to lose, damage or drop this upload without deceiving it.
+    /// Whether the journal of this upload proves nothing, so that damage to it could not be noticed.
     pub fn is_exempt(&self, upload_id: &str) -> bool {
         self.uploads.get(upload_id).is_none_or(|u| u.exempt)
     }
@@ -257,10 +256,5 @@ impl Checker {
     pub fn journal_failed(&mut self, file: FileId) {
         let Some(app) = self.files.get(&file).map(|f| f.app) else { return };
         self.uploads.values_mut().filter(|u| u.app == app).for_each(|u| u.exempt = true);
-    }
-
-    /// Requests under way that carry this grant.
-    pub fn in_flight(&self, grant: GrantId) -> usize {
-        self.flights.values().filter(|f| f.grant == grant).count()
     }
 }
