@@ -14,10 +14,12 @@ use vodferry_oss::etag::quote;
 use vodferry_oss::sign::presign_v1;
 use vodferry_oss::{Credential, Method, Request, Response, ServiceError, Style};
 
-use crate::{Body, Error, Http};
+use crate::{Body, Error, Http, TransportError, TransportErrorKind};
 
 /// Bytes asked for at once: half of what a reply may hold.
 const RANGE: u64 = 512 << 10;
+/// For one range: half a mebibyte at 8 KiB/s.
+const PATIENCE: Duration = Duration::from_secs(64);
 /// How often one range is asked for before the download is given up.
 const TRIES: u32 = 6;
 
@@ -181,7 +183,12 @@ async fn fetch(
     let mut pause = Duration::from_millis(200);
     let mut tries = 1;
     loop {
-        let failed = match http.send(request.clone(), Body::from_bytes(Vec::new())).await {
+        let sent = http.send(request.clone(), Body::from_bytes(Vec::new()));
+        let reply = tokio::time::timeout(PATIENCE, sent).await.unwrap_or_else(|_| {
+            let text = format!("no reply from {}", request.authority);
+            Err(TransportError::new(TransportErrorKind::Timeout, text))
+        });
+        let failed = match reply {
             Ok(reply) if reply.status < 500 && reply.status != 429 => return Ok(reply),
             Ok(reply) => refused(&reply),
             Err(error) => {
@@ -265,12 +272,14 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::{BoxFuture, TransportError, TransportErrorKind};
+    use crate::BoxFuture;
+
+    type Spoil = Box<dyn Fn(usize, &mut Response) + Send + Sync>;
 
     /// Serves one object in ranges; `spoil` changes each reply before it leaves.
     struct Shelf {
         object: Vec<u8>,
-        spoil: Box<dyn Fn(usize, &mut Response) + Send + Sync>,
+        spoil: Spoil,
         asked: Mutex<usize>,
     }
 

@@ -20,11 +20,7 @@ struct Harbour {
 impl Harbour {
     async fn open() -> Harbour {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::default();
-        config.listen = "127.0.0.1:0".parse().unwrap();
-        config.data = dir.path().join("data");
-        config.durable = false;
-        let server = serve(config).await.unwrap();
+        let server = serve(config(dir.path(), "127.0.0.1:0".parse().unwrap())).await.unwrap();
         let keys = Keys::load(&dir.path().join("data").join(KEYS_FILE)).unwrap();
         let root = keys.root().unwrap();
         let operator = Credential {
@@ -79,6 +75,10 @@ impl Harbour {
     fn journals(&self) -> usize {
         Checkpoints::open(self.dir.path().join("records")).list().unwrap().len()
     }
+}
+
+fn config(dir: &Path, listen: std::net::SocketAddr) -> Config {
+    Config { listen, data: dir.join("data"), durable: false, ..Config::default() }
 }
 
 fn http() -> std::sync::Arc<dyn Http> {
@@ -208,11 +208,7 @@ async fn a_server_that_comes_back_finds_the_upload_waiting() {
     let Harbour { dir, server, operator, app } = harbour;
     let address = server.addr();
     server.shutdown().await;
-    let mut config = Config::default();
-    config.listen = address;
-    config.data = dir.path().join("data");
-    config.durable = false;
-    let server = serve(config).await.unwrap();
+    let server = serve(config(dir.path(), address)).await.unwrap();
     let harbour = Harbour { dir, server, operator, app };
     let status = uploader.wait().await.remove(0);
     assert_eq!(status.state, FileState::Succeeded, "{:?}", status.error);
