@@ -407,8 +407,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::Record;
     use crate::script::*;
-    use crate::{Config, Effect, FileId, Input, ObjectInfo, Output, Reply, Want};
-    use alloc::vec;
+    use crate::{Effect, ObjectInfo, Reply, Want};
 
     #[test]
     fn a_whole_upload_from_add_to_ended() {

@@ -154,3 +154,85 @@ impl Transfer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::*;
+    use crate::{Config, EffectId, Op, Reply};
+    use alloc::vec;
+
+    /// Initiate was lost, and the search after it found these.
+    fn searched(found: &[&str]) -> (Script, EffectId, Op) {
+        let mut s = Script::started(Config { find_orphans: true, ..config() }, MIB, None);
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.answer(id, Err(no_reply()));
+        s.event();
+        s.pass(20_000);
+        let (id, op) = s.perform();
+        assert_eq!(op, Op::ListMultipartUploads);
+        s.answer(id, Ok(Reply::Uploads(found.iter().map(|u| String::from(*u)).collect())));
+        let (id, op) = s.perform();
+        (s, id, op)
+    }
+
+    #[test]
+    fn a_lost_initiate_is_found_when_it_is_the_only_one_and_empty() {
+        let (mut s, id, op) = searched(&["U7"]);
+        assert_eq!(op, Op::ListParts { upload_id: "U7".into(), marker: 0 });
+        s.answer(id, Ok(Reply::Parts { parts: vec![], next: None }));
+        let Record::Begin(begin) = s.saved(true) else { panic!("expected Begin") };
+        assert_eq!(begin.upload_id, "U7");
+        s.parts(&[1]);
+    }
+
+    #[test]
+    fn an_upload_that_may_be_somebody_elses_is_left_alone() {
+        let (mut s, id, _) = searched(&["U7"]);
+        s.answer(id, Ok(Reply::Parts { parts: vec![part(1, MIB)], next: None }));
+        assert_eq!(s.perform().1, Op::InitiateMultipartUpload);
+        for found in [&[][..], &["U7", "U8"][..]] {
+            assert_eq!(searched(found).2, Op::InitiateMultipartUpload);
+        }
+    }
+
+    #[test]
+    fn a_file_beyond_every_plan_is_refused_before_anything_is_sent() {
+        let mut s = Script::started(config(), u64::MAX, None);
+        let error = s.failed();
+        assert_eq!((error.kind, &*error.code), (ErrorKind::Misuse, "TooLarge"));
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_place_or_content_is_not_used() {
+        let mut s = Script::new(config());
+        let elsewhere = crate::Grant { target: target("other"), ..grant(1, None) };
+        let spec = crate::FileSpec { grant: Some(elsewhere), part_size: 0 };
+        s.engine.add(s.now, spec).expect("a valid spec");
+        s.engine.start(s.now);
+        s.load(MIB, Some(checkpoint(MIB, &[1])));
+        assert_eq!(s.started_event().1, Some(target("other")));
+        assert_eq!(s.perform().1, Op::InitiateMultipartUpload);
+        // Its content is of another length: created anew.
+        let mut s = Script::started(config(), 2 * MIB, Some(checkpoint(MIB, &[1])));
+        assert_eq!(s.grant_asked(grant(1, None)), crate::Want::Create);
+    }
+
+    #[test]
+    fn ten_thousand_parts_resume_and_complete() {
+        let numbers: Vec<u32> = (1..10_000).collect();
+        let length = 10_000 * MIB;
+        let mut s = Script::started(config(), length, Some(checkpoint(length, &numbers)));
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        let parts = numbers.iter().map(|n| part(*n, MIB)).collect();
+        s.answer(id, Ok(Reply::Parts { parts, next: None }));
+        assert!(matches!(s.event(), crate::Event::Resumed { parts: 9_999, .. }));
+        s.event();
+        let id = s.parts(&[10_000])[0];
+        s.acknowledge(id, true);
+        let (_, op) = s.perform();
+        assert!(matches!(op, Op::CompleteMultipartUpload { parts, .. } if parts.len() == 10_000));
+    }
+}
