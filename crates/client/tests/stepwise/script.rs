@@ -12,17 +12,17 @@ use vodferry::{
 };
 
 /// The smallest part: keeps files small.
-pub const PART: u64 = 102_400;
+pub(crate) const PART: u64 = 102_400;
 
 /// The far end of the scripted port.
-pub struct Script {
+pub(crate) struct Script {
     asked: mpsc::UnboundedReceiver<Asked>,
 }
 
 /// One request, its body read to the end.
-pub struct Asked {
-    pub request: Request,
-    pub body: Vec<u8>,
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    pub(crate) body: Vec<u8>,
     reply: oneshot::Sender<Result<Response, TransportError>>,
 }
 
@@ -55,27 +55,27 @@ impl Http for Port {
 }
 
 /// A port, and the test's end of it.
-pub fn script() -> (Arc<dyn Http>, Script) {
+pub(crate) fn script() -> (Arc<dyn Http>, Script) {
     let (sender, asked) = mpsc::unbounded_channel();
     (Arc::new(Port { asked: sender }), Script { asked })
 }
 
 impl Script {
     /// The next request.
-    pub async fn next(&mut self) -> Asked {
+    pub(crate) async fn next(&mut self) -> Asked {
         let next = tokio::time::timeout(Duration::from_secs(20), self.asked.recv()).await;
         next.expect("a request within 20 seconds").expect("an uploader that lives")
     }
 
     /// The next request, which must be `operation` (as [`Asked::operation`] says it).
-    pub async fn expect(&mut self, operation: &str) -> Asked {
+    pub(crate) async fn expect(&mut self, operation: &str) -> Asked {
         let asked = self.next().await;
         assert_eq!(asked.operation(), operation);
         asked
     }
 
     /// No request comes within a moment.
-    pub async fn silence(&mut self) {
+    pub(crate) async fn silence(&mut self) {
         let next = tokio::time::timeout(Duration::from_millis(200), self.asked.recv()).await;
         if let Ok(Some(asked)) = next {
             panic!("unexpected {}", asked.operation());
@@ -83,7 +83,7 @@ impl Script {
     }
 
     /// Answers everything as a good server would, from here to the object. Gives the parts sent.
-    pub async fn be_good(&mut self) -> Vec<u32> {
+    pub(crate) async fn be_good(&mut self) -> Vec<u32> {
         let mut parts = Vec::new();
         loop {
             let asked = self.next().await;
@@ -110,7 +110,7 @@ impl Script {
 
 impl Asked {
     /// `initiate`, `part N`, `list`, `complete`, `abort`, `put`, `head`, or method and path.
-    pub fn operation(&self) -> String {
+    pub(crate) fn operation(&self) -> String {
         let has = |name| self.query(name).is_some();
         match self.request.method {
             Method::Post if has("uploads") => "initiate".into(),
@@ -124,30 +124,30 @@ impl Asked {
         }
     }
 
-    pub fn query(&self, name: &str) -> Option<&str> {
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
         self.request.query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.request.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn number(&self) -> u32 {
+    pub(crate) fn number(&self) -> u32 {
         self.query("partNumber").and_then(|number| number.parse().ok()).expect("a part number")
     }
 
     /// Any reply.
-    pub fn reply(self, response: Response) {
+    pub(crate) fn reply(self, response: Response) {
         let _ = self.reply.send(Ok(response));
     }
 
     /// No reply, but an error of the transport.
-    pub fn fail(self, error: TransportError) {
+    pub(crate) fn fail(self, error: TransportError) {
         let _ = self.reply.send(Err(error));
     }
 
     /// A status and an error of the service.
-    pub fn refuse(self, status: u16, code: &str) {
+    pub(crate) fn refuse(self, status: u16, code: &str) {
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>as the test wishes</Message>\
              <RequestId>REQ-1</RequestId><HostId>h</HostId></Error>"
@@ -155,7 +155,7 @@ impl Asked {
         self.reply(response(status, &[("content-type", "application/xml")], body));
     }
 
-    pub fn initiated(self, upload_id: &str) {
+    pub(crate) fn initiated(self, upload_id: &str) {
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><InitiateMultipartUploadResult><Bucket>films</Bucket>\
              <Key>k</Key><UploadId>{upload_id}</UploadId></InitiateMultipartUploadResult>"
@@ -164,20 +164,20 @@ impl Asked {
     }
 
     /// The part, or the whole object, arrived as it was sent.
-    pub fn stored(self) {
+    pub(crate) fn stored(self) {
         let etag = format!("\"{}\"", etag(&self.body));
         let crc = crc64(&self.body).to_string();
         self.reply(response(200, &[("etag", &etag), ("x-oss-hash-crc64ecma", &crc)], ""));
     }
 
-    pub fn completed(self) {
+    pub(crate) fn completed(self) {
         let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><CompleteMultipartUploadResult><Location>l</Location>\
              <Bucket>films</Bucket><Key>k</Key><ETag>\"FF-2\"</ETag></CompleteMultipartUploadResult>";
         self.reply(response(200, &[], body));
     }
 
     /// One page with these parts of `bytes`.
-    pub fn listed(self, bytes: &[u8], numbers: &[u32]) {
+    pub(crate) fn listed(self, bytes: &[u8], numbers: &[u32]) {
         let mut parts = String::new();
         for number in numbers {
             let begin = (number - 1) as usize * PART as usize;
@@ -199,25 +199,29 @@ impl Asked {
     }
 }
 
-pub fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Response {
+pub(crate) fn response(
+    status: u16,
+    headers: &[(&str, &str)],
+    body: impl Into<Vec<u8>>,
+) -> Response {
     let mut all = vec![("x-oss-request-id".to_owned(), "REQ-1".to_owned())];
     all.extend(headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
     Response { status, headers: all, body: body.into() }
 }
 
-pub fn etag(bytes: &[u8]) -> String {
+pub(crate) fn etag(bytes: &[u8]) -> String {
     Md5::digest(bytes).iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-pub fn crc64(bytes: &[u8]) -> u64 {
+pub(crate) fn crc64(bytes: &[u8]) -> u64 {
     checksum(CrcAlgorithm::Crc64Xz, bytes)
 }
 
-pub fn target(key: &str) -> Target {
+pub(crate) fn target(key: &str) -> Target {
     Target { endpoint: "http://127.0.0.1:9".into(), bucket: "films".into(), key: key.into() }
 }
 
-pub fn credential() -> Credential {
+pub(crate) fn credential() -> Credential {
     Credential {
         access_key_id: "ak".into(),
         access_key_secret: "hush-secret".into(),
@@ -226,38 +230,38 @@ pub fn credential() -> Credential {
 }
 
 /// Bytes that differ from place to place.
-pub fn content(length: usize) -> Vec<u8> {
+pub(crate) fn content(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i * 31 + i / 251 + i / 65_521) as u8).collect()
 }
 
 /// A folder with `a.mp4` of `length` bytes, and room for checkpoints.
-pub struct Desk {
+pub(crate) struct Desk {
     dir: tempfile::TempDir,
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Desk {
-    pub fn new(length: usize) -> Desk {
+    pub(crate) fn new(length: usize) -> Desk {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let bytes = content(length);
         std::fs::write(dir.path().join("a.mp4"), &bytes).expect("a file");
         Desk { dir, bytes }
     }
 
-    pub fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> std::path::PathBuf {
         self.dir.path().join("a.mp4")
     }
 
-    pub fn file(&self) -> File {
+    pub(crate) fn file(&self) -> File {
         File::path(self.path()).to(target("k.mp4"), credential())
     }
 
-    pub fn records(&self) -> std::path::PathBuf {
+    pub(crate) fn records(&self) -> std::path::PathBuf {
         self.dir.path().join("records")
     }
 
     /// Small parts, one at a time, quick retries, checkpoints in this folder.
-    pub fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         let mut options = Options::default();
         options.part_size = PART;
         options.parallel = 1;
@@ -267,11 +271,11 @@ impl Desk {
         options
     }
 
-    pub fn uploader(&self) -> (Uploader, Script) {
+    pub(crate) fn uploader(&self) -> (Uploader, Script) {
         self.uploader_with(self.options())
     }
 
-    pub fn uploader_with(&self, options: Options) -> (Uploader, Script) {
+    pub(crate) fn uploader_with(&self, options: Options) -> (Uploader, Script) {
         let (http, script) = script();
         let uploader = Uploader::builder().options(options).http(http).build().expect("options");
         (uploader, script)
@@ -279,7 +283,7 @@ impl Desk {
 }
 
 /// The next event that is neither progress nor an acknowledged part.
-pub async fn event(events: &mut Events) -> Event {
+pub(crate) async fn event(events: &mut Events) -> Event {
     loop {
         let next = tokio::time::timeout(Duration::from_secs(20), events.next()).await;
         let event = next.expect("an event within 20 seconds").expect("an uploader that lives");
@@ -290,7 +294,7 @@ pub async fn event(events: &mut Events) -> Event {
 }
 
 /// The error of the Failed event that comes, sooner or later.
-pub async fn failure(events: &mut Events) -> vodferry::Error {
+pub(crate) async fn failure(events: &mut Events) -> vodferry::Error {
     loop {
         match event(events).await {
             Event::Failed { error, .. } => return error.into(),

@@ -79,7 +79,7 @@ async fn parts_larger_than_the_budget_go_up_as_well() {
     uploader.add(desk.file()).unwrap();
     uploader.start();
     script.expect("initiate").await.initiated("u1");
-    let mut arrived = vec![Vec::new(), Vec::new()];
+    let mut arrived = [Vec::new(), Vec::new()];
     for _ in 0..2 {
         let asked = script.next().await;
         assert_eq!(asked.header("content-md5"), None);
