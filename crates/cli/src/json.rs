@@ -1,5 +1,7 @@
 //! Events as lines of JSON, for programs. `docs/reference/cli.md` documents each; names and meanings never change, new ones may come.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use vodferry::{ErrorInfo, ErrorKind, Event, Target};
 
@@ -12,7 +14,7 @@ struct Line<'a, B: Serialize> {
     event: &'static str,
     /// The position on the command line, from 1.
     file: usize,
-    path: &'a str,
+    path: Cow<'a, str>,
     #[serde(flatten)]
     body: B,
 }
@@ -186,7 +188,12 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn write(&self, event: &'static str, body: impl Serialize) -> Option<String> {
-        Some(text(&Line { event, file: self.entry.number, path: &self.entry.name, body }))
+        Some(text(&Line {
+            event,
+            file: self.entry.number,
+            path: self.entry.path.to_string_lossy(),
+            body,
+        }))
     }
 }
 

@@ -3,6 +3,7 @@
 //! An upload goes on in the way it was begun: one whose place an application server chose needs `--server`, one whose place was fixed
 //! needs `--endpoint` (or `--address` and `--auth`). Its place is in the record, so that no key needs to be named again.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -146,7 +147,7 @@ fn other_way(path: &Path, hint: &str) -> Failure {
 
 #[derive(Serialize)]
 struct Listed<'a> {
-    path: Option<String>,
+    path: Option<Cow<'a, str>>,
     video_id: Option<&'a str>,
     endpoint: &'a str,
     bucket: &'a str,
@@ -160,11 +161,10 @@ struct Listed<'a> {
 
 fn list(records: &[CheckpointInfo], json: bool) {
     for record in records {
-        let path = record.path.as_ref().map(|path| path.display().to_string());
         let target = &record.target;
         if json {
             let listed = Listed {
-                path,
+                path: record.path.as_deref().map(Path::to_string_lossy),
                 video_id: record.video_id.as_deref(),
                 endpoint: &target.endpoint,
                 bucket: &target.bucket,
@@ -179,7 +179,7 @@ fn list(records: &[CheckpointInfo], json: bool) {
         } else {
             output::data(&format!(
                 "{}\t{} of {}\t{}\t{}/{}",
-                path.as_deref().unwrap_or("-"),
+                record.path.as_deref().map_or_else(|| "-".to_owned(), output::name),
                 units::size(record.bytes),
                 units::size(record.length),
                 record.video_id.as_deref().unwrap_or("-"),

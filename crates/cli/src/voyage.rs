@@ -14,7 +14,7 @@ use crate::face::Face;
 use crate::flights::Flights;
 use crate::place::Place;
 use crate::renewal::{Refusal, Remembered};
-use crate::signals;
+use crate::{output, signals};
 
 /// Our code for a credential that died where nobody can give another.
 const TOKEN_EXPIRED: &str = "TokenExpired";
@@ -26,7 +26,7 @@ pub(crate) struct Entry {
     /// The position on the command line, from 1.
     pub(crate) number: usize,
     pub(crate) path: PathBuf,
-    /// The path for people and for JSON: what is not UTF-8 is replaced.
+    /// The path for people, see [`output::name`].
     pub(crate) name: String,
     /// Bytes; `None` when the file could not be looked at.
     pub(crate) total: Option<u64>,
@@ -50,7 +50,7 @@ pub(crate) enum Outcome {
 
 impl Entry {
     pub(crate) fn new(id: FileId, number: usize, path: PathBuf) -> Entry {
-        let name = path.display().to_string();
+        let name = output::name(&path);
         let total = std::fs::metadata(&path).ok().filter(|m| m.is_file()).map(|m| m.len());
         Entry { id, number, path, name, total, acknowledged: 0, outcome: Outcome::Open }
     }
