@@ -1,10 +1,11 @@
 //! The application server: hands out upload address and credential as JSON.
 //!
 //! Who may ask: whoever holds the bearer token of the keys file, and, so that a first try needs no
-//! set-up, a program on this very machine. "On this machine" means a loopback peer that also
-//! *named* a loopback host and came through no proxy, so that neither a page whose name was pointed
-//! at 127.0.0.1 nor a proxy's visitors count. JSON is required as the content type and no CORS
-//! headers are ever sent here: a browser lets no foreign page send such a request.
+//! set-up, a program on this very machine. That means a loopback peer that also *named* a loopback
+//! host, came through no proxy and is no page in a browser: neither a page whose name was pointed at
+//! 127.0.0.1, nor one that was uploaded here and opened, nor a proxy's visitors count. JSON is
+//! required as the content type and no CORS headers are ever sent here, so that a browser lets no
+//! foreign page use a token that it has got hold of.
 
 use std::net::IpAddr;
 
@@ -88,17 +89,25 @@ fn authorize(app: &App, call: &Call) -> Result<(), ApiError> {
             "the bearer token is not the one of keys.toml",
         ));
     }
-    let direct = PROXY_HEADERS.iter().all(|name| !call.headers.contains_key(*name));
+    let direct = NOT_A_LOCAL_PROGRAM.iter().all(|name| !call.headers.contains_key(*name));
     if call.peer.to_canonical().is_loopback() && is_loopback_name(&call.host()) && direct {
         return Ok(());
     }
-    let message = "from another machine, by another name than localhost, or through a proxy, \
-                   Authorization: Bearer with app_server_token of keys.toml is needed";
+    let message = "from another machine, by another name than localhost, through a proxy or from a \
+                   page, Authorization: Bearer with app_server_token of keys.toml is needed";
     Err(ApiError::new(401, "MissingToken", message))
 }
 
-const PROXY_HEADERS: &[&str] =
-    &["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+/// What proxies and browsers add.
+const NOT_A_LOCAL_PROGRAM: &[&str] = &[
+    "forwarded",
+    "origin",
+    "sec-fetch-site",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-real-ip",
+];
 
 fn is_loopback_name(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())

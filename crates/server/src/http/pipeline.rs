@@ -106,6 +106,9 @@ fn refuse(call: &Call, mut error: ServiceError) -> Response<ReplyBody> {
     tracing::debug!(code = error.code, message = error.message, "refused");
     let status = error.status;
     if call.method == Method::HEAD {
+        // Says nothing that StringToSign does not say, in three times as many bytes; clients bound
+        // their headers.
+        error.context.retain(|(name, _)| name != "StringToSignBytes");
         let mut response = empty(status);
         set(&mut response, "x-oss-err", &error.to_header());
         return response;

@@ -48,14 +48,16 @@ async fn this_machine_needs_no_token() {
 async fn everybody_else_does() {
     let server = Server::start().await;
     let token = server.keys.app_server_token.expose();
-    // The name of a page that was pointed at this machine; what proxies add; an absolute-form
-    // target.
+    // The name of a page that was pointed at this machine; what proxies and browsers add.
     for lines in [
         "Host: evil.example\r\n",
         "Host: localhost.evil.example\r\n",
         "Host: \r\n",
         "X-Forwarded-For: 203.0.113.7\r\n",
         "Via: 1.1 proxy\r\n",
+        // A page, were it one of this very server.
+        "Origin: http://127.0.0.1:9000\r\n",
+        "Sec-Fetch-Site: same-origin\r\n",
     ] {
         let lines = format!("{lines}{JSON}");
         let response = post(&server, CREATE, &lines, FILE).await;
@@ -92,7 +94,7 @@ async fn a_foreign_page_gets_no_leave() {
         server.addr()
     );
     let response = exchange(server.addr(), Method::Options, preflight.as_bytes()).await;
-    assert_eq!(response.status, 405, "{}", text(&response));
+    assert_eq!(response.status, 401, "{}", text(&response));
     assert!(response.header("access-control-allow-origin").is_none());
     // What a page may send without leave is not JSON.
     for kind in
@@ -100,8 +102,12 @@ async fn a_foreign_page_gets_no_leave() {
     {
         let lines = format!("Origin: https://evil.example\r\nContent-Type: {kind}\r\n");
         let response = post(&server, CREATE, &lines, FILE).await;
-        assert_eq!(refused(&response, 415), "UnsupportedMediaType");
+        assert_eq!(refused(&response, 401), "MissingToken");
         assert!(response.header("access-control-allow-origin").is_none());
+        let token = server.keys.app_server_token.expose();
+        let lines = format!("{lines}Authorization: Bearer {token}\r\n");
+        let response = post(&server, CREATE, &lines, FILE).await;
+        assert_eq!(refused(&response, 415), "UnsupportedMediaType");
     }
     assert_eq!(refused(&post(&server, CREATE, "", FILE).await, 415), "UnsupportedMediaType");
 }

@@ -191,6 +191,13 @@ async fn a_mismatch_shows_what_should_have_been_signed() {
     assert!(bytes.starts_with("50 55 54 0A"), "{bytes}");
     assert_eq!(error.context("OSSAccessKeyId"), Some(server.operator().access_key_id.as_str()));
     assert!(error.context("SignatureProvided").is_some());
+    let mut head = server.request(Method::Head, "a b");
+    sign_v1(&mut head, BUCKET, "another", &server.operator(), now_ms());
+    let response = server.send_raw(&head).await;
+    assert_eq!(refused(&response, 403), "SignatureDoesNotMatch");
+    let error = ServiceError::from_response(&response);
+    assert!(error.context("StringToSign").is_some());
+    assert!(error.context("StringToSignBytes").is_none(), "headers are bounded");
 }
 
 #[tokio::test]
