@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use vodferry_oss::address::valid_bucket;
 
 /// Settings of one server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,7 +126,7 @@ impl Config {
         if life < Duration::from_secs(5) || life > Duration::from_secs(3600) {
             return refuse("credential_life", &life.as_secs_f64(), "5 to 3600 seconds are allowed");
         }
-        if !is_bucket_name(&self.bucket) {
+        if !valid_bucket(&self.bucket) {
             return refuse(
                 "bucket",
                 &self.bucket,
@@ -202,14 +203,6 @@ impl Default for Limits {
             shutdown: Duration::from_secs(10),
         }
     }
-}
-
-fn is_bucket_name(name: &str) -> bool {
-    let bytes = name.as_bytes();
-    (3..=63).contains(&bytes.len())
-        && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-        && !name.starts_with('-')
-        && !name.ends_with('-')
 }
 
 fn is_endpoint(text: &str) -> bool {
