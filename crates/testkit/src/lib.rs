@@ -19,4 +19,5 @@ pub mod time;
 pub mod world;
 
 mod app;
+mod commands;
 mod shell;

@@ -155,7 +155,9 @@ impl Store {
     pub fn damage_part(&mut self, upload_id: &str, number: u32, other_length: bool) -> bool {
         let part = self.uploads.get_mut(upload_id).and_then(|u| u.parts.get_mut(&number));
         let Some(part) = part else { return false };
-        part.crc ^= 0xdead_beef;
+        // Content that no version of the source ever had.
+        part.piece.version.number = u32::MAX;
+        part.crc = part.piece.crc();
         part.etag = etag(part.crc);
         part.length += u64::from(other_length);
         true

@@ -229,7 +229,6 @@ impl Checker {
         if !self.running {
             self.running = true;
             self.halted = false;
-            self.paused = false;
             if self.config.restart_failed {
                 let failed = |f: &&mut FileWatch| f.standing == Standing::Failed;
                 self.files.values_mut().filter(failed).for_each(|f| f.standing = Standing::Queued);
@@ -237,10 +236,9 @@ impl Checker {
         }
     }
 
-    /// `stop` was called.
+    /// `stop` was called. A paused list stays paused.
     pub fn stopped(&mut self) {
         self.running = false;
-        self.paused = false;
         self.files.values_mut().for_each(FileWatch::let_go);
     }
 
