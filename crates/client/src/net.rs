@@ -151,7 +151,7 @@ async fn send(
 ) -> Result<Response, TransportError> {
     let host = request.authority.clone();
     let request = outgoing(request, body)?;
-    let mut reply = client.execute(request).await.map_err(|error| explain(&error, &host, false))?;
+    let mut reply = client.execute(request).await.map_err(|error| explain(error, &host, false))?;
     let mut response = Response { status: reply.status().as_u16(), ..Response::default() };
     for (name, value) in reply.headers() {
         // A value that is not text is none that this protocol knows.
@@ -159,7 +159,7 @@ async fn send(
             response.headers.push((name.as_str().to_owned(), value.to_owned()));
         }
     }
-    while let Some(piece) = reply.chunk().await.map_err(|error| explain(&error, &host, true))? {
+    while let Some(piece) = reply.chunk().await.map_err(|error| explain(error, &host, true))? {
         if response.body.len() + piece.len() > MOST_REPLY {
             let text = format!("{host} answered with more than {MOST_REPLY} bytes");
             return Err(TransportError::new(TransportErrorKind::Protocol, text));
@@ -218,7 +218,9 @@ fn request_url(request: &Request) -> String {
 }
 
 /// Sorts an error of the HTTP library by what the reader can do about it.
-fn explain(error: &reqwest::Error, host: &str, reading: bool) -> TransportError {
+fn explain(error: reqwest::Error, host: &str, reading: bool) -> TransportError {
+    // A presigned URL is a secret.
+    let error = error.without_url();
     let mut kind = if error.is_builder() {
         TransportErrorKind::Request
     } else if error.is_dns() {
@@ -233,7 +235,7 @@ fn explain(error: &reqwest::Error, host: &str, reading: bool) -> TransportError 
         TransportErrorKind::Lost
     };
     let mut cause = String::new();
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    let mut next: Option<&(dyn StdError + 'static)> = Some(&error);
     while let Some(link) = next {
         if let Some(tls) = link.downcast_ref::<rustls::Error>() {
             kind = match tls {

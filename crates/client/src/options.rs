@@ -1,5 +1,6 @@
 //! The knobs of an uploader, with their defaults.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -140,7 +141,7 @@ impl Timeouts {
 }
 
 /// The way to the network.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Proxy {
     /// None, whatever the environment says.
@@ -150,6 +151,17 @@ pub enum Proxy {
     System,
     /// This one for everything: `http://host:port`, with `user:password@` where it asks for them.
     Url(String),
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Proxy::Direct => "Direct",
+            Proxy::System => "System",
+            // It may hold a password.
+            Proxy::Url(_) => "Url(***)",
+        })
+    }
 }
 
 #[cfg(test)]
@@ -163,6 +175,12 @@ mod tests {
         assert_eq!(timeouts.for_body(8 << 20), Duration::from_secs(60 + 1024));
         let none = Timeouts { slowest: 0, ..timeouts };
         assert_eq!(none.for_body(10), Duration::from_secs(70));
+    }
+
+    #[test]
+    fn a_proxy_shows_no_password() {
+        let options = Options { proxy: Proxy::Url("http://u:hush@h".into()), ..Options::default() };
+        assert!(!format!("{options:?}").contains("hush"));
     }
 
     #[test]

@@ -82,8 +82,10 @@ async fn exchange(
         return Err(fault);
     }
     let response: Response = response.map_err(|error| {
+        tracing::debug!(operation = subject(&op), %error, "no reply");
         fault(error.fault_kind(), error.code(), format!("{}: {error}", subject(&op)))
     })?;
+    tracing::debug!(operation = subject(&op), status = response.status, "reply");
     Ok(vodferry_exchange::answer(&op, &authority, &response, &digests))
 }
 

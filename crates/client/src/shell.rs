@@ -4,7 +4,7 @@
 //! events are taken from it by one task only, so that they keep their order. What takes time runs in tasks of its own and answers
 //! through a channel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) grants: Grants,
     pub(crate) subscribers: Vec<UnboundedSender<Event>>,
     pub(crate) closed: bool,
+    /// Files were taken out of the list and are not forgotten yet.
+    pub(crate) removed: bool,
 }
 
 /// What the shell knows of a file beyond the engine.
@@ -168,7 +170,7 @@ impl Shell {
                         }
                     }
                     Output::Timeout(at) => {
-                        if at.is_none() && self.tasks.is_empty() {
+                        if state.removed && at.is_none() && self.tasks.is_empty() {
                             state.sweep();
                         }
                         return Some(at);
@@ -353,13 +355,10 @@ impl State {
 
     /// Nothing is under way: forgets files that are not in the list any more, and their grants.
     fn sweep(&mut self) {
-        let listed = self.engine.files();
-        if listed.len() == self.files.len() {
-            return;
-        }
-        let listed: std::collections::HashSet<FileId> = listed.iter().map(|file| file.id).collect();
+        let listed: HashSet<FileId> = self.engine.files().iter().map(|file| file.id).collect();
         self.files.retain(|id, _| listed.contains(id));
         self.grants.table.retain(|_, (file, _)| listed.contains(file));
+        self.removed = false;
     }
 }
 

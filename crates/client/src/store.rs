@@ -93,6 +93,8 @@ struct Open {
     place: Option<(PathBuf, Place)>,
     /// Why they go nowhere: told once, when the first would be lost.
     refused: Option<Fault>,
+    /// The last append failed, and that was told.
+    failing: bool,
 }
 
 enum Place {
@@ -136,7 +138,7 @@ impl Keeper {
             Some(dir) => self.on_disk(&dir, &name, &source)?,
         };
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        self.open.insert(file, Open { path: absolute, place, refused });
+        self.open.insert(file, Open { path: absolute, place, refused, failing: false });
         Ok((Arc::new(source), checkpoint))
     }
 
@@ -203,10 +205,16 @@ impl Keeper {
                 Ok(())
             }
             Some((name, Place::Disk(journal))) => {
-                journal.append(&record, &open.path, sync).map_err(|error| {
-                    let shown = name.display();
-                    storage("CheckpointWrite", format!("cannot write {shown}: {error}"))
-                })
+                let Err(error) = journal.append(&record, &open.path, sync) else {
+                    open.failing = false;
+                    return Ok(());
+                };
+                // A full disk is told once, not with every part; what was to be synced is told always.
+                if std::mem::replace(&mut open.failing, true) && !sync {
+                    return Ok(());
+                }
+                let shown = name.display();
+                Err(storage("CheckpointWrite", format!("cannot write {shown}: {error}")))
             }
             None => open.refused.take().map_or(Ok(()), Err),
         }

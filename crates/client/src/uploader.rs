@@ -114,6 +114,7 @@ impl UploaderBuilder {
             grants: Grants::default(),
             subscribers: Vec::new(),
             closed: false,
+            removed: false,
         };
         let means = Means {
             http,
@@ -174,7 +175,10 @@ impl Uploader {
     ///
     /// Kind `Misuse` when it is not in the list.
     pub fn remove(&self, file: FileId) -> Result<(), Error> {
-        self.command(|state, now| state.engine.remove(now, file))
+        self.command(|state, now| {
+            state.removed = true;
+            state.engine.remove(now, file)
+        })
     }
 
     /// Skips a file: Canceled is told, the next one starts.
@@ -197,7 +201,10 @@ impl Uploader {
 
     /// Removes all files.
     pub fn clear(&self) {
-        self.always(|state, now| state.engine.clear(now));
+        self.always(|state, now| {
+            state.removed = true;
+            state.engine.clear(now);
+        });
     }
 
     /// Begins a run; no-op while one is under way.

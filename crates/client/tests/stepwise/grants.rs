@@ -195,3 +195,32 @@ async fn an_authorizer_that_panics_fails_the_file_and_hangs_nothing() {
     server.expect("put").await.stored();
     assert_eq!(uploader.wait().await[1].state, FileState::Succeeded);
 }
+
+#[tokio::test]
+async fn a_video_that_is_gone_is_created_anew() {
+    let desk = Desk::new(PART as usize * 2);
+    let (http, mut server) = script();
+    let (oss, mut storage) = script();
+    let app = AppServer::new("http://app.test").unwrap().http(http);
+    let start = |app: AppServer, oss: Arc<dyn vodferry::Http>| {
+        let builder = Uploader::builder().options(desk.options()).authorizer(app).http(oss);
+        let uploader = builder.build().unwrap();
+        uploader.add(desk.path()).unwrap();
+        uploader.start();
+        uploader
+    };
+    let uploader = start(app.clone(), oss.clone());
+    server.expect("POST /api/upload-auth/create").await.reply(reply("v1", "t1"));
+    storage.expect("initiate").await.initiated("u1");
+    let cut = storage.expect("part 1").await;
+    uploader.close().await;
+    drop(cut);
+
+    let uploader = start(app, oss);
+    let gone = r#"{"RequestId":"R","Code":"InvalidVideo.NotFound","Message":"no such video"}"#;
+    server.expect("POST /api/upload-auth/refresh").await.reply(response(404, &[], gone));
+    server.expect("POST /api/upload-auth/create").await.reply(reply("v2", "t2"));
+    assert_eq!(storage.be_good().await, [1, 2]);
+    let files = uploader.wait().await;
+    assert_eq!((files[0].state, files[0].video_id.as_deref()), (FileState::Succeeded, Some("v2")));
+}

@@ -149,3 +149,27 @@ async fn no_secret_is_written_to_disk() {
         assert!(text.contains("begin 1") && !text.contains("hush"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn without_a_place_for_checkpoints_the_upload_goes_on_with_one_warning() {
+    let desk = Desk::new(PART as usize * 3);
+    std::fs::write(desk.records(), "a file where a folder should be").unwrap();
+    let (uploader, mut script) = desk.uploader();
+    let mut events = uploader.events();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    assert_eq!(script.be_good().await, [1, 2, 3]);
+    assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
+    let mut warnings = 0;
+    loop {
+        match event(&mut events).await {
+            Event::Warning { error, .. } => {
+                assert_eq!(error.kind, ErrorKind::Storage, "{error:?}");
+                warnings += 1;
+            }
+            Event::Ended { .. } => break,
+            _ => {}
+        }
+    }
+    assert_eq!(warnings, 1);
+}
