@@ -13,16 +13,16 @@ import subprocess
 import sys
 import time
 
+sys.path.append(os.path.join(os.path.dirname(__file__), "..", "tests", "official"))
+from keys import access_key  # noqa: E402
+
 vodferry, floor, sink_url, server_url, keys_file, path = sys.argv[1:7]
 rounds = int(sys.argv[7])
 size = os.path.getsize(path)
 GIB, MIB = 1 << 30, 1 << 20
 PART, THREADS = MIB, 5
 
-with open(keys_file) as f:
-    text = f.read()
-key_id = text.split('id = "', 1)[1].split('"', 1)[0]
-key_secret = text.split('secret = "', 1)[1].split('"', 1)[0]
+key_id, key_secret = access_key(keys_file)
 env = dict(os.environ, VODFERRY_ACCESS_KEY_ID=key_id, VODFERRY_ACCESS_KEY_SECRET=key_secret)
 
 OSS2 = f"""

@@ -7,15 +7,15 @@ import hashlib
 import os
 import sys
 import tempfile
-import tomllib
 
 import oss2
 
+from keys import access_key
+
 MIB = 1 << 20
 endpoint, bucket_name, keys_file = sys.argv[1:4]
-with open(keys_file, "rb") as f:
-    key = tomllib.load(f)["access_keys"][0]
-auth = oss2.Auth(key["id"], key["secret"])
+key_id, secret = access_key(keys_file)
+auth = oss2.Auth(key_id, secret)
 bucket = oss2.Bucket(auth, endpoint, bucket_name)
 checks = []
 
@@ -72,7 +72,7 @@ def a_missing_object_is_no_such_key():
 
 @check
 def a_wrong_secret_is_refused():
-    stranger = oss2.Bucket(oss2.Auth(key["id"], "wrong"), endpoint, bucket_name)
+    stranger = oss2.Bucket(oss2.Auth(key_id, "wrong"), endpoint, bucket_name)
     try:
         stranger.put_object("oss2/x", b"x")
     except oss2.exceptions.SignatureDoesNotMatch:
