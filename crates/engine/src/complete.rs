@@ -1,12 +1,13 @@
 //! The end of an upload: the object exists, or nobody can tell whether it does.
 //!
-//! A lost reply to Complete never makes bytes travel again: the same Complete is repeated (by the phase itself); when
-//! the upload is gone by then, the object is looked at; where looking is refused, what this run saw decides.
+//! A lost reply to Complete never makes bytes travel again: the same Complete is repeated (by the phase itself, and after a
+//! crash); when the upload is gone by then, the object is looked at; where looking is refused, what this run saw decides.
 
 use alloc::string::String;
 
 use crate::checkpoint::Record;
 use crate::desk::Desk;
+use crate::parts::Parts;
 use crate::transfer::{Phase, Transfer};
 use crate::vocab::{ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileState, ObjectInfo, Op};
 
@@ -42,7 +43,13 @@ impl Transfer {
                 parts.store(part);
             }
         }
-        self.phase = Phase::Looking;
+        // A server that remembers its answer repeats it, also to another process.
+        self.phase = match self.phase {
+            Phase::Listing { .. } if self.parts.as_ref().is_some_and(Parts::complete) => {
+                Phase::Completing
+            }
+            _ => Phase::Looking,
+        };
     }
 
     /// What stands under the key.
@@ -202,11 +209,30 @@ mod tests {
         }
     }
 
-    #[test]
-    fn after_a_crash_a_full_checkpoint_and_no_right_to_look_is_unknown() {
+    /// A full checkpoint, and the upload is gone: repeats Complete.
+    fn after_a_crash() -> (Script, EffectId) {
         let mut s = Script::started(config(), 2 * MIB, Some(checkpoint(2 * MIB, &[1, 2])));
         s.grant_asked(grant(1, None));
-        let (id, _) = s.perform();
+        let (id, op) = s.perform();
+        assert!(matches!(op, Op::ListParts { .. }));
+        s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+        let (id, op) = s.perform();
+        let Op::CompleteMultipartUpload { parts, .. } = op else { panic!("{op:?}") };
+        assert_eq!(parts, [part(1, MIB), part(2, MIB)]);
+        (s, id)
+    }
+
+    #[test]
+    fn after_a_crash_the_answer_to_complete_is_asked_for_again() {
+        let (mut s, id) = after_a_crash();
+        let object = ObjectInfo { verified: true, ..ObjectInfo::default() };
+        s.answer(id, Ok(Reply::Completed(object.clone())));
+        assert_eq!(succeeded(&mut s), object);
+    }
+
+    #[test]
+    fn after_a_crash_a_full_checkpoint_and_no_right_to_look_is_unknown() {
+        let (mut s, id) = after_a_crash();
         s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
         let id = looking(&mut s);
         s.answer(id, Err(fault(FaultKind::Fatal(ErrorKind::Auth))));

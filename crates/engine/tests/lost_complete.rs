@@ -95,11 +95,31 @@ fn after_a_crash_the_whole_checkpoint_asks_for_a_look() {
     assert!(matches!(list.op, Op::ListParts { marker: 0, .. }), "{list:?}");
     assert!(matches!(world.wants[..], [Want::Refresh { video_id: Some(_) }]), "{:?}", world.wants);
     world.serve(&list);
+    let repeat = world.next_op();
+    assert!(is_complete(&repeat.op), "{repeat:?}");
+    world.serve(&repeat);
     let head = world.next_op();
     assert!(matches!(head.op, Op::HeadObject { .. }), "{head:?}");
     world.serve(&head);
     let events = world.events();
     assert!(succeeded(&events).is_some_and(|object| object.verified), "{events:?}");
+}
+
+#[test]
+fn after_a_crash_the_same_complete_is_answered_alike() {
+    let mut world = Script::new(Config::default());
+    world.store.policy.head = false;
+    let first = completed_unheard(&mut world);
+    world.crash();
+    world.start();
+    let list = world.next_op();
+    world.serve(&list);
+    let second = world.next_op();
+    assert_eq!(second.op, first.op);
+    world.serve(&second);
+    let events = world.events();
+    assert!(succeeded(&events).is_some_and(|object| object.verified), "{events:?}");
+    assert_eq!(world.records.last(), Some(&Record::End));
 }
 
 #[test]
