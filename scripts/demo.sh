@@ -13,9 +13,9 @@ vodferry=$PWD/target/release/vodferry
 work=$(mktemp -d "${TMPDIR:-/tmp}/vodferry-demo.XXXXXX")
 server='' uploader=''
 cleanup() {
-	if [ -n "$uploader" ]; then kill -9 "$uploader" 2>/dev/null; fi
-	if [ -n "$server" ]; then kill "$server" 2>/dev/null; fi
-	wait 2>/dev/null
+	if [ -n "$uploader" ]; then kill -9 "$uploader" 2>/dev/null || true; fi
+	if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; fi
+	wait 2>/dev/null || true
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -31,7 +31,8 @@ else
 	if [ ! -s "$video" ]; then
 		mkdir -p "$cache"
 		# 16 Mbit/s of noise over a test picture: about 2 MB a second whatever the encoder finds to save.
-		ffmpeg -hide_banner -loglevel error -stats -y \
+		stats=$([ -t 2 ] && echo -stats || echo -nostats)
+		ffmpeg -hide_banner -loglevel error "$stats" -y \
 			-f lavfi -i "testsrc2=size=1280x720:rate=30,noise=alls=60:allf=t" -f lavfi -i "sine=frequency=440:sample_rate=48000" \
 			-t "$((mib / 2))" -c:v libx264 -preset ultrafast -b:v 16M -minrate 16M -maxrate 16M -bufsize 16M \
 			-pix_fmt yuv420p -c:a aac -b:a 128k -movflags +faststart "$video.part.mp4"
@@ -60,12 +61,18 @@ start_server() { # port
 }
 
 acknowledged() { # percent of the file that the event log says is stored
-	awk -v size="$size" -F'"acknowledged":' '/"event":"progress"/ { split($2, a, /[,}]/); p = a[1] } END { printf "%d", p * 100 / size }' "$work"/events-*.jsonl 2>/dev/null
+	awk -v size="$size" -F'"acknowledged":' '/"event":"progress"/ { split($2, a, /[,}]/); p = a[1] } END { printf "%d", p * 100 / size }' "$work"/events-*.jsonl
 }
 
 start_upload() { # run number
+	: >"$work/events-$1.jsonl"
 	"$vodferry" upload "$video" --server "$url" --record-dir "$work/records" --limit "$limit" --json >"$work/events-$1.jsonl" &
 	uploader=$!
+}
+
+kill_hard() { # process: with it goes whatever it did not sync
+	kill -9 "$1"
+	wait "$1" 2>/dev/null || true
 }
 
 wait_for() { # percent
@@ -86,12 +93,12 @@ port=${url##*:}
 began=$(date +%s)
 start_upload 1
 wait_for 40
-kill -9 "$uploader"; wait "$uploader" 2>/dev/null
+kill_hard "$uploader"
 say "   kill -9 of the uploader at $(acknowledged) %; the same command again"
 before=$(parts_of "$work/events-1.jsonl" | wc -l)
 start_upload 2
 wait_for 70
-kill -9 "$server"; wait "$server" 2>/dev/null
+kill_hard "$server"
 say "   kill -9 of the server at $(acknowledged) %; two seconds of nothing, then it is started again"
 sleep 2
 start_server "$port"

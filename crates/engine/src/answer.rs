@@ -81,7 +81,8 @@ impl Transfer {
         let (Some(upload), Some(before)) = (&mut self.upload, &self.parts) else { return };
         let plan = before.plan();
         let resumes = core::mem::take(&mut upload.resumes);
-        let recorded = if resumes { core::mem::take(&mut upload.recorded) } else { before.all() };
+        let recorded =
+            if resumes { core::mem::take(&mut upload.recorded) } else { before.records() };
         let parts = Parts::reconcile(plan, listed.as_deref().unwrap_or(&recorded), &recorded);
         let file = self.owner.file;
         if resumes {

@@ -88,6 +88,9 @@ pub(crate) struct Parts {
     again: BTreeSet<u32>,
     /// Bytes that arrived other than they were sent: how often in a row, by part.
     mismatches: BTreeMap<u32, u32>,
+    /// Our records of parts that the server lists otherwise. They stand until the part is acknowledged anew: the next listing
+    /// must not be believed either.
+    disputed: Vec<PartInfo>,
 }
 
 impl Parts {
@@ -102,6 +105,7 @@ impl Parts {
             cursor: 1,
             again: BTreeSet::new(),
             mismatches: BTreeMap::new(),
+            disputed: Vec::new(),
         }
     }
 
@@ -116,7 +120,8 @@ impl Parts {
             }
             let slot = part.number as usize - 1;
             let record = records.get(slot).and_then(|r| *r);
-            if record.is_some_and(|r| contradicts(r, part)) {
+            if let Some(record) = record.filter(|r| contradicts(r, part)) {
+                parts.disputed.push(record.clone());
                 continue;
             }
             let mut part = part.clone();
@@ -156,6 +161,7 @@ impl Parts {
     pub(crate) fn store(&mut self, part: PartInfo) {
         self.again.remove(&part.number);
         self.mismatches.remove(&part.number);
+        self.disputed.retain(|record| record.number != part.number);
         let Some(slot) = self.stored.get_mut((part.number as usize).wrapping_sub(1)) else {
             return;
         };
@@ -188,6 +194,11 @@ impl Parts {
     /// The stored parts, ascending.
     pub(crate) fn all(&self) -> Vec<PartInfo> {
         self.stored.iter().flatten().cloned().collect()
+    }
+
+    /// What we know of the parts without the server: those stored, and those it disputes.
+    pub(crate) fn records(&self) -> Vec<PartInfo> {
+        self.stored.iter().flatten().chain(&self.disputed).cloned().collect()
     }
 
     pub(crate) fn complete(&self) -> bool {
@@ -305,7 +316,7 @@ mod tests {
         parts.store(part(5, 10, "x", None));
         assert!(parts.complete());
         assert_eq!(parts.stored_bytes(), 50);
-        let numbers: Vec<u32> = parts.all().iter().map(|p| p.number).collect();
+        let numbers: Vec<u32> = parts.records().iter().map(|p| p.number).collect();
         assert_eq!(numbers, [1, 2, 3, 4, 5]);
     }
 
@@ -354,5 +365,19 @@ mod tests {
         assert_eq!(parts.on_failure(2, true), 1);
         assert_eq!(parts.on_failure(1, false), 0);
         assert_eq!(parts.on_failure(1, true), 1);
+    }
+
+    #[test]
+    fn a_disputed_part_is_not_believed_at_the_second_listing_either() {
+        let plan = Plan::of(300_000, 150_000).expect("a plan");
+        let ours = PartInfo { number: 1, length: 150_000, etag: "A".into(), crc64: None };
+        let theirs = PartInfo { etag: "B".into(), ..ours.clone() };
+        let first = Parts::reconcile(plan, &[theirs.clone()], &[ours]);
+        assert_eq!(first.get(1), None);
+        let mut second = Parts::reconcile(plan, &[theirs.clone()], &first.records());
+        assert_eq!(second.get(1), None);
+        second.store(theirs.clone());
+        let third = Parts::reconcile(plan, &[theirs.clone()], &second.records());
+        assert_eq!(third.get(1), Some(&theirs));
     }
 }
