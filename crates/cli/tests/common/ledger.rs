@@ -17,7 +17,7 @@ pub struct Sent {
     pub parts: usize,
     /// Sent again although the server had the whole body: the client never saw the reply.
     pub after_lost_reply: usize,
-    /// Sent again because the body broke off.
+    /// Sent again because the body broke off, or because no server was there.
     pub after_cut_body: usize,
     /// Sent again because the server said no.
     pub after_refusal: usize,

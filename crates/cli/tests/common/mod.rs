@@ -11,15 +11,20 @@
 // Each test file uses its own share.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod content;
+pub mod ledger;
+pub mod observer;
+pub mod secrets;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Longer than anything here takes on a busy machine; a test that hangs fails by it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -219,6 +224,15 @@ impl Process {
         }
     }
 
+    /// The next event if one comes in time. `Err` at the end.
+    pub fn event_within(&mut self, wait: Duration) -> Result<Option<Line>, ()> {
+        match self.lines.recv_timeout(wait) {
+            Ok(line) => Ok(Some(Line::parse(&line))),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(()),
+        }
+    }
+
     /// The next event; `None` at the end.
     pub fn next_event(&mut self) -> Option<Line> {
         self.next_line().map(|line| Line::parse(&line))
@@ -291,6 +305,16 @@ impl Drop for Process {
     }
 }
 
+fn read_all(mut pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
+}
+
 fn read_lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
@@ -316,10 +340,23 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Panics when the process takes longer than [`PATIENCE`].
     pub fn of(command: &mut Command) -> Ran {
-        let Output { status, stdout, stderr } = command.output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+        Ran::within(command, PATIENCE)
+    }
+
+    /// Panics when the process takes longer.
+    pub fn within(command: &mut Command, patience: Duration) -> Ran {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = read_all(child.stdout.take().unwrap());
+        let stderr = read_all(child.stderr.take().unwrap());
+        let Ok(stdout) = stdout.recv_timeout(patience) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("{command:?} does not end; on stderr: {}", stderr.recv().unwrap());
+        };
+        let code = child.wait().unwrap().code();
+        Ran { code, stdout, stderr: stderr.recv_timeout(PATIENCE).unwrap() }
     }
 
     /// It must have succeeded.
@@ -353,12 +390,20 @@ impl Ran {
 
 /// Upload address and auth, asked of the application server as any HTTP client would.
 pub fn upload_auth(server: &Server, file_name: &str) -> (String, String) {
-    let body = format!(r#"{{"Title":"t","FileName":"{file_name}"}}"#);
+    let grant = app_server(server, "create", &json!({"Title": "t", "FileName": file_name}));
+    let text = |name: &str| grant[name].as_str().unwrap_or_else(|| panic!("{grant}")).to_owned();
+    (text("UploadAddress"), text("UploadAuth"))
+}
+
+/// What the application server answers to `create` or `refresh`.
+pub fn app_server(server: &Server, action: &str, body: &Value) -> Value {
+    let body = body.to_string();
     let address = server.address();
     let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
         stream,
-        "POST /api/upload-auth/create HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+        "POST /api/upload-auth/{action} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     )
@@ -366,10 +411,7 @@ pub fn upload_auth(server: &Server, file_name: &str) -> (String, String) {
     let mut reply = String::new();
     stream.read_to_string(&mut reply).unwrap();
     let json = reply.split_once("\r\n\r\n").unwrap().1;
-    let value: Value =
-        serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {reply}"));
-    let text = |name: &str| value[name].as_str().unwrap_or_else(|| panic!("{reply}")).to_owned();
-    (text("UploadAddress"), text("UploadAuth"))
+    serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {reply}"))
 }
 
 /// A server that gives the same answer to whoever connects, then closes: HTML, nothing, half a body.

@@ -10,6 +10,7 @@
 //!
 //! Signatures hold because they do not cover the host. Point the client at it with `serve --public-endpoint`.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,7 +33,7 @@ pub struct Observer {
 }
 
 /// A request and what became of it. `None`: not yet, or never.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Exchange {
     /// The [run](Observer::next_run) of the client that sent it.
     pub run: u32,
@@ -57,12 +58,31 @@ pub struct Exchange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
     Initiate,
-    UploadPart { upload_id: String, number: u64 },
-    ListParts { upload_id: String },
-    Complete { upload_id: String },
-    Abort { upload_id: String },
+    UploadPart {
+        upload_id: String,
+        number: u64,
+    },
+    ListParts {
+        upload_id: String,
+    },
+    Complete {
+        upload_id: String,
+    },
+    Abort {
+        upload_id: String,
+    },
     /// Everything else, by its method.
     Other(String),
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Exchange {
+            run, method, path, query, began, delivered, answered, returned, status, ..
+        } = self;
+        write!(f, "run {run}: {method} {path}?{query} [{began} ")?;
+        write!(f, "delivered {delivered:?} answered {answered:?} returned {returned:?}] {status:?}")
+    }
 }
 
 impl Exchange {
@@ -208,7 +228,10 @@ impl Observer {
     }
 
     /// Runs at each reply, when its head came and before the client has any of it.
-    pub fn hook(&self, hook: impl Fn(&Exchange, &mut ReplyHead) -> Verdict + Send + Sync + 'static) {
+    pub fn hook(
+        &self,
+        hook: impl Fn(&Exchange, &mut ReplyHead) -> Verdict + Send + Sync + 'static,
+    ) {
         *self.shared.hook.lock().unwrap() = Some(Arc::new(hook));
     }
 }
