@@ -20,3 +20,5 @@ pub const MAX_KEY_LENGTH: usize = 1_023;
 pub const MAX_USER_METADATA: usize = 8 << 10;
 /// Largest distance between a request's date and the server's clock, in milliseconds.
 pub const MAX_SKEW_MS: i64 = 900_000;
+/// Longest life of a presigned V4 URL, in seconds (7 days).
+pub const MAX_PRESIGNED_S: i64 = 604_800;

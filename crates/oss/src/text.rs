@@ -28,6 +28,12 @@ pub fn base64(hash: &[u8]) -> String {
     buffer.iter().take(length).map(|byte| char::from(*byte)).collect()
 }
 
+/// `bytes` in lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +43,11 @@ mod tests {
         for value in [0, 9, 10, 10_000, u64::MAX] {
             assert_eq!(decimal(value), alloc::format!("{value}"));
         }
+    }
+
+    #[test]
+    fn writes_hex() {
+        assert_eq!(hex(&[0, 0x0f, 0xf0, 0xab]), "000ff0ab");
     }
 
     #[test]

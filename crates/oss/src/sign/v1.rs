@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha1::{Digest, Sha1};
+use sha1::Sha1;
 
-use super::{Form, Presented, find};
+use super::{Form, Presented, find, key_block};
 use crate::credential::{Credential, Secret};
 use crate::message::Request;
 use crate::sign::subresource::{is_signed, is_sometimes_unsigned};
@@ -172,16 +172,8 @@ fn sorted<'a>(pairs: impl Iterator<Item = &'a (String, String)>) -> Vec<&'a (Str
     out
 }
 
-/// Brings the key to the hash's block length as HMAC defines it, so that there is no length to refuse.
 fn mac(secret: &Secret, text: &str) -> Hmac<Sha1> {
-    let secret = secret.expose().as_bytes();
-    let mut block = zeroize::Zeroizing::new([0; 64]);
-    let mut pad = |bytes: &[u8]| block.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-    if secret.len() > 64 {
-        pad(&Sha1::digest(secret))
-    } else {
-        pad(secret)
-    }
+    let block = key_block::<Sha1>(secret.expose().as_bytes());
     let mut mac = Hmac::<Sha1>::new((&*block).into());
     mac.update(text.as_bytes());
     mac
@@ -196,6 +188,7 @@ mod tests {
     use crate::message::Method;
     use alloc::string::ToString;
     use proptest::prelude::*;
+    use sha1::Digest;
 
     const DATE: &str = "Fri, 20 Nov 2026 10:00:00 GMT";
     const AT: i64 = 1_795_168_800_000;

@@ -6,7 +6,7 @@
 
 use vodferry_oss::address::candidates;
 use vodferry_oss::encode::decode_path;
-use vodferry_oss::sign::{Presented, string_to_sign_v1};
+use vodferry_oss::sign::{Presented, Region};
 use vodferry_oss::{Code, Secret, ServiceError};
 
 use super::call::Call;
@@ -53,15 +53,19 @@ pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), Se
             .with_message(format!("The path of the request cannot be decoded: {error}."))
     })?;
     let headers = call.header_list();
-    let presented = Presented::of(&headers, &call.query)
-        .map_err(|error| ServiceError::of(error.code()).with_message(error.to_string()))?
-        .ok_or_else(|| {
-            ServiceError::of(Code::AccessDenied)
-                .with_message("Anonymous access is forbidden: the request is not signed.")
-        })?;
+    let presented = Presented::of(&headers, &call.query)?.ok_or_else(|| {
+        ServiceError::of(Code::AccessDenied)
+            .with_message("Anonymous access is forbidden: the request is not signed.")
+    })?;
     let now = now_ms();
     let (secret, policy) = key(app, &presented, now)?;
     presented.check_time(as_i64(now))?;
+    presented.check_region(Region::Only(&app.config.region))?;
+    if presented.content_sha256().is_some() {
+        // Accepting a declared hash that nobody compares would promise too much.
+        return Err(ServiceError::of(Code::NotImplemented)
+            .with_message("x-oss-content-sha256 must be UNSIGNED-PAYLOAD."));
+    }
 
     let places = places(app, call, &path, &policy);
     let method = call.method.as_str();
@@ -72,19 +76,7 @@ pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), Se
         return Ok((Caller { policy }, place.clone()));
     }
     let first = places.first().cloned().unwrap_or(Place::service());
-    let text = string_to_sign_v1(
-        method,
-        &headers,
-        &call.query,
-        &presented.date,
-        &first.bucket,
-        &first.key,
-    );
-    Err(ServiceError::of(Code::SignatureDoesNotMatch)
-        .with_context("OSSAccessKeyId", presented.access_key_id.clone())
-        .with_context("SignatureProvided", presented.signature.expose())
-        .with_context("StringToSignBytes", spaced_hex(&text))
-        .with_context("StringToSign", text))
+    Err(presented.mismatch(method, &headers, &call.query, &first.bucket, &first.key))
 }
 
 impl Place {
@@ -142,8 +134,4 @@ fn places(app: &App, call: &Call, path: &str, policy: &Policy) -> Vec<Place> {
         places.push(Place::service());
     }
     places
-}
-
-fn spaced_hex(text: &str) -> String {
-    text.bytes().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(" ")
 }

@@ -97,6 +97,7 @@ fn may_drain(call: &Call) -> bool {
 fn is_oss_signed(call: &Call) -> bool {
     call.header("authorization").is_some_and(|value| value.starts_with("OSS"))
         || call.parameter("OSSAccessKeyId").is_some()
+        || call.parameter("x-oss-signature-version").is_some()
 }
 
 /// An error as the protocol tells it: XML, or, where a reply has no body, the same XML in a header.
