@@ -134,6 +134,39 @@ mod tests {
         }
 
         #[test]
+        fn combine_is_associative(
+            [a, b, c] in any::<[u64; 3]>(),
+            len_b in 0..=u64::MAX / 2,
+            len_c in 0..=u64::MAX / 2,
+        ) {
+            let left = combine(combine(a, b, len_b), c, len_c);
+            let right = combine(a, combine(b, c, len_c), len_b + len_c);
+            prop_assert_eq!(left, right);
+        }
+
+        #[test]
+        fn nothing_is_neutral(crc in any::<u64>(), length in any::<u64>()) {
+            prop_assert_eq!(combine(crc, 0, 0), crc);
+            prop_assert_eq!(combine(0, crc, length), crc);
+        }
+
+        #[test]
+        fn parts_combine_in_any_grouping(
+            parts in proptest::collection::vec(any::<Vec<u8>>(), 1..6),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let fold = |parts: &[Vec<u8>]| {
+                parts.iter().fold((0, 0), |(crc, length), part| {
+                    let more = part.len() as u64;
+                    (combine(crc, crc64(part), more), length + more)
+                })
+            };
+            let (head, tail) = parts.split_at(at.index(parts.len() + 1));
+            let ((head, _), (tail, length)) = (fold(head), fold(tail));
+            prop_assert_eq!(combine(head, tail, length), crc64(&parts.concat()));
+        }
+
+        #[test]
         fn updates_may_be_split_anywhere(data in any::<Vec<u8>>(), at in any::<prop::sample::Index>()) {
             let (head, tail) = data.split_at(at.index(data.len() + 1));
             let mut crc = Crc64::new();

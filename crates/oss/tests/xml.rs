@@ -269,51 +269,156 @@ fn a_carriage_return_is_written_as_a_reference() {
 /// Texts that a document can carry: Chinese, emoji, markup, and the control characters that XML allows.
 const TEXT: &str = "([\t\n\r -~]|[一-龥]|[🎀-🎬]|&amp;|<a>|\\]\\]>|[\u{A0}-\u{D7FF}]){0,12}";
 
+/// Times of the years 1 to 9999, in seconds since 1970.
+const SECONDS: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
+
 proptest! {
     #[test]
-    fn results_survive(key in TEXT, bucket in TEXT, upload_id in "[0-9A-F]{1,32}", url: bool) {
+    fn an_initiate_result_survives(
+        [bucket, key] in [TEXT; 2],
+        upload_id in "[!-~]{1,32}",
+        url: bool,
+    ) {
         let sent = InitiateMultipartUploadResult { bucket, key, upload_id };
         let text = sent.encode(url);
         prop_assert_eq!(InitiateMultipartUploadResult::decode(text.as_bytes()).unwrap(), sent);
     }
 
     #[test]
-    fn any_key_survives_url_encoding(key in any::<String>(), prefix in any::<String>()) {
-        let upload = ListedUpload { key: key.clone(), upload_id: "1".into(), initiated_ms: 0 };
-        let sent = ListMultipartUploadsResult {
-            key_marker: key,
-            prefix: prefix.clone(),
-            uploads: vec![upload],
-            common_prefixes: vec![prefix],
-            ..Default::default()
-        };
-        let text = sent.encode(true);
-        prop_assert_eq!(ListMultipartUploadsResult::decode(text.as_bytes()).unwrap(), sent);
-    }
-
-    #[test]
-    fn part_lists_survive(parts in proptest::collection::vec((1..=10_000u32, "[0-9A-F]{32}", any::<u64>()), 0..20)) {
-        let listed = |(number, etag, size): &(u32, String, u64)| ListedPart {
-            number: *number,
-            last_modified_ms: T,
-            etag: etag.clone(),
-            crc64: (size % 2 == 0).then_some(*size),
-            size: *size,
-        };
-        let sent = ListPartsResult {
-            parts: parts.iter().map(listed).collect(),
-            ..Default::default()
-        };
-        let text = sent.encode(false);
-        prop_assert_eq!(ListPartsResult::decode(text.as_bytes()).unwrap(), sent);
-        let part = |(number, etag, _): (u32, String, u64)| CompletePart { number, etag };
+    fn a_complete_request_survives(
+        parts in proptest::collection::vec((any::<u32>(), "[0-9A-F]{0,32}(-[0-9]{1,5})?"), 0..20),
+    ) {
+        let part = |(number, etag)| CompletePart { number, etag };
         let sent = CompleteMultipartUpload { parts: parts.into_iter().map(part).collect() };
         prop_assert_eq!(CompleteMultipartUpload::decode(sent.encode().as_bytes()).unwrap(), sent);
     }
 
     #[test]
-    fn junk_never_panics(body: Vec<u8>) {
-        let _ = ListPartsResult::decode(&body);
+    fn a_complete_result_survives(
+        [location, bucket, key] in [TEXT; 3],
+        etag in "[0-9A-F]{32}(-[0-9]{1,5})?",
+        url: bool,
+    ) {
+        let sent = CompleteMultipartUploadResult { location, bucket, key, etag };
+        let text = sent.encode(url);
+        prop_assert_eq!(CompleteMultipartUploadResult::decode(text.as_bytes()).unwrap(), sent);
+    }
+
+    #[test]
+    fn a_page_of_parts_survives(
+        [bucket, key, upload_id] in [TEXT; 3],
+        numbers in any::<[u32; 3]>(),
+        is_truncated: bool,
+        parts in proptest::collection::vec(
+            (any::<u32>(), SECONDS, "[0-9A-Fa-f]{32}", any::<Option<u64>>(), any::<u64>()),
+            0..20,
+        ),
+        url: bool,
+    ) {
+        let [part_number_marker, next_part_number_marker, max_parts] = numbers;
+        let part = |(number, seconds, etag, crc64, size)| ListedPart {
+            number,
+            last_modified_ms: seconds * 1_000,
+            etag,
+            crc64,
+            size,
+        };
+        let sent = ListPartsResult {
+            bucket,
+            key,
+            upload_id,
+            part_number_marker,
+            next_part_number_marker,
+            max_parts,
+            is_truncated,
+            parts: parts.into_iter().map(part).collect(),
+        };
+        let text = sent.encode(url);
+        prop_assert_eq!(ListPartsResult::decode(text.as_bytes()).unwrap(), sent);
+    }
+
+    #[test]
+    fn a_page_of_uploads_survives(
+        [bucket, upload_id_marker, next_upload_id_marker] in [TEXT; 3],
+        [key_marker, next_key_marker, delimiter, prefix] in [TEXT; 4],
+        max_uploads: u32,
+        is_truncated: bool,
+        uploads in proptest::collection::vec((TEXT, TEXT, SECONDS), 0..9),
+        common_prefixes in proptest::collection::vec(TEXT, 0..4),
+        url: bool,
+    ) {
+        let upload = |(key, upload_id, seconds)| ListedUpload {
+            key,
+            upload_id,
+            initiated_ms: seconds * 1_000,
+        };
+        let sent = ListMultipartUploadsResult {
+            bucket,
+            key_marker,
+            upload_id_marker,
+            next_key_marker,
+            next_upload_id_marker,
+            delimiter,
+            prefix,
+            max_uploads,
+            is_truncated,
+            uploads: uploads.into_iter().map(upload).collect(),
+            common_prefixes,
+        };
+        let text = sent.encode(url);
+        prop_assert_eq!(ListMultipartUploadsResult::decode(text.as_bytes()).unwrap(), sent);
+    }
+
+    #[test]
+    fn an_error_survives_as_a_body_and_as_a_header(
+        status in 300..600u16,
+        [code, message, request_id, host_id] in ["[A-Za-z.]{1,20}", TEXT, "[0-9A-F]{24}", TEXT],
+        context in proptest::collection::vec(("[A-Z][A-Za-z0-9]{4,12}", TEXT), 0..4),
+    ) {
+        let own = ["Message", "RequestId", "HostId"];
+        prop_assume!(context.iter().all(|(name, _)| !own.contains(&name.as_str())));
+        let host_id = host_id.into();
+        let sent = ServiceError { status, code, message, request_id, host_id, context };
+        let body = Response { status, headers: vec![], body: sent.to_xml().into_bytes() };
+        prop_assert_eq!(&ServiceError::from_response(&body), &sent);
+        let headers = vec![("x-oss-err".to_string(), sent.to_header())];
+        let header = Response { status, headers, body: vec![] };
+        prop_assert_eq!(&ServiceError::from_response(&header), &sent);
+    }
+
+    #[test]
+    fn any_name_survives_url_encoding(
+        [key_marker, next_key_marker, delimiter, prefix, key] in any::<[String; 5]>(),
+    ) {
+        let upload = ListedUpload { key: key.clone(), upload_id: "1".into(), initiated_ms: 0 };
+        let sent = ListMultipartUploadsResult {
+            key_marker,
+            next_key_marker,
+            delimiter,
+            prefix,
+            uploads: vec![upload],
+            common_prefixes: vec![key.clone()],
+            ..Default::default()
+        };
+        let text = sent.encode(true);
+        prop_assert_eq!(ListMultipartUploadsResult::decode(text.as_bytes()).unwrap(), sent);
+        let sent = ListPartsResult { key: key.clone(), ..Default::default() };
+        let text = sent.encode(true);
+        prop_assert_eq!(ListPartsResult::decode(text.as_bytes()).unwrap(), sent);
+        let sent = CompleteMultipartUploadResult { key, ..Default::default() };
+        let text = sent.encode(true);
+        prop_assert_eq!(CompleteMultipartUploadResult::decode(text.as_bytes()).unwrap(), sent);
+    }
+
+    #[test]
+    fn junk_never_panics(body: Vec<u8>, text in "(</?|[<>&;\"'/!?-]|[a-zA-Z]{1,5}|&#|\\PC){0,40}") {
+        for body in [body.as_slice(), text.as_bytes()] {
+            let _ = InitiateMultipartUploadResult::decode(body);
+            let _ = CompleteMultipartUpload::decode(body);
+            let _ = CompleteMultipartUploadResult::decode(body);
+            let _ = ListPartsResult::decode(body);
+            let _ = ListMultipartUploadsResult::decode(body);
+        }
     }
 
     #[test]
