@@ -134,13 +134,15 @@ curl -fsS -r 0-1023 -o /dev/null "$play" || die "the presigned URL does not play
 echo "identical: $size bytes, CRC64 $crc"
 echo "VideoId:    $video_id"
 echo "presigned:  $play"
+[ -n "${KEEP:-}" ] || echo "            (KEEP=1 leaves the server running, so that it plays)"
 echo "throughput: $((size / (took > 0 ? took : 1) / 1024)) KiB/s over $took s, two kills and a limit of $((limit / 1024)) KiB/s included"
 
 say "The same by hand"
 cat <<TXT
-  $vodferry serve --listen 127.0.0.1:9000 --data ./vodferry-data
-  $vodferry upload $video --server http://127.0.0.1:9000
-  $vodferry get $bucket/$key --endpoint http://127.0.0.1:9000 --keys-file ./vodferry-data/keys.toml -o back.mp4
+  PATH=$(dirname "$vodferry"):\$PATH
+  vodferry serve --listen 127.0.0.1:9000 --data ./vodferry-data &
+  vodferry upload $(printf %q "$video") --server http://127.0.0.1:9000      # prints BUCKET/KEY
+  vodferry get BUCKET/KEY --endpoint http://127.0.0.1:9000 --keys-file ./vodferry-data/keys.toml -o back.mp4
 TXT
 if [ -n "${KEEP:-}" ]; then
 	say "The server runs on at $url until you press Enter"

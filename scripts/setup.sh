@@ -8,7 +8,8 @@ need() { # command, Debian package
 	command -v "$1" >/dev/null 2>&1 || packages+=("$2")
 }
 
-need cc gcc
+# The compiler alone is not enough: linking and C libraries need libc's headers, which gcc only recommends.
+echo '#include <stdio.h>' | cc -x c -c -o /dev/null - 2>/dev/null || packages+=(gcc libc6-dev)
 need curl curl
 need make make
 case "${1:-test}" in
