@@ -16,7 +16,7 @@ mod subject;
 
 pub use answer::{Answer, answer};
 pub use authority::Authority;
-pub use request::request;
+pub use request::{Signature, request, request_signed_with};
 
 /// What is known of the bytes a request carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

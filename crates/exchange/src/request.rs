@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use vodferry_engine::{ErrorKind, Fault, FaultKind, Op, PartInfo};
 use vodferry_oss::address::valid_key;
 use vodferry_oss::etag::content_md5;
-use vodferry_oss::sign::sign_v1;
+use vodferry_oss::sign::{OptionsV4, sign_v1, sign_v4};
 use vodferry_oss::text::decimal;
 use vodferry_oss::xml::{CompleteMultipartUpload, CompletePart};
 use vodferry_oss::{Method, Request, Target};
@@ -14,6 +14,19 @@ use vodferry_oss::{Method, Request, Target};
 use crate::fault::{BAD_REQUEST, fault};
 use crate::subject::subject;
 use crate::{Authority, Digests};
+
+/// How requests are signed, always in their headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Signature {
+    /// Every service and server of this protocol takes it.
+    #[default]
+    V1,
+    /// For buckets that take nothing else.
+    V4 {
+        /// Of the bucket, for example `cn-hangzhou`, without `oss-`.
+        region: String,
+    },
+}
 
 /// The request for `op`, signed (V1, header form) at `at_ms` (milliseconds since 1970, the server's time).
 ///
@@ -29,6 +42,40 @@ pub fn request(
     headers: &[(String, String)],
     at_ms: i64,
 ) -> Result<Request, Fault> {
+    let (mut request, key) = unsigned(op, authority, digests, headers)?;
+    sign_v1(&mut request, &authority.target.bucket, key, &authority.credential, at_ms);
+    Ok(request)
+}
+
+/// As [`request`], signed as `signature` says. A function of its own: who never calls it (the browser's module, whose
+/// size counts) does not link V4.
+///
+/// # Errors
+/// As [`request`].
+pub fn request_signed_with(
+    signature: &Signature,
+    op: &Op,
+    authority: &Authority,
+    digests: &Digests,
+    headers: &[(String, String)],
+    at_ms: i64,
+) -> Result<Request, Fault> {
+    let Signature::V4 { region } = signature else {
+        return request(op, authority, digests, headers, at_ms);
+    };
+    let (mut request, key) = unsigned(op, authority, digests, headers)?;
+    let options = OptionsV4 { region, additional_headers: &[] };
+    sign_v4(&mut request, &authority.target.bucket, key, &authority.credential, options, at_ms);
+    Ok(request)
+}
+
+/// With the key to sign for: empty for a bucket call.
+fn unsigned<'a>(
+    op: &Op,
+    authority: &'a Authority,
+    digests: &Digests,
+    headers: &[(String, String)],
+) -> Result<(Request, &'a str), Fault> {
     let misuse = |why: &str| {
         let mut message = subject(op, &authority.target.key);
         message.push_str(why);
@@ -59,8 +106,7 @@ pub fn request(
     if let (Op::PutObject { .. } | Op::UploadPart { .. }, Some(md5)) = (op, &digests.md5) {
         request.set_header("content-md5", content_md5(md5));
     }
-    sign_v1(&mut request, bucket, key, &authority.credential, at_ms);
-    Ok(request)
+    Ok((request, key))
 }
 
 fn method(op: &Op) -> Method {
@@ -133,7 +179,7 @@ fn object_headers(headers: &[(String, String)]) -> Result<Vec<(String, String)>,
     Ok(out)
 }
 
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 12] = [
     "authorization",
     "connection",
     "content-length",
@@ -143,6 +189,7 @@ const RESERVED: [&str; 11] = [
     "host",
     "te",
     "transfer-encoding",
+    "x-oss-content-sha256",
     "x-oss-date",
     "x-oss-security-token",
 ];

@@ -5,10 +5,10 @@ mod common;
 use common::{AT, ID, SECRET, authority, part, plain, upload_part};
 use proptest::prelude::*;
 use vodferry_engine::{ErrorKind, FaultKind, Op};
-use vodferry_exchange::{Digests, request};
+use vodferry_exchange::{Digests, Signature, request, request_signed_with};
 use vodferry_oss::address::candidates;
 use vodferry_oss::encode::{decode_path, decode_query};
-use vodferry_oss::sign::Presented;
+use vodferry_oss::sign::{Presented, Region};
 use vodferry_oss::{Request, Secret, Style};
 
 fn made(op: &Op) -> Request {
@@ -94,6 +94,21 @@ fn upload_part_carries_the_md5_and_the_published_signature_date() {
 }
 
 #[test]
+fn the_default_signature_is_the_first() {
+    let sign = |signature: &Signature| {
+        let digests = Digests::default();
+        request_signed_with(signature, &upload_part(), &plain(), &digests, &[], AT).unwrap()
+    };
+    assert_eq!(sign(&Signature::default()), made(&upload_part()));
+    let newer = sign(&Signature::V4 { region: "cn-hangzhou".into() });
+    assert_eq!(newer.url(), made(&upload_part()).url());
+    assert_eq!(newer.header("x-oss-date"), Some("20261120T100000Z"));
+    let value = newer.header("authorization").unwrap();
+    let start = "OSS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261120/cn-hangzhou/oss/aliyun_v4_request,Signature=";
+    assert!(value.starts_with(start), "{value}");
+}
+
+#[test]
 fn the_style_is_the_authoritys() {
     let mut authority = authority("https://media.example.com", "k", None);
     for (style, url) in [
@@ -129,6 +144,7 @@ fn what_cannot_be_asked_is_misuse() {
         ("authorization", "x"),
         ("Content-MD5", "x"),
         ("X-Oss-Date", "x"),
+        ("x-oss-content-sha256", "x"),
         ("", "x"),
         ("a b", "x"),
         ("a:b", "x"),
@@ -168,12 +184,17 @@ proptest! {
         vhost in any::<bool>(),
         md5 in any::<Option<[u8; 16]>>(),
         at in 0i64..4_000_000_000_000,
+        signature in prop_oneof![
+            Just(Signature::V1),
+            Just(Signature::V4 { region: "cn-hangzhou".into() }),
+        ],
     ) {
         let endpoint = if vhost { "https://oss.example.com" } else { "http://127.0.0.1:9000" };
         let authority = authority(endpoint, &key, token.as_deref());
         let digests = Digests { md5, ..Digests::default() };
         let headers = [("content-type".to_string(), "video/mp4".to_string()), ("x-oss-meta-a".into(), "b".into())];
-        let request = request(&op, &authority, &digests, &headers, at).unwrap();
+        let request =
+            request_signed_with(&signature, &op, &authority, &digests, &headers, at).unwrap();
 
         let target = request.target();
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
@@ -182,6 +203,8 @@ proptest! {
         prop_assert_eq!(&presented.access_key_id, "AKIDEXAMPLE");
         prop_assert_eq!(presented.security_token.as_ref().map(Secret::expose), token.as_deref());
         prop_assert!(presented.check_time(at).is_ok());
+        prop_assert!(presented.check_region(Region::Only("cn-hangzhou")).is_ok());
+        prop_assert_eq!(presented.v4.is_some(), signature != Signature::V1);
         let bases = ["oss.example.com".to_string()];
         let verified = candidates(&request.authority, &path, &bases, &[]).into_iter().find(|(bucket, key)| {
             let secret = Secret::from(SECRET);
