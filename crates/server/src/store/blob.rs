@@ -92,6 +92,11 @@ impl BlobId {
         &self.0
     }
 
+    /// The value of the first two digits.
+    pub(crate) fn folder(&self) -> u8 {
+        u8::from_str_radix(self.prefix(), 16).unwrap_or_default()
+    }
+
     /// The first two digits.
     pub(crate) fn prefix(&self) -> &str {
         self.0.get(..2).unwrap_or_default()

@@ -19,7 +19,7 @@ mod sqlite;
 use std::pin::Pin;
 
 pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
-pub use disk::DiskBlobs;
+pub use disk::{DiskBlobs, Fs, FsFile, RealFs};
 pub use janitor::{Janitor, JanitorOptions, SweepError, Swept, discard_unnamed, sweep};
 pub use meta::{
     Answer, Complete, Completed, Extent, MetaError, MetaStore, NewVideo, Object, ObjectInfo, Part,

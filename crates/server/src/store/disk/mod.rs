@@ -9,13 +9,14 @@
 //! A writer hashes and writes on blocking threads, a batch at a time, while the next batch arrives.
 //! To finish means: sync the file, rename it, sync the folder that holds its new name. Blobs that
 //! finish at the same time share the last step, and so that they can, those of one moment get names
-//! in one folder: the first two digits of a name change only every few hundred blobs.
+//! in one folder: the first two digits of a name change only every few hundred blobs. A folder is made
+//! with the first blob that needs it.
 
-mod sync;
+mod folder;
+mod fs;
 mod writer;
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::task::spawn_blocking;
 
-use self::sync::FolderSync;
+use self::folder::Folder;
+pub use self::fs::{Fs, FsFile, RealFs};
 use self::writer::DiskWriter;
 use super::{BlobError, BlobId, BlobStore, BlobStream, BlobWriter, BoxFuture};
 
@@ -36,13 +38,13 @@ pub struct DiskBlobs {
 }
 
 struct Inner {
+    fs: Arc<dyn Fs>,
     blobs: PathBuf,
     tmp: PathBuf,
     durable: bool,
     begun: AtomicU64,
-    syncs: Vec<FolderSync>,
-    /// Locked as long as it is open.
-    _lock: File,
+    folders: Vec<Folder>,
+    _lock: Box<dyn Send + Sync>,
 }
 
 impl DiskBlobs {
@@ -53,36 +55,40 @@ impl DiskBlobs {
     /// [`BlobError::Locked`] when another server uses the folder, and still does so after two
     /// seconds: one that is ending needs a moment to let go.
     pub fn open(folder: &Path, durable: bool) -> Result<DiskBlobs, BlobError> {
-        let lock_path = folder.join("lock");
-        let lock = File::create(&lock_path).map_err(|e| BlobError::io("create", &lock_path, e))?;
-        wait_for(&lock, folder, &lock_path)?;
-        let (blobs, tmp) = (folder.join("blobs"), folder.join("tmp"));
-        make_folder(&tmp)?;
-        make_folder(&blobs)?;
-        for leftover in list(&tmp)? {
-            let path = tmp.join(leftover);
-            fs::remove_file(&path).map_err(|e| BlobError::io("remove", &path, e))?;
+        DiskBlobs::open_on(Arc::new(RealFs), folder, durable)
+    }
+
+    /// As [`open`](DiskBlobs::open), on another file system than this machine's.
+    ///
+    /// # Errors
+    /// As [`open`](DiskBlobs::open).
+    pub fn open_on(fs: Arc<dyn Fs>, folder: &Path, durable: bool) -> Result<DiskBlobs, BlobError> {
+        let lock = lock(&*fs, folder)?;
+        let (blobs, tmp) = (folder.join(BLOBS), folder.join(TMP));
+        for path in [&tmp, &blobs] {
+            fs.make_folder(path).map_err(|e| BlobError::io("create", path, e))?;
         }
-        let mut syncs = Vec::with_capacity(FOLDERS);
-        for prefix in 0..FOLDERS {
-            let path = blobs.join(format!("{prefix:02x}"));
-            make_folder(&path)?;
-            syncs.push(FolderSync::new(path));
+        for leftover in list(&*fs, &tmp)? {
+            let path = tmp.join(leftover.as_str());
+            fs.remove(&path).map_err(|e| BlobError::io("remove", &path, e))?;
         }
         if durable {
-            sync::sync_folder(&blobs)?;
-            sync::sync_folder(folder)?;
+            fs.sync_folder(folder).map_err(|e| BlobError::io("sync", folder, e))?;
         }
+        let folders = (0..FOLDERS)
+            .map(|prefix| Folder::new(fs.clone(), blobs.join(format!("{prefix:02x}"))))
+            .collect();
         let mut seed = [0u8; 8];
         getrandom::fill(&mut seed)
             .map_err(|e| BlobError::io("draw a name in", folder, io::Error::other(e)))?;
         let begun = AtomicU64::new(u64::from_be_bytes(seed));
-        Ok(DiskBlobs { inner: Arc::new(Inner { blobs, tmp, durable, begun, syncs, _lock: lock }) })
+        let inner = Inner { fs, blobs, tmp, durable, begun, folders, _lock: lock };
+        Ok(DiskBlobs { inner: Arc::new(inner) })
     }
 
     /// How many times a folder was synced for finished blobs.
     pub fn folder_syncs(&self) -> u64 {
-        self.inner.syncs.iter().map(FolderSync::count).sum()
+        self.inner.folders.iter().map(Folder::syncs).sum()
     }
 }
 
@@ -102,26 +108,25 @@ impl BlobStore for DiskBlobs {
         id: &'a BlobId,
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<BlobStream, BlobError>> {
-        let path = self.inner.path(id);
+        let (fs, path) = (self.inner.fs.clone(), self.inner.path(id));
+        let id = id.clone();
         Box::pin(async move {
-            let reader =
-                Reader { id: id.clone(), path, rest: range.end.saturating_sub(range.start) };
-            let opened = blocking(move || reader.open(range.start)).await?;
-            let next = |state: Option<(File, Reader)>| async move {
-                let (file, reader) = state.filter(|(_, reader)| reader.rest > 0)?;
-                match blocking(move || reader.next(file)).await {
-                    Ok((bytes, state)) => Some((Ok(bytes), Some(state))),
+            let reader = blocking(move || Reader::open(&*fs, id, path, range)).await?;
+            let next = |reader: Option<Reader>| async move {
+                let reader = reader.filter(|reader| reader.rest > 0)?;
+                match blocking(move || reader.next()).await {
+                    Ok((bytes, reader)) => Some((Ok(bytes), Some(reader))),
                     Err(e) => Some((Err(e), None)),
                 }
             };
-            let stream: BlobStream = Box::pin(stream::unfold(Some(opened), next));
+            let stream: BlobStream = Box::pin(stream::unfold(Some(reader), next));
             Ok(stream)
         })
     }
 
     fn delete<'a>(&'a self, id: &'a BlobId) -> BoxFuture<'a, Result<(), BlobError>> {
-        let path = self.inner.path(id);
-        Box::pin(blocking(move || match fs::remove_file(&path) {
+        let (fs, path) = (self.inner.fs.clone(), self.inner.path(id));
+        Box::pin(blocking(move || match fs.remove(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(BlobError::io("remove", path, e)),
             _ => Ok(()),
         }))
@@ -133,9 +138,9 @@ impl BlobStore for DiskBlobs {
         after: Option<&'a BlobId>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<BlobId>, BlobError>> {
-        let blobs = self.inner.blobs.clone();
+        let (fs, blobs) = (self.inner.fs.clone(), self.inner.blobs.clone());
         let after = after.cloned();
-        Box::pin(blocking(move || older_than(&blobs, age, after, limit)))
+        Box::pin(blocking(move || older_than(&*fs, &blobs, age, after, limit)))
     }
 }
 
@@ -146,42 +151,73 @@ impl Inner {
 }
 
 struct Reader {
+    file: Box<dyn FsFile>,
     id: BlobId,
     path: PathBuf,
+    at: u64,
     rest: u64,
 }
 
 impl Reader {
-    fn open(self, start: u64) -> Result<(File, Reader), BlobError> {
-        let mut file = match File::open(&self.path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(BlobError::Missing(self.id));
-            }
-            opened => opened.map_err(|e| BlobError::io("open", &self.path, e))?,
-        };
-        if start > 0 {
-            file.seek(SeekFrom::Start(start)).map_err(|e| BlobError::io("read", &self.path, e))?;
+    fn open(
+        fs: &dyn Fs,
+        id: BlobId,
+        path: PathBuf,
+        range: Range<u64>,
+    ) -> Result<Reader, BlobError> {
+        let (at, rest) = (range.start, range.end.saturating_sub(range.start));
+        match fs.open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(BlobError::Missing(id)),
+            Err(e) => Err(BlobError::io("open", path, e)),
+            Ok(file) => Ok(Reader { file, id, path, at, rest }),
         }
-        Ok((file, self))
     }
 
-    fn next(mut self, mut file: File) -> Result<(Bytes, (File, Reader)), BlobError> {
+    fn next(mut self) -> Result<(Bytes, Reader), BlobError> {
         let want = self.rest.min(READ);
-        let mut bytes = Vec::with_capacity(want as usize);
-        (&mut file)
-            .take(want)
-            .read_to_end(&mut bytes)
-            .map_err(|e| BlobError::io("read", &self.path, e))?;
+        let bytes =
+            self.file.read(self.at, want).map_err(|e| BlobError::io("read", &self.path, e))?;
         if (bytes.len() as u64) < want {
             return Err(BlobError::Short(self.id));
         }
+        self.at += want;
         self.rest -= want;
-        Ok((Bytes::from(bytes), (file, self)))
+        Ok((Bytes::from(bytes), self))
     }
 }
 
+/// Takes the lock of a data folder; waits two seconds for one who is ending to let go of it.
+pub(crate) fn lock(fs: &dyn Fs, folder: &Path) -> Result<Box<dyn Send + Sync>, BlobError> {
+    let path = folder.join("lock");
+    let give_up = Instant::now() + Duration::from_secs(2);
+    loop {
+        match fs.lock(&path).map_err(|e| BlobError::io("lock", &path, e))? {
+            Some(lock) => return Ok(lock),
+            None if Instant::now() < give_up => std::thread::sleep(Duration::from_millis(20)),
+            None => return Err(BlobError::Locked(folder.to_owned())),
+        }
+    }
+}
+
+/// The blobs in a folder, sorted; files that are not ours, and a folder that is not there, are none.
+pub(crate) fn list(fs: &dyn Fs, folder: &Path) -> Result<Vec<BlobId>, BlobError> {
+    let mut ids: Vec<BlobId> = match fs.list(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(BlobError::io("list", folder, e)),
+        Ok(names) => names.iter().filter_map(|name| BlobId::parse(name)).collect(),
+    };
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// Holds the finished blobs, in a folder for each two digits.
+pub(crate) const BLOBS: &str = "blobs";
+/// Holds those being written.
+pub(crate) const TMP: &str = "tmp";
+/// One for each value of the first two digits.
+pub(crate) const FOLDERS: usize = 256;
+
 const READ: u64 = 256 * 1024;
-const FOLDERS: usize = 256;
 const BLOBS_PER_FOLDER: u64 = 512;
 
 async fn blocking<T: Send + 'static>(
@@ -190,37 +226,8 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(work).await.map_err(|_| BlobError::Closed)?
 }
 
-fn wait_for(lock: &File, folder: &Path, lock_path: &Path) -> Result<(), BlobError> {
-    let give_up = Instant::now() + Duration::from_secs(2);
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if Instant::now() < give_up => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(TryLockError::WouldBlock) => return Err(BlobError::Locked(folder.to_owned())),
-            Err(TryLockError::Error(e)) => return Err(BlobError::io("lock", lock_path, e)),
-        }
-    }
-}
-
-fn make_folder(path: &Path) -> Result<(), BlobError> {
-    fs::create_dir_all(path).map_err(|e| BlobError::io("create", path, e))
-}
-
-/// Names in a folder, sorted; those that are not ours are left out.
-fn list(folder: &Path) -> Result<Vec<String>, BlobError> {
-    let failed = |e| BlobError::io("list", folder, e);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        names.extend(name.to_str().filter(|name| BlobId::parse(name).is_some()).map(str::to_owned));
-    }
-    names.sort_unstable();
-    Ok(names)
-}
-
 fn older_than(
+    fs: &dyn Fs,
     blobs: &Path,
     age: Duration,
     after: Option<BlobId>,
@@ -234,13 +241,12 @@ fn older_than(
             continue;
         }
         let folder = blobs.join(&prefix);
-        for id in list(&folder)?.iter().filter_map(|name| BlobId::parse(name)) {
+        for id in list(fs, &folder)? {
             if after.as_ref().is_some_and(|after| id <= *after) {
                 continue;
             }
-            let modified = fs::metadata(folder.join(id.as_str())).and_then(|m| m.modified());
             // One that is gone was deleted meanwhile; one from the future is not old.
-            let Ok(modified) = modified else { continue };
+            let Ok((_, modified)) = fs.look(&folder.join(id.as_str())) else { continue };
             if now.duration_since(modified).is_ok_and(|old| old >= age) {
                 found.push(id);
                 if found.len() >= limit {

@@ -1,7 +1,5 @@
 //! A blob on its way: batches to a draft in `tmp/`, the draft to its name.
 
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,12 +8,11 @@ use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{Inner, blocking};
+use super::{FsFile, Inner, blocking};
 use crate::store::{Blob, BlobError, BlobId, BlobWriter, BoxFuture};
 
 pub(super) struct DiskWriter {
     store: Arc<Inner>,
-    prefix: u8,
     pending: Vec<Bytes>,
     pending_bytes: usize,
     draft: State,
@@ -58,19 +55,18 @@ impl BlobWriter for DiskWriter {
                 return Err(BlobError::Closed);
             };
             let batch = std::mem::take(&mut self.pending);
-            let store = self.store.clone();
             let blob = blocking(move || {
                 draft.append(&batch)?;
-                draft.publish(&store)
+                draft.publish()
             })
             .await?;
             if self.store.durable
-                && let Some(sync) = self.store.syncs.get(usize::from(self.prefix))
-                && let Err(e) = sync.after_rename().await
+                && let Some(folder) = self.store.folders.get(usize::from(blob.id.folder()))
+                && let Err(e) = folder.after_rename().await
             {
                 // Its name may not survive, so it must not be used.
-                let path = self.store.path(&blob.id);
-                blocking(move || Ok(fs::remove_file(path).ok())).await?;
+                let (store, path) = (self.store.clone(), self.store.path(&blob.id));
+                blocking(move || Ok(store.fs.remove(&path).ok())).await?;
                 return Err(e);
             }
             Ok(blob)
@@ -82,8 +78,8 @@ impl DiskWriter {
     /// Nothing is on the disk before the first batch is full.
     pub(super) fn new(store: Arc<Inner>, prefix: u8) -> Result<DiskWriter, BlobError> {
         let id = BlobId::random_in(prefix)?;
-        let draft = State::Idle(Box::new(Draft::new(store.tmp.join(id.as_str()), id)));
-        Ok(DiskWriter { store, prefix, pending: Vec::new(), pending_bytes: 0, draft })
+        let draft = State::Idle(Box::new(Draft::new(store.clone(), id)));
+        Ok(DiskWriter { store, pending: Vec::new(), pending_bytes: 0, draft })
     }
 
     /// Waits until the batch on its way is written.
@@ -99,9 +95,10 @@ impl DiskWriter {
 
 /// A file in `tmp/`, which is removed with it unless it was published.
 struct Draft {
+    store: Arc<Inner>,
     id: BlobId,
     path: PathBuf,
-    file: Option<File>,
+    file: Option<Box<dyn FsFile>>,
     md5: Md5,
     crc64: crc_fast::Digest,
     length: u64,
@@ -109,19 +106,20 @@ struct Draft {
 
 impl Draft {
     /// The file is made with its first bytes.
-    fn new(path: PathBuf, id: BlobId) -> Draft {
+    fn new(store: Arc<Inner>, id: BlobId) -> Draft {
         let crc64 = crc_fast::Digest::new(CrcAlgorithm::Crc64Xz);
-        Draft { id, path, file: None, md5: Md5::new(), crc64, length: 0 }
+        let path = store.tmp.join(id.as_str());
+        Draft { store, id, path, file: None, md5: Md5::new(), crc64, length: 0 }
     }
 
     fn append(&mut self, batch: &[Bytes]) -> Result<(), BlobError> {
         let failed = |e| BlobError::io("write", &self.path, e);
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(File::create_new(&self.path).map_err(failed)?),
+            none => none.insert(self.store.fs.create(&self.path).map_err(failed)?),
         };
         for bytes in batch {
-            file.write_all(bytes).map_err(failed)?;
+            file.append(bytes).map_err(failed)?;
             self.md5.update(bytes);
             self.crc64.update(bytes);
             self.length += bytes.len() as u64;
@@ -129,12 +127,16 @@ impl Draft {
         Ok(())
     }
 
-    fn publish(mut self, store: &Inner) -> Result<Blob, BlobError> {
-        if let (Some(file), true) = (&self.file, store.durable) {
-            file.sync_data().map_err(|e| BlobError::io("sync", &self.path, e))?;
+    fn publish(mut self) -> Result<Blob, BlobError> {
+        let store = self.store.clone();
+        if let (Some(file), true) = (&mut self.file, store.durable) {
+            file.sync().map_err(|e| BlobError::io("sync", &self.path, e))?;
+        }
+        if let Some(folder) = store.folders.get(usize::from(self.id.folder())) {
+            folder.make(store.durable)?;
         }
         let path = store.path(&self.id);
-        fs::rename(&self.path, &path).map_err(|e| BlobError::io("name", path, e))?;
+        store.fs.rename(&self.path, &path).map_err(|e| BlobError::io("name", path, e))?;
         self.file = None;
         Ok(Blob {
             id: self.id.clone(),
@@ -148,10 +150,10 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        let path = std::mem::take(&mut self.path);
+        let (store, path) = (self.store.clone(), std::mem::take(&mut self.path));
         let remove = move || {
             drop(file);
-            if let Err(error) = fs::remove_file(&path) {
+            if let Err(error) = store.fs.remove(&path) {
                 tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished blob");
             }
         };

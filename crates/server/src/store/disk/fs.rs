@@ -1,0 +1,129 @@
+//! What the blobs ask of a file system, small enough to be played by another one.
+//!
+//! The tests play one whose power fails: what was not synced is lost or comes back in another order.
+//! So this is also the list of what the store relies on: data is durable after [`FsFile::sync`], a
+//! name after [`Fs::sync_folder`] of the folder that holds it, and nothing is before.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+/// A file system. Every call may block.
+pub trait Fs: Send + Sync {
+    /// Makes a file that was not there.
+    ///
+    /// # Errors
+    /// As all here: what the system says, so `AlreadyExists`, `NotFound`, `StorageFull`, …
+    fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
+
+    /// Opens a file to read it. It can be read to its end even when it is removed meanwhile.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
+
+    /// Gives a file another name, in place of the one that had it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a folder in one that exists; one that is there already is fine.
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names inside a folder durable, and the removal of others.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Names of the files and folders inside a folder, in no order; those that are no UTF-8 are left
+    /// out.
+    fn list(&self, path: &Path) -> io::Result<Vec<String>>;
+
+    /// Length in bytes and the time of the last write.
+    fn look(&self, path: &Path) -> io::Result<(u64, SystemTime)>;
+
+    /// Takes the one lock that there is on `path`, which is made when missing; it lasts until the
+    /// answer is dropped. `None`: another process has it.
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
+}
+
+/// An open file.
+pub trait FsFile: Send {
+    /// Writes at the end.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes the bytes durable, not the name.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// `most` bytes from `start` on, fewer only where the file ends.
+    fn read(&mut self, start: u64, most: u64) -> io::Result<Vec<u8>>;
+}
+
+/// The file system of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealFs;
+
+impl Fs for RealFs {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        Ok(Box::new(File::create_new(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        Ok(Box::new(File::open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        match fs::create_dir(path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            made => made,
+        }
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn look(&self, path: &Path) -> io::Result<(u64, SystemTime)> {
+        let metadata = fs::metadata(path)?;
+        Ok((metadata.len(), metadata.modified()?))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        let file = File::options().create(true).truncate(false).write(true).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(e),
+        }
+    }
+}
+
+impl FsFile for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn read(&mut self, start: u64, most: u64) -> io::Result<Vec<u8>> {
+        self.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::with_capacity(usize::try_from(most).unwrap_or(0).min(1 << 20));
+        Read::take(self, most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
