@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::code::Code;
 use crate::message::Response;
 use crate::text::decimal;
-use crate::xml::{Element, XmlError, XmlWriter};
+use crate::xml::{Document, XmlError, XmlWriter};
 
 /// A refusal of the service, sent or received.
 ///
@@ -146,19 +146,19 @@ fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 }
 
 fn decode(body: &[u8]) -> Result<ServiceError, XmlError> {
-    let root = Element::parse(body, "Error")?;
+    let root = Document::parse(body, "Error")?.root;
     let mut error = ServiceError {
         status: 0,
-        code: root.text_or_empty("Code"),
-        message: root.text_or_empty("Message"),
-        request_id: root.text_or_empty("RequestId"),
-        host_id: root.text_or_empty("HostId").into(),
+        code: root.text("Code").into(),
+        message: root.text("Message").into(),
+        request_id: root.text("RequestId").into(),
+        host_id: root.text("HostId").into(),
         context: Vec::new(),
     };
     for child in root.children {
-        let known = matches!(child.name.as_str(), "Code" | "Message" | "RequestId" | "HostId");
+        let known = matches!(child.name, "Code" | "Message" | "RequestId" | "HostId");
         if !known && child.children.is_empty() {
-            error.context.push((child.name, child.text));
+            error.context.push((child.name.into(), child.text));
         }
     }
     Ok(error)

@@ -20,6 +20,17 @@ pub fn decimal(value: u64) -> String {
     out
 }
 
+/// Reads decimal digits, and nothing but digits. `None` for anything else, and for what does not fit.
+pub fn parse_u64(text: &str) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.bytes().try_fold(0_u64, |value, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 { None } else { value.checked_mul(10)?.checked_add(digit.into()) }
+    })
+}
+
 /// Base64 of a hash: at most 32 bytes, more are cut. The library's own way to a `String` can panic with formatting.
 pub fn base64(hash: &[u8]) -> String {
     let mut buffer = [0; 44];
@@ -48,6 +59,17 @@ mod tests {
     #[test]
     fn writes_hex() {
         assert_eq!(hex(&[0, 0x0f, 0xf0, 0xab]), "000ff0ab");
+    }
+
+    #[test]
+    fn reads_digits_only() {
+        for value in [0, 9, 10, 10_000, u64::MAX] {
+            assert_eq!(parse_u64(&decimal(value)), Some(value));
+        }
+        assert_eq!(parse_u64("007"), Some(7));
+        for text in ["", "+1", "-1", " 1", "1.0", "1_000", "x", "18446744073709551616", "٣"] {
+            assert_eq!(parse_u64(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Element, XmlError, XmlWriter};
+use super::element::Element;
+use super::{Document, XmlError, XmlWriter};
 use crate::etag::{normalise, unquote};
 
 /// The parts that make the object.
@@ -42,14 +43,13 @@ impl CompleteMultipartUpload {
     /// # Errors
     /// Malformed, another document, or a part without number or ETag.
     pub fn decode(body: &[u8]) -> Result<CompleteMultipartUpload, XmlError> {
-        let root = Element::parse(body, REQUEST)?;
-        let part = |part: &Element| {
-            Ok(CompletePart {
-                number: part.number("PartNumber")?.ok_or(XmlError::Missing("PartNumber"))?,
-                etag: normalise(part.text("ETag")?),
-            })
+        let document = Document::parse(body, REQUEST)?;
+        let part = |part: &Element<'_>| CompletePart {
+            number: document.required_number(part, "PartNumber"),
+            etag: normalise(document.required(part, "ETag")),
         };
-        Ok(CompleteMultipartUpload { parts: root.all("Part").map(part).collect::<Result<_, _>>()? })
+        let parts = document.root.all("Part").map(part).collect();
+        document.finish(CompleteMultipartUpload { parts })
     }
 }
 
@@ -85,14 +85,15 @@ impl CompleteMultipartUploadResult {
     /// # Errors
     /// Malformed, another document, or without an ETag.
     pub fn decode(body: &[u8]) -> Result<CompleteMultipartUploadResult, XmlError> {
-        let root = Element::parse(body, RESULT)?;
-        let url = root.is_url_encoded();
-        Ok(CompleteMultipartUploadResult {
-            location: root.text_or_empty("Location"),
-            bucket: root.text_or_empty("Bucket"),
-            key: root.name("Key", url)?,
-            etag: unquote(root.text("ETag")?).into(),
-        })
+        let document = Document::parse(body, RESULT)?;
+        let root = &document.root;
+        let result = CompleteMultipartUploadResult {
+            location: root.text("Location").into(),
+            bucket: root.text("Bucket").into(),
+            key: document.name(root, "Key"),
+            etag: unquote(document.required(root, "ETag")).into(),
+        };
+        document.finish(result)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 
-use super::{Element, XmlError, XmlWriter};
+use super::{Document, XmlError, XmlWriter};
 
 /// An upload was begun.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,17 +33,18 @@ impl InitiateMultipartUploadResult {
     /// # Errors
     /// Malformed, another document, or without an upload id.
     pub fn decode(body: &[u8]) -> Result<InitiateMultipartUploadResult, XmlError> {
-        let root = Element::parse(body, ROOT)?;
-        let url = root.is_url_encoded();
-        let upload_id = root.text("UploadId")?.trim();
+        let document = Document::parse(body, ROOT)?;
+        let root = &document.root;
+        let upload_id = document.required(root, "UploadId").trim_ascii();
         if upload_id.is_empty() {
-            return Err(XmlError::Value("UploadId"));
+            document.note(XmlError::Value("UploadId"));
         }
-        Ok(InitiateMultipartUploadResult {
-            bucket: root.text_or_empty("Bucket"),
-            key: root.name("Key", url)?,
+        let result = InitiateMultipartUploadResult {
+            bucket: root.text("Bucket").into(),
+            key: document.name(root, "Key"),
             upload_id: upload_id.into(),
-        })
+        };
+        document.finish(result)
     }
 }
 

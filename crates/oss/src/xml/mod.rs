@@ -10,11 +10,12 @@ mod complete;
 mod element;
 mod initiate;
 mod parts;
+mod reader;
 mod uploads;
 mod writer;
 
 pub use complete::{CompleteMultipartUpload, CompleteMultipartUploadResult, CompletePart};
-pub(crate) use element::Element;
+pub(crate) use element::Document;
 pub use element::XmlError;
 pub use initiate::InitiateMultipartUploadResult;
 pub use parts::{ListPartsResult, ListedPart};

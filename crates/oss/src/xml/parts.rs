@@ -3,7 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Element, STORAGE_CLASS, XmlError, XmlWriter};
+use super::element::Element;
+use super::{Document, STORAGE_CLASS, XmlError, XmlWriter};
 use crate::etag::unquote;
 use crate::limits::MAX_PAGE;
 use crate::time::{format_iso_ms, whole_seconds};
@@ -78,27 +79,26 @@ impl ListPartsResult {
     /// # Errors
     /// Malformed, another document, or a part without number, ETag or size.
     pub fn decode(body: &[u8]) -> Result<ListPartsResult, XmlError> {
-        let root = Element::parse(body, ROOT)?;
-        let url = root.is_url_encoded();
-        let part = |part: &Element| {
-            Ok(ListedPart {
-                number: part.number("PartNumber")?.ok_or(XmlError::Missing("PartNumber"))?,
-                last_modified_ms: part.time("LastModified"),
-                etag: unquote(part.text("ETag")?).into(),
-                crc64: part.number("HashCrc64ecma")?,
-                size: part.number("Size")?.ok_or(XmlError::Missing("Size"))?,
-            })
+        let document = Document::parse(body, ROOT)?;
+        let root = &document.root;
+        let part = |part: &Element<'_>| ListedPart {
+            number: document.required_number(part, "PartNumber"),
+            last_modified_ms: part.time("LastModified"),
+            etag: unquote(document.required(part, "ETag")).into(),
+            crc64: document.number(part, "HashCrc64ecma"),
+            size: document.required_number(part, "Size"),
         };
-        Ok(ListPartsResult {
-            bucket: root.text_or_empty("Bucket"),
-            key: root.name("Key", url)?,
-            upload_id: root.text_or_empty("UploadId"),
-            part_number_marker: root.number("PartNumberMarker")?.unwrap_or(0),
-            next_part_number_marker: root.number("NextPartNumberMarker")?.unwrap_or(0),
-            max_parts: root.number("MaxParts")?.unwrap_or(MAX_PAGE),
+        let result = ListPartsResult {
+            bucket: root.text("Bucket").into(),
+            key: document.name(root, "Key"),
+            upload_id: root.text("UploadId").into(),
+            part_number_marker: document.number(root, "PartNumberMarker").unwrap_or(0),
+            next_part_number_marker: document.number(root, "NextPartNumberMarker").unwrap_or(0),
+            max_parts: document.number(root, "MaxParts").unwrap_or(MAX_PAGE),
             is_truncated: root.flag("IsTruncated"),
-            parts: root.all("Part").map(part).collect::<Result<_, _>>()?,
-        })
+            parts: root.all("Part").map(part).collect(),
+        };
+        document.finish(result)
     }
 }
 

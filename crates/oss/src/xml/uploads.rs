@@ -3,7 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Element, STORAGE_CLASS, XmlError, XmlWriter};
+use super::element::Element;
+use super::{Document, STORAGE_CLASS, XmlError, XmlWriter};
 use crate::limits::MAX_PAGE;
 use crate::time::{format_iso_ms, whole_seconds};
 
@@ -82,32 +83,31 @@ impl ListMultipartUploadsResult {
     /// # Errors
     /// Malformed, another document, or an upload without key or id.
     pub fn decode(body: &[u8]) -> Result<ListMultipartUploadsResult, XmlError> {
-        let root = Element::parse(body, ROOT)?;
-        let url = root.is_url_encoded();
-        let upload = |upload: &Element| {
-            upload.text("Key")?;
-            Ok(ListedUpload {
-                key: upload.name("Key", url)?,
-                upload_id: upload.text("UploadId")?.into(),
+        let document = Document::parse(body, ROOT)?;
+        let root = &document.root;
+        let upload = |upload: &Element<'_>| {
+            document.required(upload, "Key");
+            ListedUpload {
+                key: document.name(upload, "Key"),
+                upload_id: document.required(upload, "UploadId").into(),
                 initiated_ms: upload.time("Initiated"),
-            })
+            }
         };
-        Ok(ListMultipartUploadsResult {
-            bucket: root.text_or_empty("Bucket"),
-            key_marker: root.name("KeyMarker", url)?,
-            upload_id_marker: root.text_or_empty("UploadIdMarker"),
-            next_key_marker: root.name("NextKeyMarker", url)?,
-            next_upload_id_marker: root.text_or_empty("NextUploadIdMarker"),
-            delimiter: root.name("Delimiter", url)?,
-            prefix: root.name("Prefix", url)?,
-            max_uploads: root.number("MaxUploads")?.unwrap_or(MAX_PAGE),
+        let prefix = |group| document.name(group, "Prefix");
+        let result = ListMultipartUploadsResult {
+            bucket: root.text("Bucket").into(),
+            key_marker: document.name(root, "KeyMarker"),
+            upload_id_marker: root.text("UploadIdMarker").into(),
+            next_key_marker: document.name(root, "NextKeyMarker"),
+            next_upload_id_marker: root.text("NextUploadIdMarker").into(),
+            delimiter: document.name(root, "Delimiter"),
+            prefix: document.name(root, "Prefix"),
+            max_uploads: document.number(root, "MaxUploads").unwrap_or(MAX_PAGE),
             is_truncated: root.flag("IsTruncated"),
-            uploads: root.all("Upload").map(upload).collect::<Result<_, _>>()?,
-            common_prefixes: root
-                .all("CommonPrefixes")
-                .map(|group| group.name("Prefix", url))
-                .collect::<Result<_, _>>()?,
-        })
+            uploads: root.all("Upload").map(upload).collect(),
+            common_prefixes: root.all("CommonPrefixes").map(prefix).collect(),
+        };
+        document.finish(result)
     }
 }
 
