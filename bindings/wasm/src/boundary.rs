@@ -3,25 +3,39 @@
 //! The other side asks [`vf_input`] for room, writes its bytes there, calls, and reads as many bytes as the call returned from
 //! where [`vf_output`] points. Both pointers hold until the next call. What the bytes mean is told in `shell` and `codec`.
 //!
-//! `unsafe` is allowed here for the exported names alone: each begins with `vf_`, and none is defined twice. No pointer from outside
-//! is ever followed: the buffers are ours, only the other side reaches into them, between calls.
+//! `unsafe` is allowed here for the exported names (each begins with `vf_`, and none is defined twice) and for the one global. No
+//! pointer from outside is ever followed: the buffers are ours, only the other side reaches into them, between calls.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
+use alloc::vec::Vec;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::shell::{Shell, exchange_answer, exchange_authority, exchange_request};
 
-#[derive(Default)]
 struct Boundary {
     shell: Shell,
     input: Vec<u8>,
     output: Vec<u8>,
 }
 
-thread_local! {
-    // Of a thread, because a module has one; in a browser this is a plain static.
-    static BOUNDARY: RefCell<Boundary> = RefCell::default();
+/// The one boundary of the module, for one call at a time.
+struct Global {
+    busy: AtomicBool,
+    boundary: UnsafeCell<Boundary>,
 }
+
+// SAFETY: only `with` touches the boundary, and only who finds it idle.
+unsafe impl Sync for Global {}
+
+static GLOBAL: Global = Global {
+    busy: AtomicBool::new(false),
+    boundary: UnsafeCell::new(Boundary {
+        shell: Shell::new(),
+        input: Vec::new(),
+        output: Vec::new(),
+    }),
+};
 
 /// Makes room for the next call's input: exactly `length` bytes, zeroed.
 // SAFETY: the name is exported once.
@@ -32,14 +46,14 @@ pub extern "C" fn vf_input(length: usize) -> *mut u8 {
         boundary.input.resize(length, 0);
         boundary.input.as_mut_ptr()
     })
-    .unwrap_or(std::ptr::null_mut())
+    .unwrap_or(core::ptr::null_mut())
 }
 
 /// Where the last call's output begins.
 // SAFETY: the name is exported once.
 #[unsafe(no_mangle)]
 pub extern "C" fn vf_output() -> *const u8 {
-    with(|boundary| boundary.output.as_ptr()).unwrap_or(std::ptr::null())
+    with(|boundary| boundary.output.as_ptr()).unwrap_or(core::ptr::null())
 }
 
 /// See [`Shell::engine_new`]. Like all that follow it returns the length of the output.
@@ -115,9 +129,15 @@ fn call(f: impl FnOnce(&mut Shell, &[u8]) -> Vec<u8>) -> usize {
     .unwrap_or(0)
 }
 
-/// `None` only from inside another call, which cannot be: nothing here calls out.
+/// `None` only while another call goes on, which cannot be in a module: nothing here calls out.
 fn with<T>(f: impl FnOnce(&mut Boundary) -> T) -> Option<T> {
-    BOUNDARY.with(|cell| cell.try_borrow_mut().ok().map(|mut boundary| f(&mut boundary)))
+    if GLOBAL.busy.swap(true, Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: who finds it idle has it alone until it is idle again.
+    let result = f(unsafe { &mut *GLOBAL.boundary.get() });
+    GLOBAL.busy.store(false, Ordering::Release);
+    Some(result)
 }
 
 #[cfg(test)]
@@ -132,12 +152,12 @@ mod tests {
         value.put(&mut bytes);
         let input = vf_input(bytes.len());
         // SAFETY: `vf_input` made room for exactly so many bytes, and no call came between.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), input, bytes.len()) };
+        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), input, bytes.len()) };
     }
 
     fn take<T: Wire>(length: usize) -> T {
         // SAFETY: the last call returned `length`; the output stays until the next.
-        let output = unsafe { std::slice::from_raw_parts(vf_output(), length) };
+        let output = unsafe { core::slice::from_raw_parts(vf_output(), length) };
         decode(output).unwrap()
     }
 

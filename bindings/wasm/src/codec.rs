@@ -6,7 +6,9 @@
 //!
 //! Reading checks everything and gives `None` for what is not written so: the other side is other code.
 
-use std::ops::Range;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use vodferry_engine::{
     Backoff, Begin, Budget, Checkpoint, Config, Effect, EffectId, ErrorInfo, ErrorKind, Event,
@@ -283,7 +285,7 @@ impl Wire for Secret {
         put_str(out, self.expose());
     }
     fn take(rest: &mut &[u8]) -> Option<Secret> {
-        std::str::from_utf8(take_bytes(rest)?).ok().map(Secret::from)
+        core::str::from_utf8(take_bytes(rest)?).ok().map(Secret::from)
     }
 }
 

@@ -3,6 +3,9 @@
 //! Every answer begins with 0 (done; the value follows) or 1 (not done; what follows says why: one line of text, or the fault of a
 //! request that cannot be made). An engine refuses a wrong call and stays as it was.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use vodferry_engine::{Config, Engine, FileId, FileSpec, Grant, Input, Misuse, Now, Op};
 use vodferry_exchange::{Answer, Authority, Digests};
 use vodferry_oss::Response;
@@ -50,6 +53,11 @@ const GARBLED: &str = "the input is not written as the codec says";
 const NO_ENGINE: &str = "there is no engine of this number";
 
 impl Shell {
+    /// Without engines.
+    pub const fn new() -> Shell {
+        Shell { engines: Vec::new() }
+    }
+
     /// `(Config, seed u64)` → the engine's number, `u32`.
     pub fn engine_new(&mut self, input: &[u8]) -> Vec<u8> {
         reply(decode(input).ok_or(GARBLED).and_then(|(config, seed): (Config, u64)| {
@@ -156,7 +164,7 @@ pub fn exchange_request(input: &[u8]) -> Vec<u8> {
                 body: request.body,
             }
         });
-    let mut out = vec![];
+    let mut out = Vec::new();
     prepared.put(&mut out);
     out
 }
@@ -170,7 +178,7 @@ pub fn exchange_answer(input: &[u8]) -> Vec<u8> {
 }
 
 fn reply<T: Wire>(result: Result<T, &str>) -> Vec<u8> {
-    let mut out = vec![];
+    let mut out = Vec::new();
     result.map_err(String::from).put(&mut out);
     out
 }
