@@ -243,6 +243,7 @@ mod tests {
     use super::*;
     use alloc::string::String;
     use alloc::vec;
+    use proptest::prelude::*;
 
     fn part(number: u32, length: u64, etag: &str, crc64: Option<u64>) -> PartInfo {
         PartInfo { number, length, etag: String::from(etag), crc64 }
@@ -379,5 +380,72 @@ mod tests {
         second.store(theirs.clone());
         let third = Parts::reconcile(plan, &[theirs.clone()], &second.records());
         assert_eq!(third.get(1), Some(&theirs));
+    }
+
+    proptest! {
+        #[test]
+        fn every_plan_covers_the_file_once(
+            length in prop_oneof![
+                1..=20 * SMALL_FILE,
+                1..=u64::from(u32::MAX),
+                1..=MAX_PART_SIZE * MAX_PARTS,
+                (0..3_u64, 1..=MAX_PARTS).prop_map(|(off, parts)| parts * DEFAULT_PART_SIZE + off - 1),
+            ],
+            asked in prop_oneof![Just(0), SMALL_FILE..=16 << 20, SMALL_FILE..=MAX_PART_SIZE],
+        ) {
+            prop_assert!(may_be_asked(asked));
+            let plan = Plan::choose(length, asked).expect("no file of this length is too large");
+            let size = plan.part_size();
+            prop_assert!((1..=MAX_PARTS).contains(&u64::from(plan.count())));
+            prop_assert!((SMALL_FILE..=MAX_PART_SIZE).contains(&size), "{}", size);
+            let wanted = if asked == 0 { DEFAULT_PART_SIZE } else { asked };
+            // Raised only where it must be, and then by no more than the next multiple.
+            prop_assert!(size >= wanted);
+            prop_assert!(size == wanted || length > wanted * MAX_PARTS);
+            prop_assert!(size == wanted || length > (size - GRAIN) * MAX_PARTS);
+            let mut at = 0;
+            for number in 1..=plan.count() {
+                let range = plan.range(number);
+                prop_assert_eq!(range.start, at);
+                let bytes = range.end - range.start;
+                prop_assert!(bytes == size || number == plan.count() && (1..size).contains(&bytes));
+                at = range.end;
+            }
+            prop_assert_eq!(at, length);
+            prop_assert!(plan.range(0).start == 0 && plan.range(plan.count() + 1).is_empty());
+            // Whoever resumes it cuts the file the same way.
+            prop_assert_eq!(Plan::of(length, size), Some(plan));
+        }
+
+        #[test]
+        fn any_numbers_give_a_plan_or_none(length: u64, size: u64, number: u32) {
+            for plan in [Plan::choose(length, size), Plan::of(length, size)].into_iter().flatten() {
+                let range = plan.range(number);
+                prop_assert!(range.start <= range.end && range.end <= length);
+            }
+        }
+
+        #[test]
+        fn what_is_stored_and_what_is_taken_are_all_of_the_plan(
+            length in 1..2_000_000_u64,
+            size in SMALL_FILE..=500_000,
+            listed in proptest::collection::vec((0..25_u32, 0..600_000_u64, any::<bool>()), 0..25),
+        ) {
+            let plan = plan(length, size);
+            let listed: Vec<PartInfo> = listed
+                .into_iter()
+                .map(|(number, other, fits)| {
+                    part(number, if fits { plan.length_of(number) } else { other }, "e", None)
+                })
+                .collect();
+            let mut parts = Parts::reconcile(plan, &listed, &[]);
+            let mut seen: BTreeSet<u32> = parts.all().iter().map(|part| part.number).collect();
+            let bytes: u64 = seen.iter().map(|number| plan.length_of(*number)).sum();
+            prop_assert_eq!(parts.stored_bytes(), bytes);
+            while let Some(number) = parts.take() {
+                prop_assert!(seen.insert(number), "part {} is sent though it is stored, or twice", number);
+            }
+            prop_assert!(seen.into_iter().eq(1..=plan.count()));
+        }
     }
 }
