@@ -1,7 +1,7 @@
 //! Uploads to be given up at the server after their files were cancelled or removed. In the background: the application
 //! hears nothing of it, and after a few failures the bucket's lifecycle rule has to do.
 
-use alloc::collections::BTreeMap;
+use crate::map::Map;
 use alloc::vec::Vec;
 
 use crate::desk::{Desk, Owner};
@@ -21,7 +21,7 @@ struct Abort {
 /// The aborts under way, and those that wait to be tried again.
 #[derive(Debug, Default)]
 pub(crate) struct Aborts {
-    flight: BTreeMap<EffectId, Abort>,
+    flight: Map<EffectId, Abort>,
     waiting: Vec<(u64, Abort)>,
 }
 

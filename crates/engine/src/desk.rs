@@ -1,7 +1,9 @@
 //! What all files share: the one queue of effects and events, the ids that couple effects with answers, the clock, the
 //! randomness, and the counters of what is open in the whole engine.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
+
+use crate::map::Map;
 
 use crate::checkpoint::Record;
 use crate::clock::Clock;
@@ -37,7 +39,7 @@ pub(crate) struct Desk {
     /// Bodies on their way: parts and whole small files, of all files.
     pub(crate) bodies: u32,
     queue: VecDeque<Output>,
-    owners: BTreeMap<EffectId, (Owner, Kind)>,
+    owners: Map<EffectId, (Owner, Kind)>,
     next: u64,
 }
 
@@ -50,7 +52,7 @@ impl Desk {
             asking: None,
             bodies: 0,
             queue: VecDeque::new(),
-            owners: BTreeMap::new(),
+            owners: Map::new(),
             next: 1,
         }
     }

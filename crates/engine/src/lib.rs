@@ -15,6 +15,7 @@ mod engine;
 mod fault;
 mod grant;
 mod list;
+mod map;
 mod parts;
 mod progress;
 mod retry;

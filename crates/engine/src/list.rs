@@ -3,8 +3,8 @@
 //! Ids ascend in the order of adding, so ordered maps keep the list's order, and a file that waits again (after stop,
 //! resume or restore) stands where it stood.
 
+use crate::map::{Map, Set};
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -39,12 +39,12 @@ pub(crate) struct Facts {
 /// All entries, with indexes by state so that nothing needs a walk over the list.
 #[derive(Debug, Default)]
 pub(crate) struct List {
-    files: BTreeMap<FileId, File>,
-    waiting: BTreeSet<FileId>,
-    active: BTreeSet<FileId>,
+    files: Map<FileId, File>,
+    waiting: Set<FileId>,
+    active: Set<FileId>,
     /// Waiting, active or paused.
     open: usize,
-    failed: BTreeSet<FileId>,
+    failed: Set<FileId>,
     next: u64,
 }
 
@@ -113,7 +113,7 @@ impl List {
     }
 
     /// Files under way, in order.
-    pub(crate) fn active(&self) -> &BTreeSet<FileId> {
+    pub(crate) fn active(&self) -> &Set<FileId> {
         &self.active
     }
 

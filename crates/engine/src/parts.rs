@@ -1,6 +1,6 @@
 //! The parts of one upload: where each begins, which are stored, which are to be sent next.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::map::{Map, Set};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -59,8 +59,7 @@ impl Plan {
 
     /// Whether these parts are all of the plan.
     pub(crate) fn covered_by(&self, parts: &[PartInfo]) -> bool {
-        let fitting: BTreeSet<u32> =
-            parts.iter().filter(|p| self.fits(p)).map(|p| p.number).collect();
+        let fitting: Set<u32> = parts.iter().filter(|p| self.fits(p)).map(|p| p.number).collect();
         fitting.len() == self.count as usize
     }
 
@@ -85,9 +84,9 @@ pub(crate) struct Parts {
     /// Never taken from here on.
     cursor: u32,
     /// Taken before, to be sent again; lowest first.
-    again: BTreeSet<u32>,
+    again: Set<u32>,
     /// Bytes that arrived other than they were sent: how often in a row, by part.
-    mismatches: BTreeMap<u32, u32>,
+    mismatches: Map<u32, u32>,
     /// Our records of parts that the server lists otherwise. They stand until the part is acknowledged anew: the next listing
     /// must not be believed either.
     disputed: Vec<PartInfo>,
@@ -103,8 +102,8 @@ impl Parts {
             stored_count: 0,
             stored_bytes: 0,
             cursor: 1,
-            again: BTreeSet::new(),
-            mismatches: BTreeMap::new(),
+            again: Set::new(),
+            mismatches: Map::new(),
             disputed: Vec::new(),
         }
     }
@@ -178,9 +177,9 @@ impl Parts {
             self.mismatches.remove(&number);
             return 0;
         }
-        let times = self.mismatches.entry(number).or_insert(0);
-        *times += 1;
-        *times
+        let times = self.mismatches.get(&number).map_or(1, |times| times + 1);
+        self.mismatches.insert(number, times);
+        times
     }
 
     pub(crate) fn plan(&self) -> Plan {

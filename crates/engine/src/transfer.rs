@@ -5,7 +5,7 @@
 //! same step sends it again when nothing holds it back. What an answer means is in `answer.rs`, what a fault means in
 //! `fault.rs`, finishing in `complete.rs`, grants in `grant.rs`.
 
-use alloc::collections::BTreeMap;
+use crate::map::Map;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -93,7 +93,7 @@ pub(crate) struct Transfer {
     pub(crate) upload: Option<Upload>,
     /// The plan and pool of a file that goes up in parts.
     pub(crate) parts: Option<Parts>,
-    pub(crate) flight: BTreeMap<EffectId, Flight>,
+    pub(crate) flight: Map<EffectId, Flight>,
     /// Parts were cut whose outcome is unknown: list before sending.
     pub(crate) unsure: bool,
     /// An Initiate may have been carried out whose reply was lost.
@@ -127,7 +127,7 @@ impl Transfer {
             video_id,
             upload: None,
             parts: None,
-            flight: BTreeMap::new(),
+            flight: Map::new(),
             unsure: false,
             initiate_lost: false,
             anew: 0,
