@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vodferry_oss::sign::{presign_v1, sign_v1, string_to_sign_v1};
+use vodferry_oss::sign::{OptionsV4, presign_v1, presign_v4, sign_v1, sign_v4, string_to_sign_v1};
 use vodferry_oss::{Credential, Method, Request, ServiceError};
 use vodferry_server::policy::{Effect, Pattern, Policy, Statement};
 use vodferry_server::token::issue;
@@ -301,6 +301,51 @@ async fn links_work_until_they_die() {
 }
 
 #[tokio::test]
+async fn the_newer_signature_is_as_good() {
+    let server = Server::start().await;
+    server.put("a b/测", b"x").await;
+    let v4 = |region: &'static str| OptionsV4 { region, additional_headers: &["host"] };
+    let by_header = |region, who: &Credential| {
+        let mut request =
+            server.request(Method::Get, "a b/测").query("response-content-type", "a/b");
+        sign_v4(&mut request, BUCKET, "a b/测", who, v4(region), now_ms());
+        request
+    };
+    let by_url = |region, made_s: i64| {
+        let mut request = server.request(Method::Get, "a b/测");
+        let (who, at) = (server.operator(), now_ms() + made_s * 1_000);
+        presign_v4(&mut request, BUCKET, "a b/测", &who, v4(region), at, 60);
+        request
+    };
+    let operator = server.operator();
+    assert_eq!(server.send_raw(&by_header("cn-shanghai", &operator)).await.status, 200);
+    assert_eq!(server.send_raw(&by_url("cn-shanghai", 0)).await.status, 200);
+    let (temporary, _) = issue(
+        &server.keys.masters,
+        &Policy::everything(),
+        Duration::from_secs(60),
+        now_ms() as u64,
+    )
+    .unwrap();
+    assert_eq!(server.send_raw(&by_header("cn-shanghai", &temporary)).await.status, 200);
+
+    for request in [by_header("cn-hangzhou", &operator), by_url("cn-hangzhou", 0)] {
+        assert_eq!(refused(&server.send_raw(&request).await, 400), "InvalidArgument");
+    }
+    assert!(text(&server.send_raw(&by_url("cn-shanghai", -61)).await).contains("has expired"));
+    for mut request in [by_header("cn-shanghai", &operator), by_url("cn-shanghai", 0)] {
+        request.query.push(("acl".into(), "".into()));
+        let response = server.send_raw(&request).await;
+        assert_eq!(refused(&response, 403), "SignatureDoesNotMatch");
+        assert!(ServiceError::from_response(&response).context("CanonicalRequest").is_some());
+    }
+    let mut hashed = server.request(Method::Put, "k").body(b"x");
+    hashed.set_header("x-oss-content-sha256", "00");
+    sign_v4(&mut hashed, BUCKET, "k", &operator, v4("cn-shanghai"), now_ms());
+    assert_eq!(refused(&server.send_raw(&hashed).await, 400), "NotImplemented");
+}
+
+#[tokio::test]
 async fn odd_authorization_headers_are_explained() {
     let server = Server::start().await;
     for (value, status, code) in [
@@ -309,10 +354,12 @@ async fn odd_authorization_headers_are_explained() {
         ("OSS :", 400, "InvalidArgument"),
         ("OSS a:b", 403, "InvalidAccessKeyId"),
         ("Basic dXNlcjpwYXNz", 400, "InvalidArgument"),
+        ("OSS2 AccessKeyId:a,Signature:b", 400, "InvalidArgument"),
+        ("OSS4-HMAC-SHA256 Credential=a,Signature=0", 400, "InvalidArgument"),
         (
             "OSS4-HMAC-SHA256 Credential=a/20260101/x/oss/aliyun_v4_request,Signature=0",
-            400,
-            "InvalidArgument",
+            403,
+            "InvalidAccessKeyId",
         ),
     ] {
         let request = server
