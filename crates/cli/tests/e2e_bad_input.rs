@@ -145,6 +145,10 @@ fn an_expiry_on_the_way_keeps_the_checkpoint_and_a_new_auth_goes_on() {
     assert!(listed.stdout.contains("a.mp4"), "{listed:?}");
     secrets.are_not_in_files_of(&env.record_dir());
 
+    // Another way does not take it over, and does not harm it.
+    let ran = env.run(&["resume", "a.mp4", "--server", &server.url]).fails(2, "another place");
+    one_clear_error(&ran, &secrets);
+
     let again = app_server(&server, "refresh", &json!({"VideoId": grant["VideoId"]}));
     let mut command = env.command(&["resume", "--json", "a.mp4"]);
     command.env("VODFERRY_ADDRESS", text(&again, "UploadAddress"));
@@ -286,6 +290,10 @@ fn storage_that_is_none_is_given_up_with_an_error() {
         let ran = with_key(&env, &server.url, &upload).fails(code, "a.mp4");
         one_clear_error(&ran, &Secrets::default());
         assert_eq!(ran.event("ended").number("exit_code"), code as u64);
+        if answer == half_head || answer == nothing || answer == noise {
+            // A download takes its time with what may be the network's fault: one of a kind is enough.
+            continue;
+        }
         let ran = with_key(&env, &server.url, &["get", "films/a.mp4", "-o", "x"]);
         // A page of HTML may well be what is stored there.
         assert_eq!(ran.code, Some(if answer == html { 0 } else { code }), "{ran:#?}");

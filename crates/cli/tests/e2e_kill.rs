@@ -260,6 +260,7 @@ impl Stage {
             // Killed between the last line and the exit, it had done its work all the same.
             None => {
                 self.client_kills += 1;
+                self.no_secret_in_records();
                 assert_eq!(self.plan.pop().unwrap_or(Who::Client), Who::Client);
             }
             code => assert_eq!((code, done.is_some()), (Some(0), true), "{stderr}"),
@@ -319,6 +320,14 @@ impl Stage {
         }
     }
 
+    fn no_secret_in_records(&self) {
+        let folder = self.env.record_dir();
+        // Killed early, the client had not made it yet.
+        if folder.is_dir() {
+            Secrets::of(&self.server).with_seen(&self.observer).are_not_in_files_of(&folder);
+        }
+    }
+
     /// What arrived is what was sent.
     fn arrived(&self, done: &Line, sent: &[u8]) {
         assert_eq!(done.number("bytes"), sent.len() as u64);
@@ -337,7 +346,7 @@ impl Stage {
         assert!(!self.printed.contains("panicked"), "{}", self.printed);
         let secrets = Secrets::of(&self.server).with_seen(&self.observer);
         secrets.are_not_in("the output", self.printed.as_bytes());
-        secrets.are_not_in_files_of(&self.env.record_dir());
+        secrets.are_not_in_files_of(&self.server.data);
         (ledger::check(&exchanges, &self.acknowledged), exchanges)
     }
 }

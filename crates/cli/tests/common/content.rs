@@ -46,7 +46,7 @@ impl Crc64 {
         for (byte, entry) in (0u64..).zip(&mut table) {
             *entry = byte;
             for _ in 0..8 {
-                *entry = (*entry >> 1) ^ (*entry & 1) * 0xC96C_5795_D787_0F42;
+                *entry = (*entry >> 1) ^ ((*entry & 1) * 0xC96C_5795_D787_0F42);
             }
         }
         Crc64 { table, state: !0 }
