@@ -4,7 +4,9 @@
 //! of their Rust type, a truth value is one byte. Text, bytes and lists begin with a `u32` count; an optional value begins with 0
 //! (absent) or 1; an enum begins with the number of its variant, one byte. The numbers never change; new variants get new ones.
 //!
-//! Reading checks everything and gives `None` for what is not written so: the other side is other code.
+//! Reading checks everything and gives `None` for what is not written so: the other side is other code. It goes on to the end all
+//! the same, with zeros and nothings, and tells at the end that something was wrong: a way out of every type at each of its fields
+//! would be an eighth of the module.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,14 +27,68 @@ use crate::shell::{Command, Prepared};
 pub trait Wire: Sized {
     /// Appends the value.
     fn put(&self, out: &mut Vec<u8>);
-    /// Takes a value from the front of `rest`.
-    fn take(rest: &mut &[u8]) -> Option<Self>;
+    /// Takes a value from the front of what is left; any value when it is not written there.
+    fn take(from: &mut Reader<'_>) -> Self;
 }
 
 /// Reads a value that fills `bytes`.
-pub fn decode<T: Wire>(mut bytes: &[u8]) -> Option<T> {
-    let value = T::take(&mut bytes)?;
-    bytes.is_empty().then_some(value)
+pub fn decode<T: Wire>(bytes: &[u8]) -> Option<T> {
+    let mut reader = Reader { rest: bytes, garbled: false };
+    let value = T::take(&mut reader);
+    (reader.rest.is_empty() && !reader.garbled).then_some(value)
+}
+
+/// Bytes being read.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    /// Something was not written as it should be; from then on everything reads as zeros.
+    garbled: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn bytes(&mut self, length: usize) -> &'a [u8] {
+        match self.rest.split_at_checked(length) {
+            Some((head, tail)) if !self.garbled => {
+                self.rest = tail;
+                head
+            }
+            _ => {
+                self.garbled = true;
+                &[]
+            }
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        let mut array = [0; N];
+        for (to, from) in array.iter_mut().zip(self.bytes(N)) {
+            *to = *from;
+        }
+        array
+    }
+
+    /// Text, or bytes, with their count before them.
+    fn counted(&mut self) -> &'a [u8] {
+        let length = u32::take(self);
+        self.bytes(length as usize)
+    }
+
+    fn text(&mut self) -> &'a str {
+        let text = core::str::from_utf8(self.counted());
+        self.garbled |= text.is_err();
+        text.unwrap_or_default()
+    }
+
+    /// The number of one of so many variants; 0 when there is none of that number.
+    fn variant(&mut self, count: u8) -> u8 {
+        let number = u8::take(self);
+        if number < count {
+            return number;
+        }
+        self.garbled = true;
+        0
+    }
 }
 
 macro_rules! integers {
@@ -41,10 +97,8 @@ macro_rules! integers {
             fn put(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());
             }
-            fn take(rest: &mut &[u8]) -> Option<$type> {
-                let (head, tail) = rest.split_first_chunk()?;
-                *rest = tail;
-                Some(<$type>::from_le_bytes(*head))
+            fn take(from: &mut Reader<'_>) -> $type {
+                <$type>::from_le_bytes(from.array())
             }
         }
     )*};
@@ -57,8 +111,8 @@ macro_rules! record {
             fn put(&self, out: &mut Vec<u8>) {
                 $(self.$field.put(out);)*
             }
-            fn take(rest: &mut &[u8]) -> Option<$type> {
-                Some($type { $($field: Wire::take(rest)?),* })
+            fn take(from: &mut Reader<'_>) -> $type {
+                $type { $($field: Wire::take(from)),* }
             }
         }
     )*};
@@ -76,11 +130,12 @@ macro_rules! choice {
                     })*
                 }
             }
-            fn take(rest: &mut &[u8]) -> Option<$type> {
-                Some(match u8::take(rest)? {
-                    $($number => $type::$variant { $($field: Wire::take(rest)?),* },)*
-                    _ => return None,
-                })
+            fn take(from: &mut Reader<'_>) -> $type {
+                const COUNT: u8 = [$($number),*].len() as u8;
+                match from.variant(COUNT) {
+                    $($number => $type::$variant { $($field: Wire::take(from)),* },)*
+                    _ => unreachable!("the numbers are 0, 1, … without a gap"),
+                }
             }
         }
     )*};
@@ -238,12 +293,8 @@ impl Wire for bool {
     fn put(&self, out: &mut Vec<u8>) {
         out.push(u8::from(*self));
     }
-    fn take(rest: &mut &[u8]) -> Option<bool> {
-        match u8::take(rest)? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        }
+    fn take(from: &mut Reader<'_>) -> bool {
+        from.variant(2) == 1
     }
 }
 
@@ -252,7 +303,7 @@ impl Wire for ErrorKind {
     fn put(&self, out: &mut Vec<u8>) {
         out.push(*self as u8);
     }
-    fn take(rest: &mut &[u8]) -> Option<ErrorKind> {
+    fn take(from: &mut Reader<'_>) -> ErrorKind {
         const KINDS: [ErrorKind; 11] = [
             ErrorKind::Auth,
             ErrorKind::Busy,
@@ -266,8 +317,10 @@ impl Wire for ErrorKind {
             ErrorKind::SourceChanged,
             ErrorKind::Storage,
         ];
-        let number = u8::take(rest)?;
-        KINDS.into_iter().find(|kind| *kind as u8 == number)
+        let number = u8::take(from);
+        let kind = KINDS.into_iter().find(|kind| *kind as u8 == number);
+        from.garbled |= kind.is_none();
+        kind.unwrap_or(ErrorKind::Misuse)
     }
 }
 
@@ -275,8 +328,8 @@ impl Wire for String {
     fn put(&self, out: &mut Vec<u8>) {
         put_str(out, self);
     }
-    fn take(rest: &mut &[u8]) -> Option<String> {
-        String::from_utf8(take_bytes(rest)?.to_vec()).ok()
+    fn take(from: &mut Reader<'_>) -> String {
+        from.text().into()
     }
 }
 
@@ -284,8 +337,8 @@ impl Wire for Secret {
     fn put(&self, out: &mut Vec<u8>) {
         put_str(out, self.expose());
     }
-    fn take(rest: &mut &[u8]) -> Option<Secret> {
-        core::str::from_utf8(take_bytes(rest)?).ok().map(Secret::from)
+    fn take(from: &mut Reader<'_>) -> Secret {
+        from.text().into()
     }
 }
 
@@ -293,10 +346,8 @@ impl Wire for [u8; 16] {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
     }
-    fn take(rest: &mut &[u8]) -> Option<[u8; 16]> {
-        let (head, tail) = rest.split_first_chunk()?;
-        *rest = tail;
-        Some(*head)
+    fn take(from: &mut Reader<'_>) -> [u8; 16] {
+        from.array()
     }
 }
 
@@ -305,8 +356,8 @@ impl Wire for Range<u64> {
         self.start.put(out);
         self.end.put(out);
     }
-    fn take(rest: &mut &[u8]) -> Option<Range<u64>> {
-        Some(u64::take(rest)?..u64::take(rest)?)
+    fn take(from: &mut Reader<'_>) -> Range<u64> {
+        u64::take(from)..u64::take(from)
     }
 }
 
@@ -317,8 +368,8 @@ impl<T: Wire> Wire for Option<T> {
             value.put(out);
         }
     }
-    fn take(rest: &mut &[u8]) -> Option<Option<T>> {
-        Some(if bool::take(rest)? { Some(T::take(rest)?) } else { None })
+    fn take(from: &mut Reader<'_>) -> Option<T> {
+        if bool::take(from) { Some(T::take(from)) } else { None }
     }
 }
 
@@ -331,8 +382,8 @@ impl<T: Wire, E: Wire> Wire for Result<T, E> {
             Err(error) => error.put(out),
         }
     }
-    fn take(rest: &mut &[u8]) -> Option<Result<T, E>> {
-        Some(if bool::take(rest)? { Err(E::take(rest)?) } else { Ok(T::take(rest)?) })
+    fn take(from: &mut Reader<'_>) -> Result<T, E> {
+        if bool::take(from) { Err(E::take(from)) } else { Ok(T::take(from)) }
     }
 }
 
@@ -343,21 +394,22 @@ impl<T: Wire> Wire for Vec<T> {
             item.put(out);
         }
     }
-    fn take(rest: &mut &[u8]) -> Option<Vec<T>> {
+    fn take(from: &mut Reader<'_>) -> Vec<T> {
         // Grown item by item: a count of the other side's making must not reserve memory.
         let mut items = Vec::new();
-        for _ in 0..u32::take(rest)? {
-            items.push(T::take(rest)?);
+        for _ in 0..u32::take(from) {
+            if from.garbled {
+                break;
+            }
+            items.push(T::take(from));
         }
-        Some(items)
+        items
     }
 }
 
 impl Wire for () {
     fn put(&self, _: &mut Vec<u8>) {}
-    fn take(_: &mut &[u8]) -> Option<()> {
-        Some(())
-    }
+    fn take(_: &mut Reader<'_>) {}
 }
 
 macro_rules! tuples {
@@ -366,8 +418,8 @@ macro_rules! tuples {
             fn put(&self, out: &mut Vec<u8>) {
                 $(self.$index.put(out);)*
             }
-            fn take(rest: &mut &[u8]) -> Option<Self> {
-                Some(($($name::take(rest)?,)*))
+            fn take(from: &mut Reader<'_>) -> Self {
+                ($($name::take(from),)*)
             }
         }
     )*};
@@ -383,11 +435,4 @@ tuples! {
 fn put_str(out: &mut Vec<u8>, text: &str) {
     (text.len() as u32).put(out);
     out.extend_from_slice(text.as_bytes());
-}
-
-fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = u32::take(rest)? as usize;
-    let (head, tail) = rest.split_at_checked(length)?;
-    *rest = tail;
-    Some(head)
 }

@@ -15,7 +15,7 @@ mod heap;
 mod shell;
 
 pub use boundary::*;
-pub use codec::{Wire, decode};
+pub use codec::{Reader, Wire, decode};
 pub use shell::{Command, Prepared, Shell, exchange_answer, exchange_authority, exchange_request};
 
 #[cfg(target_arch = "wasm32")]
