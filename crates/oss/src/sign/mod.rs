@@ -6,8 +6,10 @@
 //! [`Presented::verify`], once for each (bucket, key) the request may mean. A form that posts an object carries a
 //! signed policy in place of a signed request: [`sign_policy_v1`], [`sign_policy_v4`].
 
+mod canonical;
 mod policy;
 mod presented;
+mod read;
 mod scope;
 mod subresource;
 mod v1;
@@ -18,13 +20,13 @@ use alloc::string::String;
 use sha1::Digest;
 use zeroize::Zeroizing;
 
+pub use canonical::canonical_request_v4;
 pub use policy::{sign_policy_v1, sign_policy_v4};
-pub use presented::{ClaimV4, Form, Presented, PresentedError};
+pub use presented::{ClaimV4, Form, Presented};
+pub use read::PresentedError;
 pub use scope::{Region, Scope, ScopeFlaw};
 pub use v1::{presign_v1, sign_v1, signature_v1, string_to_sign_v1};
-pub use v4::{
-    OptionsV4, canonical_request_v4, presign_v4, sign_v4, signature_v4, string_to_sign_v4,
-};
+pub use v4::{OptionsV4, presign_v4, sign_v4, signature_v4, string_to_sign_v4};
 
 fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())

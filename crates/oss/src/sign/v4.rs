@@ -8,11 +8,14 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::canonical::{
+    Asked, CONTENT_SHA256, Listing, SIGNATURE, UNSIGNED_PAYLOAD, canonical_request_v4,
+    is_always_signed, is_listing,
+};
+use super::key_block;
 use super::presented::{ClaimV4, Form, Presented};
 use super::scope::{PRODUCT, Scope, VERSION};
-use super::{find, key_block};
 use crate::credential::{Credential, Secret};
-use crate::encode::{encode_component, encode_path};
 use crate::message::Request;
 use crate::text::{decimal, hex};
 use crate::time::format_iso_basic;
@@ -110,19 +113,6 @@ pub fn presign_v4(
     request.query.push((SIGNATURE.into(), signature));
 }
 
-/// What V4 hashes. `headers` have their names in lower case, `query` is decoded, `additional_headers` are in lower
-/// case and sorted; `key` is decoded and empty for a bucket call.
-pub fn canonical_request_v4(
-    method: &str,
-    headers: &[(String, String)],
-    query: &[(String, String)],
-    additional_headers: &[String],
-    bucket: &str,
-    key: &str,
-) -> String {
-    Asked { method, headers, query, additional_headers, bucket, key }.canonical(Listing::Regular)
-}
-
 /// What V4 signs: `timestamp` is `x-oss-date` as it stands in the request.
 pub fn string_to_sign_v4(timestamp: &str, scope: &Scope, canonical_request: &str) -> String {
     let mut out = String::from(ALGORITHM);
@@ -141,9 +131,6 @@ pub fn signature_v4(secret: &Secret, scope: &Scope, string_to_sign: &str) -> Str
 }
 
 pub(super) const ALGORITHM: &str = "OSS4-HMAC-SHA256";
-pub(super) const CONTENT_SHA256: &str = "x-oss-content-sha256";
-pub(super) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
-const SIGNATURE: &str = "x-oss-signature";
 const PRESIGNED: [&str; 7] = [
     "x-oss-additional-headers",
     "x-oss-credential",
@@ -153,27 +140,6 @@ const PRESIGNED: [&str; 7] = [
     SIGNATURE,
     "x-oss-signature-version",
 ];
-
-/// A request, reduced to what is signed of it.
-pub(super) struct Asked<'a> {
-    pub(super) method: &'a str,
-    pub(super) headers: &'a [(String, String)],
-    pub(super) query: &'a [(String, String)],
-    pub(super) additional_headers: &'a [String],
-    pub(super) bucket: &'a str,
-    pub(super) key: &'a str,
-}
-
-/// How listing parameters with an empty value are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Listing {
-    /// As the bare name, like all others.
-    Regular,
-    /// `name=`
-    WithSign,
-    /// Not at all.
-    Dropped,
-}
 
 pub(super) fn verify(
     presented: &Presented,
@@ -195,68 +161,6 @@ pub(super) fn verify(
         && asked.query.iter().any(|(name, value)| value.is_empty() && is_listing(name));
     matches(Listing::Regular)
         || lenient && (matches(Listing::WithSign) || matches(Listing::Dropped))
-}
-
-impl Asked<'_> {
-    pub(super) fn canonical(&self, listing: Listing) -> String {
-        let mut out = String::from(self.method);
-        out.push_str("\n/");
-        if !self.bucket.is_empty() {
-            out.push_str(&encode_path(self.bucket));
-            out.push('/');
-            out.push_str(&encode_path(self.key));
-        }
-        out.push('\n');
-        self.push_query(&mut out, listing);
-        out.push('\n');
-        self.push_headers(&mut out);
-        out.push('\n');
-        out.push_str(&self.additional_headers.join(";"));
-        out.push('\n');
-        out.push_str(find(self.headers, CONTENT_SHA256).unwrap_or(UNSIGNED_PAYLOAD).trim());
-        out
-    }
-
-    fn push_query(&self, out: &mut String, listing: Listing) {
-        let odd = |name: &str, value: &str| {
-            listing != Listing::Regular && value.is_empty() && is_listing(name)
-        };
-        let mut pairs: Vec<(String, String, bool)> = self
-            .query
-            .iter()
-            .filter(|(name, _)| name != SIGNATURE)
-            .filter(|(name, value)| !(listing == Listing::Dropped && odd(name, value)))
-            .map(|(name, value)| {
-                let sign = !value.is_empty() || odd(name, value);
-                (encode_component(name), encode_component(value), sign)
-            })
-            .collect();
-        pairs.sort_unstable();
-        for (index, (name, value, sign)) in pairs.iter().enumerate() {
-            if index > 0 {
-                out.push('&');
-            }
-            out.push_str(name);
-            if *sign {
-                out.push('=');
-                out.push_str(value);
-            }
-        }
-    }
-
-    fn push_headers(&self, out: &mut String) {
-        let signed =
-            |name: &String| is_always_signed(name) || self.additional_headers.contains(name);
-        let mut headers: Vec<&(String, String)> =
-            self.headers.iter().filter(|(name, _)| signed(name)).collect();
-        headers.sort_unstable();
-        for (name, value) in headers {
-            out.push_str(name);
-            out.push(':');
-            out.push_str(value.trim());
-            out.push('\n');
-        }
-    }
 }
 
 fn sign(
@@ -292,27 +196,6 @@ fn additional_headers(request: &Request, options: OptionsV4<'_>) -> Vec<String> 
 }
 
 const HOST: &str = "host";
-
-fn is_always_signed(header: &str) -> bool {
-    matches!(header, "content-type" | "content-md5") || header.starts_with("x-oss-")
-}
-
-/// Whether a query parameter only says which page of a listing is wanted.
-fn is_listing(name: &str) -> bool {
-    matches!(
-        name,
-        "continuation-token"
-            | "delimiter"
-            | "encoding-type"
-            | "key-marker"
-            | "marker"
-            | "max-keys"
-            | "part-number-marker"
-            | "prefix"
-            | "start-after"
-            | "upload-id-marker"
-    )
-}
 
 fn signing_key(secret: &Secret, scope: &Scope) -> Zeroizing<[u8; 32]> {
     let secret = secret.expose();
@@ -364,7 +247,6 @@ mod tests {
     use crate::credential::Target;
     use crate::message::Method;
     use alloc::string::ToString;
-    use alloc::vec;
 
     const AT: i64 = 1_795_168_800_000;
     const OPTIONS: OptionsV4<'_> = OptionsV4 { region: "cn-hangzhou", additional_headers: &[] };
@@ -492,30 +374,6 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_request_is_sorted_and_encoded() {
-        let canonical = canonical_request_v4(
-            "GET",
-            &pairs(&[
-                ("x-oss-b", " 2 "),
-                ("range", "bytes=0-1"),
-                ("content-type", "a/b"),
-                ("x-oss-a", ""),
-                ("x-ossx", "no"),
-            ]),
-            &pairs(&[("prefix", "a/b+ 测"), ("acl", ""), ("x-oss-signature", "no"), ("A b", "~*")]),
-            &["range".to_string()],
-            "demo-bkt",
-            "",
-        );
-        assert_eq!(
-            canonical,
-            "GET\n/demo-bkt/\nA%20b=~%2A&acl&prefix=a%2Fb%2B%20%E6%B5%8B\n\
-             content-type:a/b\nrange:bytes=0-1\nx-oss-a:\nx-oss-b:2\n\nrange\nUNSIGNED-PAYLOAD"
-        );
-        assert!(canonical_request_v4("GET", &[], &[], &[], "", "").starts_with("GET\n/\n\n\n\n"));
-    }
-
-    #[test]
     fn a_declared_hash_of_the_body_is_signed_and_told() {
         let mut request = request(Method::Put, "http://127.0.0.1:9000");
         let hash = hex(&Sha256::digest(b"body"));
@@ -593,7 +451,7 @@ mod tests {
         let canonical = canonical_request_v4("PUT", &headers, &[], &[], "demo-bkt", "k");
         let text = string_to_sign_v4(date, &scope(), &canonical);
         let signature = signature_v4(&"SecretExample0123456789".into(), &scope(), &text);
-        let value = vec![
+        let value = [
             "OSS4-HMAC-SHA256 Credential=".to_string(),
             scope().of("AKIDEXAMPLE"),
             ",Signature=".to_string(),
