@@ -11,6 +11,8 @@ pub mod content;
 pub mod coverage;
 pub mod faults;
 pub mod journal;
+#[cfg(all(feature = "net", target_os = "linux"))]
+pub mod net;
 pub mod rng;
 pub mod scenario;
 pub mod script;
