@@ -1,9 +1,9 @@
 //! OSS on the wire, both directions: requests, signatures, XML, error codes, CRC64.
 //!
 //! A client makes a [`Request`] for a [`Target`] ([`Request::to`]), adds query, headers and body, signs it
-//! ([`sign::sign_v1`] or [`sign::sign_v4`]) and reads the [`Response`] ([`xml`], [`ServiceError::from_response`]). A server does the reverse:
-//! it lists what a request may mean ([`address::candidates`]), verifies ([`sign::Presented`]) and writes the same
-//! documents.
+//! ([`sign::sign_v1`] or [`sign::sign_v4`]) and reads the [`Response`] ([`xml`], [`ServiceError::from_response`]). A
+//! server does the reverse: it lists what a request may mean ([`address::candidates`]), verifies ([`sign::Presented`])
+//! and writes the same documents.
 //!
 //! ```
 //! use vodferry_oss::sign::{Presented, sign_v1};
