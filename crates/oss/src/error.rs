@@ -5,9 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
+use crate::base64;
 use crate::code::Code;
 use crate::message::Response;
 use crate::text::decimal;
@@ -67,7 +65,7 @@ impl ServiceError {
     /// when neither is there (a proxy's page, nothing), a code made of the status and a message that says what came.
     pub fn from_response(response: &Response) -> ServiceError {
         let header =
-            response.header("x-oss-err").and_then(|text| STANDARD.decode(text.trim()).ok());
+            response.header("x-oss-err").and_then(|text| base64::decode(text.trim_ascii()));
         let decoded = decode(&response.body)
             .or_else(|_| decode(header.as_deref().unwrap_or_default()))
             .unwrap_or_else(|_| undocumented(response));
@@ -98,7 +96,7 @@ impl ServiceError {
 
     /// The value of `x-oss-err`, which a reply to HEAD carries in place of the document.
     pub fn to_header(&self) -> String {
-        STANDARD.encode(self.to_xml())
+        base64::encode(self.to_xml().as_bytes())
     }
 }
 

@@ -6,9 +6,9 @@
 
 use alloc::string::String;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
+
+use crate::base64;
 
 /// MD5 of `bytes`.
 pub fn md5(bytes: &[u8]) -> [u8; 16] {
@@ -26,12 +26,12 @@ pub fn etag_of_md5(md5: &[u8; 16]) -> String {
 
 /// The value of `Content-MD5`: base64 of the 16 bytes.
 pub fn content_md5(md5: &[u8; 16]) -> String {
-    crate::text::base64(md5)
+    base64::encode(md5)
 }
 
 /// Reads a `Content-MD5` header; `None` when it is not base64 of 16 bytes.
 pub fn parse_content_md5(text: &str) -> Option<[u8; 16]> {
-    STANDARD.decode(text.trim()).ok()?.try_into().ok()
+    base64::decode(text.trim_ascii())?.try_into().ok()
 }
 
 /// The ETag of an object made of parts with these ETags (any case, with or without quotes), without quotes.
@@ -57,7 +57,7 @@ pub fn normalise(etag: &str) -> String {
 
 /// Without blanks and quotes around it.
 pub fn unquote(etag: &str) -> &str {
-    etag.trim().trim_matches('"')
+    etag.trim_ascii().trim_matches('"')
 }
 
 /// In quotes, as headers and XML have it.

@@ -41,6 +41,7 @@
 extern crate alloc;
 
 pub mod address;
+pub mod base64;
 mod code;
 pub mod crc64;
 mod credential;

@@ -5,12 +5,8 @@
 //! padding, the URL-safe alphabet), and what is wrong is named: which of the two, and what about it.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use vodferry_oss::text::decimal;
 use vodferry_oss::{Credential, Secret, Target};
 
@@ -192,11 +188,6 @@ impl fmt::Display for BlobError {
 
 impl core::error::Error for BlobError {}
 
-const READ: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
 struct Members {
     blob: Blob,
     object: Object,
@@ -205,19 +196,20 @@ struct Members {
 impl Members {
     fn read(blob: Blob, text: &str) -> Result<Members, BlobError> {
         let fail = |flaw| BlobError { blob, flaw };
-        let plain: Vec<u8> = text
-            .bytes()
+        let plain: String = text
+            .chars()
             .filter(|b| !b.is_ascii_whitespace())
             .map(|b| match b {
-                b'-' => b'+',
-                b'_' => b'/',
+                '-' => '+',
+                '_' => '/',
                 b => b,
             })
             .collect();
         if plain.is_empty() {
             return Err(fail(Flaw::Empty));
         }
-        let json = READ.decode(plain).map_err(|_| fail(Flaw::NotBase64))?;
+        let json = vodferry_oss::base64::decode_unpadded(plain.trim_end_matches('='))
+            .ok_or(fail(Flaw::NotBase64))?;
         // As a secret from here on, so that the text is wiped as well.
         let json = String::from_utf8(json).map(Secret::new).map_err(|_| fail(Flaw::NotJson))?;
         let object = Object::parse(json.expose()).ok_or(fail(Flaw::NotJson))?;
@@ -253,7 +245,7 @@ fn encode(members: &[(&str, Option<&str>)]) -> String {
     }
     json.push('}');
     let json = Secret::new(json);
-    READ.encode(json.expose())
+    vodferry_oss::base64::encode(json.expose().as_bytes())
 }
 
 #[cfg(test)]
