@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use vodferry_engine::{ErrorKind, FaultKind};
 use vodferry_oss::{Method, Request, Response, Secret};
 
@@ -28,6 +29,8 @@ pub struct AppServer {
     path: String,
     bearer: Option<Secret>,
     http: Arc<Mutex<Option<Arc<dyn Http>>>>,
+    /// Hears when the way to the network changed.
+    changed: Arc<watch::Sender<()>>,
 }
 
 impl AppServer {
@@ -60,6 +63,7 @@ impl AppServer {
             path: url.path().trim_end_matches('/').to_owned(),
             bearer: None,
             http: Arc::default(),
+            changed: Arc::default(),
         })
     }
 
@@ -136,8 +140,19 @@ impl AppServer {
             headers,
             body: Vec::new(),
         };
-        let sent = self.client()?.send(request, Body::from_bytes(json));
-        match tokio::time::timeout(PATIENCE, sent).await {
+        let http = self.client()?;
+        let mut changed = self.changed.subscribe();
+        let answer = async {
+            loop {
+                let sent = http.send(request.clone(), Body::from_bytes(json.clone()));
+                tokio::select! {
+                    answer = sent => return answer,
+                    // What is under way is lost with its network.
+                    Ok(()) = changed.changed() => {}
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
                 let text = format!("asking for upload auth: {error}");
@@ -183,6 +198,14 @@ impl AppServer {
 impl Authorizer for AppServer {
     fn authorize(&self, request: GrantRequest) -> BoxFuture<'_, Result<UploadGrant, Error>> {
         Box::pin(self.ask(request))
+    }
+
+    fn network_changed(&self) {
+        let http = self.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(http) = http {
+            http.network_changed();
+        }
+        self.changed.send_replace(());
     }
 }
 

@@ -123,6 +123,9 @@ pub enum GrantRequest {
 pub trait Authorizer: Send + Sync + 'static {
     /// Gives the grant asked for.
     fn authorize(&self, request: GrantRequest) -> BoxFuture<'_, Result<UploadGrant, Error>>;
+
+    /// The way to the network changed: connections kept from before are not to be used again, questions under way to be asked anew.
+    fn network_changed(&self) {}
 }
 
 impl<F, R> Authorizer for F

@@ -23,6 +23,9 @@ impl Buffers {
 
     /// A buffer of `length` bytes, what is in them undefined; `None` when the budget has no room for it now.
     pub(crate) fn take(self: &Arc<Buffers>, length: usize) -> Option<Buffer> {
+        if length as u64 > self.budget {
+            return None;
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = state.free.iter().position(|free| free.len() >= length) {
             let bytes = state.free.swap_remove(at);
@@ -35,6 +38,12 @@ impl Buffers {
         state.held += length as u64;
         drop(state);
         Some(Buffer { pool: self.clone(), bytes: vec![0; length], length })
+    }
+
+    /// Bytes of all buffers, lent and free.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).held
     }
 
     /// Gives the memory of free buffers back to the system.
@@ -92,7 +101,7 @@ mod tests {
         // Free buffers too small for the wish make room for it.
         assert_eq!(pool.take(100).unwrap().as_ref().len(), 100);
         pool.trim();
-        assert_eq!(pool.state.lock().unwrap().held, 0);
+        assert_eq!(pool.held(), 0);
         assert!(pool.take(101).is_none());
         assert_eq!(pool.take(0).unwrap().as_ref().len(), 0);
     }

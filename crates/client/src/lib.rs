@@ -51,6 +51,7 @@ mod events;
 mod file;
 mod http;
 mod journal;
+mod lanes;
 mod limit;
 mod net;
 mod options;
@@ -72,7 +73,7 @@ pub use error::Error;
 pub use events::Events;
 pub use file::{File, FileStatus, Uploaded};
 pub use http::{Http, TransportError, TransportErrorKind, http_client};
-pub use options::{Options, Proxy, Timeouts};
+pub use options::{OnBusy, Options, Proxy, Timeouts};
 pub use uploader::{Uploader, UploaderBuilder};
 pub use vodferry_engine::{
     Backoff, Budget, ErrorInfo, ErrorKind, Event, FaultKind, FileId, FileState, ObjectInfo,

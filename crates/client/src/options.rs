@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use vodferry_engine::{Config, OnCancel, Retry};
 
-use crate::Error;
+use crate::part::PartMd5;
+use crate::{Error, lanes};
 
 /// How an [`Uploader`](crate::Uploader) behaves. Take the default and change fields.
 ///
@@ -42,6 +44,8 @@ pub struct Options {
     /// Where checkpoints are kept. Default: `$XDG_STATE_HOME/vodferry/uploads`, or `~/.local/state/vodferry/uploads`.
     /// `None`: in memory, for the life of this uploader.
     pub record_dir: Option<PathBuf>,
+    /// What to do with a file that another process is uploading. Default: it fails.
+    pub on_busy: OnBusy,
     /// Send Content-MD5 with every part and compare the ETag. Default true. CRC64 is compared always.
     pub content_md5: bool,
     /// Bytes per second of all uploads together; 0 (default) is no limit.
@@ -74,6 +78,7 @@ impl Default for Options {
             progress_interval: Duration::from_millis(config.progress_interval_ms),
             find_orphans: config.find_orphans,
             record_dir: crate::Checkpoints::default_dir(),
+            on_busy: OnBusy::default(),
             content_md5: true,
             limit: 0,
             max_buffered: 64 << 20,
@@ -86,6 +91,18 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How the MD5 of parts is computed: together where enough of them can wait at one time.
+    pub(crate) fn part_md5(&self) -> PartMd5 {
+        let parts = self.parallel.saturating_mul(self.files_at_once).min(self.max_in_flight);
+        match self.content_md5 {
+            false => PartMd5::Off,
+            true if usize::try_from(parts).is_ok_and(|parts| parts < lanes::LEAST) => {
+                PartMd5::Alone
+            }
+            true => PartMd5::Together(Arc::default()),
+        }
+    }
+
     /// What the engine needs to know of them. The engine checks the numbers.
     pub(crate) fn config(&self, authorizer: bool) -> Result<Config, Error> {
         if self.user_agent.bytes().any(|b| !(0x20..0x7f).contains(&b)) {
@@ -106,6 +123,17 @@ impl Options {
             find_orphans: self.find_orphans,
         })
     }
+}
+
+/// What to do with a file that another process is uploading: one that uses the same record directory, and holds the checkpoint there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBusy {
+    /// Failed is told with kind `Busy`, after a fifth of a second: a process that dies needs that to let go.
+    #[default]
+    Fail,
+    /// It waits, and with it the files behind it, until the other process lets go. Then it goes on with what that left
+    /// unfinished, or, where that was finished, uploads the file once more. Nothing is told meanwhile.
+    Wait,
 }
 
 /// How long to wait for what. A request that runs out of time is tried again as the retry rules say.

@@ -14,32 +14,55 @@ use vodferry_exchange::Digests;
 
 use crate::Body;
 use crate::buffers::Buffers;
+use crate::lanes::Lanes;
 use crate::limit::PIECE;
 use crate::source::Source;
 use crate::windows::{Windows, cut};
+
+/// How the MD5 of parts is computed.
+#[derive(Clone, Debug)]
+pub(crate) enum PartMd5 {
+    /// Not at all.
+    Off,
+    /// By whoever reads the part, while it is in the cache.
+    Alone,
+    /// That of parts in memory together with others that wait; that of others alone.
+    Together(Arc<Lanes>),
+}
 
 /// Reads and hashes `range` of `source`; the source is looked at before and after.
 pub(crate) async fn prepare(
     source: Arc<Source>,
     range: Range<u64>,
     buffers: Arc<Buffers>,
-    with_md5: bool,
+    md5: PartMd5,
 ) -> Result<(Body, Digests), Fault> {
-    let blocking = move || read(source, range, &buffers, with_md5);
-    tokio::task::spawn_blocking(blocking).await.unwrap_or_else(|_| Err(cut()))
+    let way = md5.clone();
+    let blocking = move || read(source, range, &buffers, &way);
+    let read = tokio::task::spawn_blocking(blocking).await.unwrap_or_else(|_| Err(cut()));
+    let (bytes, body, mut digests) = read?;
+    if let (PartMd5::Together(lanes), Some(bytes)) = (md5, bytes) {
+        digests.md5 = Some(lanes.md5(bytes).await?);
+    }
+    Ok((body, digests))
 }
 
+/// The bytes where they are in memory, the body, and the digests but for an MD5 that is computed together.
 fn read(
     source: Arc<Source>,
     range: Range<u64>,
     buffers: &Arc<Buffers>,
-    with_md5: bool,
-) -> Result<(Body, Digests), Fault> {
+    md5: &PartMd5,
+) -> Result<(Option<Bytes>, Body, Digests), Fault> {
     source.check()?;
     let length = range.end.saturating_sub(range.start);
-    let mut hashes = Hashes::new(with_md5);
     let buffer = usize::try_from(length).ok().and_then(|length| buffers.take(length));
-    let body = match buffer {
+    let mut hashes = Hashes::new(match md5 {
+        PartMd5::Off => false,
+        PartMd5::Alone => true,
+        PartMd5::Together(_) => buffer.is_none(),
+    });
+    let (bytes, body) = match buffer {
         Some(mut buffer) => {
             let mut at = range.start;
             for window in buffer.as_mut().chunks_mut(PIECE) {
@@ -48,7 +71,8 @@ fn read(
                 at += window.len() as u64;
             }
             source.check()?;
-            Body::from_bytes(Bytes::from_owner(buffer))
+            let bytes = Bytes::from_owner(buffer);
+            (Some(bytes.clone()), Body::from_bytes(bytes))
         }
         None => {
             let mut window = vec![0; PIECE];
@@ -61,10 +85,11 @@ fn read(
                 at += size as u64;
             }
             source.check()?;
-            Body::from_windows(Windows::new(source, range, hashes.crc64.finalize()))
+            let windows = Windows::new(source, range, hashes.crc64.finalize());
+            (None, Body::from_windows(windows))
         }
     };
-    Ok((body, hashes.finish(length)))
+    Ok((bytes, body, hashes.finish(length)))
 }
 
 struct Hashes {
@@ -137,21 +162,51 @@ mod tests {
         for range in [0..LENGTH as u64, 5..6, 7..7, 100_000..100_000 + PIECE as u64] {
             let rich = Buffers::new(1 << 20);
             let poor = Buffers::new(0);
-            let (once, a) = prepare(source.clone(), range.clone(), rich, true).await.unwrap();
-            let (twice, b) = prepare(source.clone(), range.clone(), poor, true).await.unwrap();
-            assert_eq!(a, b);
-            assert_eq!((once.remaining(), twice.remaining()), (a.length, a.length));
             let want = &bytes()[range.start as usize..range.end as usize];
-            assert_eq!(collect(once).await.unwrap(), want);
-            assert_eq!(collect(twice).await.unwrap(), want);
+            let mut before = None;
+            for buffers in [rich, poor] {
+                for md5 in [PartMd5::Alone, PartMd5::Together(Arc::default())] {
+                    let (source, range, buffers) = (source.clone(), range.clone(), buffers.clone());
+                    let (body, digests) = prepare(source, range, buffers, md5).await.unwrap();
+                    assert_eq!((body.remaining(), digests.md5.is_some()), (digests.length, true));
+                    assert_eq!(collect(body).await.unwrap(), want);
+                    assert_eq!(before.get_or_insert_with(|| digests.clone()), &digests);
+                }
+            }
         }
+    }
+
+    #[tokio::test]
+    async fn beyond_the_budget_parts_take_windows_not_memory() {
+        let (_file, source) = source();
+        let part = 200_000;
+        let buffers = Buffers::new(2 * part);
+        let together = PartMd5::Together(Arc::default());
+        let mut prepared = Vec::new();
+        for at in 0..3 {
+            let range = at * part..(at + 1) * part;
+            let (source, md5) = (source.clone(), together.clone());
+            prepared.push(prepare(source, range, buffers.clone(), md5).await.unwrap());
+            assert_eq!(buffers.held(), part * (at + 1).min(2), "two in memory, the third is not");
+        }
+        for (at, (body, digests)) in prepared.into_iter().enumerate() {
+            let want = &bytes()[at * part as usize..(at + 1) * part as usize];
+            assert_eq!(digests.md5, Some(Md5::digest(want).into()));
+            assert_eq!(collect(body).await.unwrap(), want);
+        }
+        // A part larger than the whole budget takes nothing of it.
+        let all = 0..LENGTH as u64;
+        let (body, _) = prepare(source, all, buffers.clone(), together).await.unwrap();
+        assert_eq!(buffers.held(), 2 * part);
+        assert_eq!(collect(body).await.unwrap(), bytes());
     }
 
     #[tokio::test]
     async fn bytes_that_change_between_the_passes_never_leave_whole() {
         let (file, source) = source();
         let all = 0..LENGTH as u64;
-        let (mut body, _) = prepare(source.clone(), all, Buffers::new(0), false).await.unwrap();
+        let (mut body, _) =
+            prepare(source.clone(), all, Buffers::new(0), PartMd5::Off).await.unwrap();
         let mut changed = bytes();
         changed[LENGTH - 1] ^= 1;
         std::fs::write(file.path(), changed).unwrap();
@@ -170,6 +225,6 @@ mod tests {
     async fn a_range_beyond_the_end_is_an_error() {
         let (_file, source) = source();
         let beyond = LENGTH as u64 - 1..LENGTH as u64 + 1;
-        assert!(prepare(source, beyond, Buffers::new(1 << 20), true).await.is_err());
+        assert!(prepare(source, beyond, Buffers::new(1 << 20), PartMd5::Alone).await.is_err());
     }
 }

@@ -10,6 +10,7 @@ use crate::body::Meter;
 use crate::buffers::Buffers;
 use crate::clock::wall_ms;
 use crate::limit::Limit;
+use crate::part::PartMd5;
 use crate::source::{Source, fault};
 use crate::watch::Watch;
 use crate::windows::cut;
@@ -21,7 +22,7 @@ pub(crate) struct Means {
     pub(crate) limit: Arc<Limit>,
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) timeouts: Timeouts,
-    pub(crate) content_md5: bool,
+    pub(crate) md5: PartMd5,
 }
 
 /// One operation, with what it needs.
@@ -104,7 +105,7 @@ async fn body_of(means: &Means, errand: &Errand) -> Result<(Option<Body>, Digest
         _ => return Ok((None, Digests::default())),
     };
     let buffers = means.buffers.clone();
-    let prepared = part::prepare(source_of(errand)?, range, buffers, means.content_md5).await;
+    let prepared = part::prepare(source_of(errand)?, range, buffers, means.md5.clone()).await;
     prepared.map(|(body, digests)| (Some(body), digests))
 }
 

@@ -44,6 +44,7 @@ pub(crate) struct State {
     /// The grants, and the secrets behind them.
     pub(crate) grants: Grants,
     pub(crate) subscribers: Vec<UnboundedSender<Event>>,
+    pub(crate) authorizer: Option<Arc<dyn Authorizer>>,
     pub(crate) closed: bool,
     /// Files were taken out of the list and are not forgotten yet.
     pub(crate) removed: bool,
@@ -96,7 +97,10 @@ impl Shared {
         state.closed = true;
         state.subscribers.clear();
         self.running.send_replace(false);
+        let authorizer = state.authorizer.take();
         drop(state);
+        // Not under the lock: it may own a handle of this uploader.
+        drop(authorizer);
         self.wake.notify_one();
     }
 }
@@ -116,7 +120,6 @@ pub(crate) enum Told {
 /// The task that owns the effects.
 pub(crate) struct Shell {
     shared: Arc<Shared>,
-    authorizer: Option<Arc<dyn Authorizer>>,
     store: Store,
     tell: UnboundedSender<Told>,
     told: UnboundedReceiver<Told>,
@@ -126,12 +129,11 @@ pub(crate) struct Shell {
 impl Shell {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        authorizer: Option<Arc<dyn Authorizer>>,
         store: Store,
         tell: UnboundedSender<Told>,
         told: UnboundedReceiver<Told>,
     ) -> Shell {
-        Shell { shared, authorizer, store, tell, told, tasks: HashMap::new() }
+        Shell { shared, store, tell, told, tasks: HashMap::new() }
     }
 
     /// Runs until the uploader is released.
@@ -228,7 +230,7 @@ impl Shell {
     }
 
     fn ask(&mut self, state: &State, id: EffectId, file: FileId, want: Want) {
-        let (Some(authorizer), Some(entry)) = (self.authorizer.clone(), state.files.get(&file))
+        let (Some(authorizer), Some(entry)) = (state.authorizer.clone(), state.files.get(&file))
         else {
             let text = "nobody is there to hand out grants";
             let nobody = Error::new(ErrorKind::Auth, "NoAuthorizer", text);

@@ -56,13 +56,17 @@ impl Source {
         &self.identity
     }
 
-    /// Whether the file is what it was when it was opened. Blocks, shortly.
+    /// Whether the file is what it was when it was opened, and none other stands in its place. Blocks, shortly.
     pub(crate) fn check(&self) -> Result<(), Fault> {
         let shown = self.path.display();
         let meta = self.file.metadata().map_err(|error| {
             Error::io(format_args!("cannot look at {shown}"), error).into_fault()
         })?;
-        if self.is_same(&meta) { Ok(()) } else { Err(self.changed()) }
+        if self.is_same(&meta) && !swapped(&meta, &self.path) {
+            Ok(())
+        } else {
+            Err(self.changed())
+        }
     }
 
     /// Fills `buffer` from `offset`. Blocks.
@@ -118,6 +122,23 @@ fn sample(file: &File, length: u64) -> io::Result<String> {
         hasher.update(window);
     }
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Whether another file stands where `meta`'s was. None at all is no swap: what is open stays whole.
+#[cfg(unix)]
+fn swapped(meta: &Metadata, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|now| (now.dev(), now.ino()) != (meta.dev(), meta.ino()))
+}
+
+/// Whether another file stands where `meta`'s was, as far as its dates tell.
+#[cfg(not(unix))]
+fn swapped(meta: &Metadata, path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|now| {
+        now.len() != meta.len()
+            || now.created().ok() != meta.created().ok()
+            || now.modified().ok() != meta.modified().ok()
+    })
 }
 
 #[cfg(unix)]
@@ -219,6 +240,19 @@ mod tests {
         source.read(&mut buffer, 900).unwrap();
         a.as_file().set_len(950).unwrap();
         assert_eq!(source.read(&mut buffer, 900).unwrap_err().kind, FaultKind::SourceChanged);
+        assert_eq!(source.check().unwrap_err().kind, FaultKind::SourceChanged);
+    }
+
+    #[test]
+    fn a_file_swapped_for_another_has_changed_a_moved_one_has_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, other, moved] = ["a", "b", "c"].map(|name| dir.path().join(name));
+        std::fs::write(&path, "one").unwrap();
+        let source = Source::open(&path).unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        source.check().unwrap();
+        std::fs::write(&other, "two").unwrap();
+        std::fs::rename(&other, &path).unwrap();
         assert_eq!(source.check().unwrap_err().kind, FaultKind::SourceChanged);
     }
 

@@ -3,20 +3,24 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use vodferry_engine::{
     Checkpoint, EffectId, ErrorKind, Fault, FaultKind, FileId, Input, Record, Target,
 };
 
-use crate::Error;
 use crate::journal::{Contents, Journal, Refusal};
 use crate::source::{Source, checkpoint_name, fault};
+use crate::{Error, OnBusy};
 
 /// Journals that a transfer of this process holds: a second one starts without, where one of another process is refused.
 static HELD: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
+
+/// Between two looks at a checkpoint that another process holds.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What the thread tells back.
 pub(crate) enum Stored {
@@ -35,23 +39,38 @@ pub(crate) struct Store {
 enum Ask {
     Append { id: EffectId, file: FileId, record: Record, sync: bool },
     Close { file: FileId },
-    Load { id: EffectId, file: FileId, path: PathBuf, fixed: Option<Target> },
+    Load(Load),
+}
+
+struct Load {
+    id: EffectId,
+    file: FileId,
+    path: PathBuf,
+    fixed: Option<Target>,
 }
 
 impl Store {
     /// Starts the thread. `dir`: where journals are; `None`: in memory. The receiver hears when the thread has ended.
     pub(crate) fn start(
         dir: Option<PathBuf>,
+        on_busy: OnBusy,
         tell: impl Fn(Stored) + Send + 'static,
     ) -> Result<(Store, oneshot::Receiver<()>), Error> {
         let (ask, asked) = mpsc::channel();
         let (ended, has_ended) = oneshot::channel();
         let work = move || {
-            let mut keeper = Keeper::new(dir);
-            for ask in asked {
-                if let Some(stored) = keeper.serve(ask) {
-                    tell(stored);
+            let mut keeper = Keeper::new(dir, on_busy);
+            loop {
+                let ask = match keeper.look_again_at() {
+                    None => asked.recv().map_err(RecvTimeoutError::from),
+                    Some(at) => asked.recv_timeout(at.saturating_duration_since(Instant::now())),
+                };
+                match ask {
+                    Ok(ask) => keeper.serve(ask).into_iter().for_each(&tell),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
+                keeper.look_again().into_iter().for_each(&tell);
             }
             drop(keeper);
             let _ = ended.send(());
@@ -64,7 +83,7 @@ impl Store {
 
     /// Opens the source at `path`, and the checkpoint of its content. `fixed`: the place, where the caller fixed it.
     pub(crate) fn load(&self, id: EffectId, file: FileId, path: PathBuf, fixed: Option<Target>) {
-        let _ = self.ask.send(Ask::Load { id, file, path, fixed });
+        let _ = self.ask.send(Ask::Load(Load { id, file, path, fixed }));
     }
 
     /// Appends to the checkpoint of `file`.
@@ -81,6 +100,10 @@ impl Store {
 /// What the thread knows.
 struct Keeper {
     dir: Option<PathBuf>,
+    on_busy: OnBusy,
+    /// Those who wait until another process lets go.
+    waiting: Vec<Load>,
+    looked: Instant,
     open: HashMap<FileId, Open>,
     /// Checkpoints without a folder, by name.
     memory: HashMap<PathBuf, Vec<Record>>,
@@ -103,8 +126,24 @@ enum Place {
 }
 
 impl Keeper {
-    fn new(dir: Option<PathBuf>) -> Keeper {
-        Keeper { dir, open: HashMap::new(), memory: HashMap::new() }
+    fn new(dir: Option<PathBuf>, on_busy: OnBusy) -> Keeper {
+        let (open, memory) = (HashMap::new(), HashMap::new());
+        Keeper { dir, on_busy, waiting: Vec::new(), looked: Instant::now(), open, memory }
+    }
+
+    /// When somebody who waits is to be looked at.
+    fn look_again_at(&self) -> Option<Instant> {
+        (!self.waiting.is_empty()).then(|| self.looked + LOOK_AGAIN)
+    }
+
+    /// Looks whether those who wait need to no more; gives the answers to those.
+    fn look_again(&mut self) -> Vec<Stored> {
+        if self.look_again_at().is_none_or(|at| Instant::now() < at) {
+            return Vec::new();
+        }
+        self.looked = Instant::now();
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().filter_map(|load| self.serve(Ask::Load(load))).collect()
     }
 
     fn serve(&mut self, ask: Ask) -> Option<Stored> {
@@ -117,8 +156,14 @@ impl Keeper {
                 self.close(file);
                 None
             }
-            Ask::Load { id, file, path, fixed } => {
-                let result = self.load(file, &path, fixed.as_ref());
+            Ask::Load(load) => {
+                let (id, file) = (load.id, load.file);
+                let result = self.load(file, &load.path, load.fixed.as_ref());
+                let busy = |fault: &Fault| fault.kind == FaultKind::Fatal(ErrorKind::Busy);
+                if self.on_busy == OnBusy::Wait && result.as_ref().err().is_some_and(busy) {
+                    self.waiting.push(load);
+                    return None;
+                }
                 Some(Stored::Loaded { id, file, result })
             }
         }
@@ -158,7 +203,7 @@ impl Keeper {
         if self.holds(&path) || !patiently(|| held().insert(path.clone()), |done| *done) {
             return Ok((None, None, Some(held_here())));
         }
-        let opened = make_folder(dir).map_err(Refusal::Io).and_then(|()| open(&path));
+        let opened = make_folder(dir).map_err(Refusal::Io).and_then(|()| self.open(&path));
         let refused = match opened {
             Ok((journal, contents)) => {
                 let checkpoint = Checkpoint::replay(contents.records);
@@ -184,6 +229,16 @@ impl Keeper {
         };
         held().remove(&path);
         Ok((None, None, Some(refused)))
+    }
+
+    /// Opens a journal; one that is locked may be that of a process being killed. Who waits comes again anyway.
+    fn open(&self, path: &Path) -> Result<(Journal, Contents), Refusal> {
+        match self.on_busy {
+            OnBusy::Fail => {
+                patiently(|| Journal::open(path), |opened| !matches!(opened, Err(Refusal::Busy)))
+            }
+            OnBusy::Wait => Journal::open(path),
+        }
     }
 
     /// Whether another entry of this list has the checkpoint of this name.
@@ -221,6 +276,7 @@ impl Keeper {
     }
 
     fn close(&mut self, file: FileId) {
+        self.waiting.retain(|load| load.file != file);
         if let Some(Open { place: Some((name, Place::Disk(journal))), .. }) =
             self.open.remove(&file)
         {
@@ -240,11 +296,6 @@ impl Drop for Keeper {
 }
 
 type Found = (Option<(PathBuf, Place)>, Option<Checkpoint>, Option<Fault>);
-
-/// Opens a journal; one that is locked may be that of a process being killed.
-fn open(path: &Path) -> Result<(Journal, Contents), Refusal> {
-    patiently(|| Journal::open(path), |opened| !matches!(opened, Err(Refusal::Busy)))
-}
 
 /// Tries for a moment: what is held by somebody about to go becomes free.
 fn patiently<T>(attempt: impl Fn() -> T, done: impl Fn(&T) -> bool) -> T {

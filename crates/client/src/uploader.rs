@@ -113,6 +113,7 @@ impl UploaderBuilder {
             files: Default::default(),
             grants: Grants::default(),
             subscribers: Vec::new(),
+            authorizer,
             closed: false,
             removed: false,
         };
@@ -121,7 +122,7 @@ impl UploaderBuilder {
             limit: Arc::new(Limit::new(options.limit)),
             buffers: Buffers::new(options.max_buffered),
             timeouts: options.timeouts,
-            content_md5: options.content_md5,
+            md5: options.part_md5(),
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -132,10 +133,10 @@ impl UploaderBuilder {
         });
         let (tell, told) = mpsc::unbounded_channel();
         let stored = tell.clone();
-        let (store, ended) = Store::start(options.record_dir, move |answer| {
+        let (store, ended) = Store::start(options.record_dir, options.on_busy, move |answer| {
             let _ = stored.send(Told::Stored(answer));
         })?;
-        runtime.spawn(Shell::new(shared.clone(), authorizer, store, tell, told).run());
+        runtime.spawn(Shell::new(shared.clone(), store, tell, told).run());
         Ok(Uploader { owner: Arc::new(Owner { shared, ended: Mutex::new(Some(ended)) }) })
     }
 }
@@ -265,6 +266,10 @@ impl Uploader {
     /// The way to the network changed: requests under way are sent anew over new connections, waiting ends.
     pub fn network_changed(&self) {
         self.owner.shared.means.http.network_changed();
+        let authorizer = self.owner.shared.lock().authorizer.clone();
+        if let Some(authorizer) = authorizer {
+            authorizer.network_changed();
+        }
         self.always(|state, now| state.engine.network_changed(now));
     }
 

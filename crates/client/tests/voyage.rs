@@ -172,6 +172,44 @@ async fn a_place_and_a_key_known_beforehand_need_no_application_server() {
 }
 
 #[tokio::test]
+async fn keys_with_dot_segments_arrive_as_they_are() {
+    let harbour = Harbour::open().await;
+    let target = |key: &str| Target {
+        endpoint: harbour.server.endpoint().to_owned(),
+        bucket: "vod-media".into(),
+        key: key.into(),
+    };
+    // One goes up in one request, the other in parts.
+    for (key, length) in [
+        ("a/../b.mp4", 10),
+        ("../c.mp4", 300_000),
+        ("./d", 11),
+        ("e/.", 12),
+        ("f/..", 300_001),
+        ("g//./h", 13),
+    ] {
+        let (path, bytes) = harbour.write("a.mp4", length);
+        let uploader = Uploader::builder().options(harbour.options()).build().unwrap();
+        uploader.add(File::path(&path).to(target(key), harbour.operator.clone())).unwrap();
+        uploader.start();
+        let status = uploader.wait().await.remove(0);
+        assert_eq!(status.state, FileState::Succeeded, "{key}: {:?}", status.error);
+        uploader.close().await;
+        assert!(harbour.fetch(&target(key), length).await == bytes, "{key}");
+    }
+    for key in [".", ".."] {
+        let (path, _) = harbour.write("a.mp4", 10);
+        let uploader = Uploader::builder().options(harbour.options()).build().unwrap();
+        uploader.add(File::path(&path).to(target(key), harbour.operator.clone())).unwrap();
+        uploader.start();
+        let status = uploader.wait().await.remove(0);
+        let error = status.error.expect("no such key can be requested");
+        assert_eq!(error.kind, vodferry::ErrorKind::Misuse, "{key}: {error:?}");
+        assert!(error.message.contains("HTTP"), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_limit_holds_on_the_wire() {
     let harbour = Harbour::open().await;
     let (path, _) = harbour.write("a.mp4", 1_000_000);

@@ -63,6 +63,54 @@ async fn a_part_that_never_arrives_as_sent_fails_the_file() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_not_the_file_never_succeeds_unnoticed() {
+    let desk = Desk::new(PART as usize * 2);
+    let (uploader, mut script, mut events, asked) = to_part_1(&desk).await;
+    asked.stored();
+    script.expect("part 2").await.stored();
+    let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><CompleteMultipartUploadResult>\
+                <Bucket>films</Bucket><Key>k</Key><ETag>\"FF-2\"</ETag></CompleteMultipartUploadResult>";
+    let wrong = (crc64(&desk.bytes) ^ 1).to_string();
+    let mut asked = script.expect("complete").await;
+    let error = loop {
+        assert_eq!(asked.operation(), "complete");
+        asked.reply(response(200, &[("x-oss-hash-crc64ecma", &wrong)], body));
+        tokio::select! {
+            error = failure(&mut events) => break error,
+            next = script.next() => asked = next,
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
+    assert_eq!(uploader.wait().await[0].state, FileState::Failed);
+}
+
+#[tokio::test]
+async fn the_pause_before_the_next_attempt_is_told() {
+    let desk = Desk::new(10);
+    let mut options = desk.options();
+    options.retry.backoff = vodferry::Backoff::Fixed { ms: 150 };
+    let (uploader, mut script) = desk.uploader_with(options);
+    let mut events = uploader.events();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    script.expect("put").await.refuse(500, "InternalError");
+    let begun = std::time::Instant::now();
+    script.expect("put").await.refuse(500, "InternalError");
+    script.expect("put").await.stored();
+    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+    assert!(matches!(event(&mut events).await, Event::Started { .. }));
+    match event(&mut events).await {
+        Event::Retry { error, delay_ms, .. } => {
+            assert_eq!((error.code.as_str(), delay_ms), ("InternalError", 150));
+        }
+        other => panic!("{other:?}"),
+    }
+    // Once per outage, however often it was tried.
+    assert!(matches!(event(&mut events).await, Event::RetryResume { .. }));
+    assert!(matches!(event(&mut events).await, Event::Succeeded { .. }));
+}
+
+#[tokio::test]
 async fn a_reply_that_is_not_the_protocol_s_is_tried_again() {
     let desk = Desk::new(PART as usize * 2);
     let html = "<html><body>Welcome to the hotel</body></html>";

@@ -1,10 +1,11 @@
 //! Files that cannot be uploaded, and files that change meanwhile.
 
+use std::io::Write;
 use std::path::PathBuf;
 
-use vodferry::{ErrorKind, Event, File, FileState};
+use vodferry::{ErrorKind, File, FileState};
 
-use crate::script::{Desk, PART, credential, event, failure, target};
+use crate::script::{Desk, PART, credential, failure, target};
 
 #[tokio::test]
 async fn what_is_wrong_whatever_the_disk_holds_is_refused_at_once() {
@@ -76,36 +77,91 @@ async fn an_unreadable_file_is_named() {
     assert!(error.to_string().contains("a.mp4"), "{error}");
 }
 
+/// What somebody does to the file while it is uploaded.
+type Harm = fn(&Desk);
+
+const HARMS: [(&str, Harm); 4] = [
+    ("grows", |desk| {
+        std::fs::File::options().append(true).open(desk.path()).unwrap().write_all(b"x").unwrap();
+    }),
+    ("shrinks", |desk| {
+        let file = std::fs::File::options().write(true).open(desk.path()).unwrap();
+        file.set_len(desk.bytes.len() as u64 - 1).unwrap();
+    }),
+    ("is written to", |desk| {
+        let mut bytes = desk.bytes.clone();
+        bytes[7] ^= 1;
+        std::fs::write(desk.path(), bytes).unwrap();
+    }),
+    ("is swapped", |desk| {
+        // The same length and date: only the file is another.
+        let other = desk.path().with_file_name("other");
+        std::fs::write(&other, vec![7; desk.bytes.len()]).unwrap();
+        let date = std::fs::metadata(desk.path()).unwrap().modified().unwrap();
+        std::fs::File::options().write(true).open(&other).unwrap().set_modified(date).unwrap();
+        std::fs::rename(other, desk.path()).unwrap();
+    }),
+];
+
+/// The part whose answer waits until the harm is done; 0 stands for Initiate.
+async fn harmed_after(answered: u32) {
+    for (what, harm) in HARMS {
+        let desk = Desk::new(PART as usize * 3);
+        let (uploader, mut script) = desk.uploader();
+        let mut events = uploader.events();
+        uploader.add(desk.file()).unwrap();
+        uploader.start();
+        let mut asked = script.expect("initiate").await;
+        for number in 1..=answered {
+            if number == 1 {
+                asked.initiated("u1");
+            } else {
+                asked.stored();
+            }
+            asked = script.expect(&format!("part {number}")).await;
+        }
+        harm(&desk);
+        if answered == 0 {
+            asked.initiated("u1");
+        } else {
+            asked.stored();
+        }
+        let error = failure(&mut events).await;
+        assert_eq!(error.kind(), ErrorKind::SourceChanged, "{what}: {error}");
+        assert!(error.hint().is_some() && error.message().contains("a.mp4"), "{error}");
+        script.silence().await;
+        assert_eq!(uploader.files()[0].state, FileState::Failed, "{what}");
+    }
+}
+
 #[tokio::test]
-async fn a_file_that_changes_under_way_is_never_completed() {
-    let desk = Desk::new(PART as usize * 2);
-    let (uploader, mut script) = desk.uploader();
-    let mut events = uploader.events();
-    uploader.add(desk.file()).unwrap();
-    uploader.start();
-    script.expect("initiate").await.initiated("u1");
-    let asked = script.expect("part 1").await;
-    let mut longer = desk.bytes.clone();
-    longer.push(0);
-    std::fs::write(desk.path(), longer).unwrap();
-    asked.stored();
-    assert_eq!(failure(&mut events).await.kind(), ErrorKind::SourceChanged);
-    script.silence().await;
+async fn a_file_that_changes_before_the_first_part_sends_none() {
+    harmed_after(0).await;
+}
+
+#[tokio::test]
+async fn a_file_that_changes_between_parts_is_never_completed() {
+    harmed_after(1).await;
 }
 
 #[tokio::test]
 async fn a_file_that_changes_before_complete_is_never_completed() {
+    harmed_after(3).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_or_deleted_under_way_is_uploaded_all_the_same() {
     let desk = Desk::new(PART as usize * 2);
     let (uploader, mut script) = desk.uploader();
-    let mut events = uploader.events();
     uploader.add(desk.file()).unwrap();
     uploader.start();
     script.expect("initiate").await.initiated("u1");
-    script.expect("part 1").await.stored();
-    let asked = script.expect("part 2").await;
-    std::fs::File::options().write(true).open(desk.path()).unwrap().set_len(PART * 2 - 1).unwrap();
+    let asked = script.expect("part 1").await;
+    std::fs::remove_file(desk.path()).unwrap();
     asked.stored();
-    assert!(matches!(event(&mut events).await, Event::Started { .. }));
-    assert_eq!(failure(&mut events).await.kind(), ErrorKind::SourceChanged);
-    script.silence().await;
+    let asked = script.expect("part 2").await;
+    assert_eq!(asked.body, desk.bytes[PART as usize..]);
+    asked.stored();
+    script.expect("complete").await.completed();
+    assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
 }

@@ -101,6 +101,63 @@ async fn pause_cuts_and_resume_goes_on() {
 }
 
 #[tokio::test]
+async fn the_last_acknowledged_figure_is_told_whoever_ends_the_work() {
+    type End = fn(&vodferry::Uploader, vodferry::FileId);
+    let ends: [(&str, End); 4] = [
+        ("stop", |uploader, _| uploader.stop()),
+        ("pause of the list", |uploader, _| uploader.pause(None).unwrap()),
+        ("pause of the file", |uploader, file| uploader.pause(Some(file)).unwrap()),
+        ("cancel", |uploader, file| uploader.cancel(file).unwrap()),
+    ];
+    for (what, end) in ends {
+        let desk = Desk::new(PART as usize * 4);
+        let mut options = desk.options();
+        options.progress_interval = Duration::from_millis(300);
+        let (uploader, mut script) = desk.uploader_with(options);
+        let mut events = uploader.events();
+        let id = uploader.add(desk.file()).unwrap();
+        uploader.start();
+        script.expect("initiate").await.initiated("u1");
+        for number in 1..=3 {
+            script.expect(&format!("part {number}")).await.stored();
+        }
+        let _cut = script.expect("part 4").await;
+        end(&uploader, id);
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let mut told = 0;
+        while let Some(event) = events.try_next() {
+            if let Event::Progress { acknowledged, .. } = event {
+                told = acknowledged;
+            }
+        }
+        assert_eq!(told, PART * 3, "{what}");
+        assert_eq!(uploader.files()[0].acknowledged, PART * 3, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn the_application_server_hears_of_a_changed_network_too() {
+    let (http, mut asked) = crate::script::script();
+    let app = vodferry::AppServer::new("http://app.example").unwrap().http(http);
+    let desk = Desk::new(10);
+    let (uploads, mut script) = crate::script::script();
+    let uploader = vodferry::Uploader::builder()
+        .options(desk.options())
+        .authorizer(app)
+        .http(uploads)
+        .build()
+        .unwrap();
+    uploader.add(desk.path()).unwrap();
+    uploader.start();
+    let lost = asked.next().await;
+    uploader.network_changed();
+    let again = asked.next().await;
+    assert_eq!((&again.request.path, &again.body), (&lost.request.path, &lost.body));
+    script.silence().await;
+    drop(lost);
+}
+
+#[tokio::test]
 async fn a_changed_network_sends_anew_without_a_failure() {
     let desk = Desk::new(10);
     let (uploader, mut script) = desk.uploader();

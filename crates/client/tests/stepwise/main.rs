@@ -4,6 +4,7 @@ mod bad_replies;
 mod bad_sources;
 mod grants;
 mod handles;
+mod processes;
 mod resume;
 mod script;
 mod two_at_once;

@@ -236,8 +236,10 @@ pub(crate) fn content(length: usize) -> Vec<u8> {
 
 /// A folder with `a.mp4` of `length` bytes, and room for checkpoints.
 pub(crate) struct Desk {
-    dir: tempfile::TempDir,
+    dir: std::path::PathBuf,
     pub(crate) bytes: Vec<u8>,
+    /// Deletes the folder.
+    _own: Option<tempfile::TempDir>,
 }
 
 impl Desk {
@@ -245,11 +247,21 @@ impl Desk {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let bytes = content(length);
         std::fs::write(dir.path().join("a.mp4"), &bytes).expect("a file");
-        Desk { dir, bytes }
+        Desk { dir: dir.path().to_owned(), bytes, _own: Some(dir) }
+    }
+
+    /// The desk of another process.
+    pub(crate) fn at(dir: &std::path::Path) -> Desk {
+        let bytes = std::fs::read(dir.join("a.mp4")).expect("a file");
+        Desk { dir: dir.to_owned(), bytes, _own: None }
+    }
+
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        &self.dir
     }
 
     pub(crate) fn path(&self) -> std::path::PathBuf {
-        self.dir.path().join("a.mp4")
+        self.dir.join("a.mp4")
     }
 
     pub(crate) fn file(&self) -> File {
@@ -257,7 +269,7 @@ impl Desk {
     }
 
     pub(crate) fn records(&self) -> std::path::PathBuf {
-        self.dir.path().join("records")
+        self.dir.join("records")
     }
 
     /// Small parts, one at a time, quick retries, checkpoints in this folder.
