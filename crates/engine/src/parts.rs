@@ -240,6 +240,7 @@ fn contradicts(record: &PartInfo, listed: &PartInfo) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::collections::BTreeSet;
     use alloc::string::String;
     use alloc::vec;
     use proptest::prelude::*;
