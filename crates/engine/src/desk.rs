@@ -38,7 +38,8 @@ pub(crate) struct Desk {
     pub(crate) asking: Option<EffectId>,
     /// Bodies on their way: parts and whole small files, of all files.
     pub(crate) bodies: u32,
-    queue: VecDeque<Output>,
+    /// What was taken back is `None`.
+    queue: VecDeque<Option<Output>>,
     owners: Map<EffectId, (Owner, Kind)>,
     next: u64,
 }
@@ -58,15 +59,20 @@ impl Desk {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        self.queue.push_back(Output::Event(event));
+        self.queue.push_back(Some(Output::Event(event)));
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {
-        self.queue.pop_front()
+        while let Some(output) = self.queue.pop_front() {
+            if output.is_some() {
+                return output;
+            }
+        }
+        None
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        !self.queue.iter().any(Option::is_some)
     }
 
     /// The id that the next effect will have.
@@ -111,15 +117,15 @@ impl Desk {
         if self.asking == Some(id) {
             self.asking = None;
         }
-        let queued = self.queue.iter().rposition(|output| match output {
-            Output::Effect(
+        let queued = self.queue.iter_mut().rev().find(|output| match output {
+            Some(Output::Effect(
                 Effect::AskGrant { id: queued, .. } | Effect::Perform { id: queued, .. },
-            ) => *queued == id,
+            )) => *queued == id,
             _ => false,
         });
         match queued {
-            Some(at) => {
-                self.queue.remove(at);
+            Some(output) => {
+                *output = None;
                 false
             }
             None => {
@@ -146,7 +152,7 @@ impl Desk {
     }
 
     fn effect(&mut self, effect: Effect) {
-        self.queue.push_back(Output::Effect(effect));
+        self.queue.push_back(Some(Output::Effect(effect)));
     }
 
     fn issue(&mut self, owner: Owner, kind: Kind) -> EffectId {
