@@ -3,7 +3,7 @@
 //! A success counts only when it says what the operation needs: a page of a hotel's network answers 200 as well. What cannot be
 //! read is a fault that is tried again, never a refusal and never a success.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use vodferry_engine::{ErrorKind, Fault, FaultKind, ObjectInfo, Op, PartInfo, Reply};
@@ -73,7 +73,7 @@ impl No {
 
 impl From<XmlError> for No {
     fn from(error: XmlError) -> No {
-        No::unreadable(&error.to_string())
+        No::unreadable(&error.message())
     }
 }
 

@@ -1,6 +1,6 @@
 //! One operation of the engine to a signed request.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use vodferry_engine::{ErrorKind, Fault, FaultKind, Op, PartInfo};
@@ -91,7 +91,7 @@ fn unsigned<'a>(
     let key = if of_bucket { "" } else { key.as_str() };
     let place = Target { endpoint: endpoint.clone(), bucket: bucket.clone(), key: key.into() };
     let mut request = Request::to(method(op), &place, authority.style)
-        .map_err(|error| misuse(&error.to_string()))?;
+        .map_err(|error| misuse(error.message()))?;
     request.query = query(op, &authority.target.key);
     match op {
         Op::InitiateMultipartUpload | Op::PutObject { .. } => {

@@ -6,11 +6,13 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::credential::Target;
 use crate::encode::{encode_component, encode_path};
 use crate::limits::{MAX_BUCKET_LENGTH, MAX_KEY_LENGTH, MIN_BUCKET_LENGTH};
 use crate::message::{Method, Request};
+use crate::text::parse_u64;
 
 /// How a request names its bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,24 +29,46 @@ pub enum Style {
 }
 
 /// Why a target has no address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressError {
     /// The endpoint is not `[http://|https://]host[:port]`.
-    #[error("the endpoint is not [http://|https://]host[:port]")]
     Endpoint,
     /// An IP address cannot carry the bucket in front.
-    #[error("an IP address as endpoint cannot be addressed in virtual-host style")]
     Style,
     /// See [`valid_bucket`].
-    #[error("the bucket name is not valid: 3 to 63 of a-z, 0-9 and -, no - at either end")]
     Bucket,
     /// See [`valid_key`].
-    #[error("the key is not valid: 1 to 1023 bytes that do not begin with a slash or backslash")]
     Key,
     /// A key that is `.` or `..`: every HTTP library takes it for a step in a path, however it is encoded.
-    #[error("the key . or .. cannot be sent over HTTP")]
     DotKey,
 }
+
+impl AddressError {
+    /// What `Display` writes.
+    pub fn message(&self) -> &'static str {
+        match self {
+            AddressError::Endpoint => "the endpoint is not [http://|https://]host[:port]",
+            AddressError::Style => {
+                "an IP address as endpoint cannot be addressed in virtual-host style"
+            }
+            AddressError::Bucket => {
+                "the bucket name is not valid: 3 to 63 of a-z, 0-9 and -, no - at either end"
+            }
+            AddressError::Key => {
+                "the key is not valid: 1 to 1023 bytes that do not begin with a slash or backslash"
+            }
+            AddressError::DotKey => "the key . or .. cannot be sent over HTTP",
+        }
+    }
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl core::error::Error for AddressError {}
 
 impl Request {
     /// An empty, unsigned request for the object of `target`, or for its bucket when the key is empty.
@@ -159,8 +183,12 @@ struct Endpoint {
 
 impl Endpoint {
     fn parse(text: &str) -> Option<Endpoint> {
-        let text = text.trim();
-        let (scheme, rest) = match text.split_once("://") {
+        let text = text.trim_ascii();
+        // Not `split_once("://")`: the search for text in text is kilobytes of wasm.
+        let scheme = text
+            .split_once(':')
+            .and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("//")?)));
+        let (scheme, rest) = match scheme {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => ("http", rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => ("https", rest),
             Some(_) => return None,
@@ -198,8 +226,7 @@ fn is_ipv6_byte(byte: u8) -> bool {
 }
 
 fn is_ipv4(host: &str) -> bool {
-    let number =
-        |label: &str| label.bytes().all(|b| b.is_ascii_digit()) && label.parse::<u8>().is_ok();
+    let number = |label: &str| parse_u64(label).is_some_and(|number| number <= u8::MAX.into());
     host.split('.').count() == 4 && host.split('.').all(number)
 }
 
@@ -217,11 +244,8 @@ fn foreign_port(scheme: &str, port: &str) -> Option<String> {
         return Some(String::new());
     }
     let digits = port.strip_prefix(':')?;
-    if !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
     let own = if scheme == "http" { 80 } else { 443 };
-    match digits.parse::<u16>().ok()? {
+    match parse_u64(digits).filter(|port| *port <= u16::MAX.into())? {
         0 => None,
         number if number == own => Some(String::new()),
         _ => Some(port.to_string()),

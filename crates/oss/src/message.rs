@@ -6,6 +6,7 @@ use core::fmt;
 
 use crate::encode::encode_query;
 use crate::etag::unquote;
+use crate::text::parse_u64;
 use crate::time::parse_http;
 
 /// The methods of the protocol.
@@ -132,7 +133,7 @@ impl Response {
 
     /// `x-oss-hash-crc64ecma`: of the part just sent, or of the whole object.
     pub fn crc64(&self) -> Option<u64> {
-        self.header("x-oss-hash-crc64ecma").and_then(decimal)
+        self.header("x-oss-hash-crc64ecma").and_then(number)
     }
 
     /// `Date`, in milliseconds since 1970.
@@ -147,13 +148,13 @@ impl Response {
 
     /// `Content-Length`, in bytes.
     pub fn content_length(&self) -> Option<u64> {
-        self.header("content-length").and_then(decimal)
+        self.header("content-length").and_then(number)
     }
 
     /// `Retry-After` in milliseconds from this reply's `Date`; a date in the past is 0.
     pub fn retry_after_ms(&self) -> Option<u64> {
         let text = self.header("retry-after")?;
-        if let Some(seconds) = decimal(text) {
+        if let Some(seconds) = number(text) {
             return Some(seconds.saturating_mul(1_000));
         }
         let wait = parse_http(text)?.saturating_sub(self.date_ms()?);
@@ -183,9 +184,8 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 }
 
 /// Digits only: a sign is not part of these headers.
-fn decimal(text: &str) -> Option<u64> {
-    let text = text.trim();
-    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
+fn number(text: &str) -> Option<u64> {
+    parse_u64(text.trim_ascii())
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 
 use alloc::string::String;
 
+use crate::text::parse_u64;
+
 /// `Fri, 20 Nov 2026 10:00:00 GMT`; milliseconds are cut.
 pub fn format_http(ms: i64) -> String {
     let t = Civil::from_ms(ms);
@@ -64,7 +66,7 @@ pub fn whole_seconds(ms: i64) -> i64 {
 
 /// Reads RFC 1123, `Fri, 20 Nov 2026 10:00:00 GMT`. The weekday is not compared with the date.
 pub fn parse_http(text: &str) -> Option<i64> {
-    let (weekday, rest) = text.trim().split_once(',')?;
+    let (weekday, rest) = text.trim_ascii().split_once(',')?;
     if !WEEKDAYS.contains(&weekday) {
         return None;
     }
@@ -86,7 +88,7 @@ pub fn parse_http(text: &str) -> Option<i64> {
 
 /// Reads ISO 8601 in UTC: extended or basic, with or without a fraction (cut to milliseconds).
 pub fn parse_iso(text: &str) -> Option<i64> {
-    let mut rest = text.trim();
+    let mut rest = text.trim_ascii();
     let year = take(&mut rest, 4)?;
     let extended = skip(&mut rest, "-");
     let month = take(&mut rest, 2)?;
@@ -218,8 +220,7 @@ fn push_digits(out: &mut String, value: u32, width: u32) {
 }
 
 fn number(text: &str, length: core::ops::RangeInclusive<usize>) -> Option<u32> {
-    let digits = length.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    if digits { text.parse().ok() } else { None }
+    parse_u64(text).filter(|_| length.contains(&text.len())).map(|number| number as u32)
 }
 
 fn take(rest: &mut &str, digits: usize) -> Option<u32> {

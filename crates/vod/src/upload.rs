@@ -7,7 +7,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use vodferry_oss::text::decimal;
+use vodferry_oss::text::{decimal, parse_u64};
 use vodferry_oss::{Credential, Secret, Target};
 
 use crate::json::{Object, push_member};
@@ -75,7 +75,7 @@ impl UploadAuth {
             access_key_secret: Secret::from(reader.required("AccessKeySecret")?),
             security_token: Secret::from(reader.required("SecurityToken")?),
             expire_utc_time: reader.optional("ExpireUTCTime"),
-            expiration_secs: reader.object.get("Expiration").and_then(|secs| secs.parse().ok()),
+            expiration_secs: reader.object.get("Expiration").and_then(|secs| parse_u64(secs)),
             region: reader.optional("Region"),
         })
     }

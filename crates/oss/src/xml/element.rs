@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::fmt;
 
 use super::reader::parse;
 use crate::encode::decode_text;
@@ -10,33 +11,53 @@ use crate::text::parse_u64;
 use crate::time::parse_iso;
 
 /// Why a body is not the document that was expected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum XmlError {
     /// The bytes are not UTF-8.
-    #[error("the XML is not UTF-8")]
     Utf8,
     /// Not well-formed, or cut off.
-    #[error("the XML is malformed or cut off")]
     Malformed,
     /// Nested deeper than any document of the protocol.
-    #[error("the XML is nested too deep")]
     TooDeep,
     /// More elements than any document of the protocol has.
-    #[error("the XML has too many elements")]
     TooMany,
     /// A document type or an entity that is not predefined.
-    #[error("the XML has a document type or an unknown entity")]
     Entity,
     /// Another document; the root that was expected.
-    #[error("the XML is not a {0} document")]
     Root(&'static str),
     /// An element is missing.
-    #[error("the XML has no element {0}")]
     Missing(&'static str),
     /// An element's text cannot be read.
-    #[error("the XML has a bad value in element {0}")]
     Value(&'static str),
 }
+
+impl XmlError {
+    /// What `Display` writes, without its machinery, which is kilobytes of wasm.
+    pub fn message(&self) -> String {
+        self.words().concat()
+    }
+
+    fn words(&self) -> [&'static str; 3] {
+        match *self {
+            XmlError::Utf8 => ["the XML is not UTF-8", "", ""],
+            XmlError::Malformed => ["the XML is malformed or cut off", "", ""],
+            XmlError::TooDeep => ["the XML is nested too deep", "", ""],
+            XmlError::TooMany => ["the XML has too many elements", "", ""],
+            XmlError::Entity => ["the XML has a document type or an unknown entity", "", ""],
+            XmlError::Root(name) => ["the XML is not a ", name, " document"],
+            XmlError::Missing(name) => ["the XML has no element ", name, ""],
+            XmlError::Value(name) => ["the XML has a bad value in element ", name, ""],
+        }
+    }
+}
+
+impl fmt::Display for XmlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.words().into_iter().try_for_each(|word| f.write_str(word))
+    }
+}
+
+impl core::error::Error for XmlError {}
 
 /// One element. Text between child elements is kept but means nothing.
 #[derive(Debug, Default)]
