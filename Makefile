@@ -1,6 +1,6 @@
 # The table of contents of what can be run. Each target installs what it needs, or says exactly how to.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench official
+.PHONY: help demo test test-all bench official fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -11,10 +11,13 @@ demo: ## a real video travels, survives kill -9 of both ends, and comes back byt
 test: ## everything CI runs
 	@scripts/test.sh
 
-test-all: test bench ## test, and what takes longer
+test-all: test bench fuzz ## test, and what takes longer
 
 official: ## official SDKs as black-box clients of our server
 	@scripts/official.sh
 
 bench: ## client CPU, wall and memory beside curl and oss2, as ratios of one run
 	@scripts/bench.sh
+
+fuzz: ## everything that is read from outside, under a fuzzer, on nightly (SECONDS_EACH=60)
+	@SECONDS_EACH=$(or $(SECONDS_EACH),60) scripts/fuzz.sh

@@ -58,8 +58,8 @@ builds_for_wasm() {
 
 # Every member of the workspace stands below, so that a new crate has to be thought about.
 members() {
-    local listed=" bench cli client engine exchange oss server testkit vod wasm "
-    for manifest in crates/*/Cargo.toml bindings/*/Cargo.toml bench/Cargo.toml; do
+    local listed=" bench checks cli client engine exchange oss server testkit vod wasm "
+    for manifest in crates/*/Cargo.toml bindings/*/Cargo.toml bench/Cargo.toml fuzz/checks/Cargo.toml; do
         [ -e "$manifest" ] || continue
         case "$listed" in
         *" $(basename "$(dirname "$manifest")") "*) ;;
@@ -79,6 +79,7 @@ check "server imports oss, vod"      imports vodferry-server $O $V
 check "cli imports client, server"   imports vodferry-cli vodferry vodferry-server
 check "testkit imports engine, exchange, oss, vod, server" imports vodferry-testkit $E $X $O $V vodferry-server
 check "wasm imports engine, exchange, oss, vod" imports vodferry-wasm $E $X $O $V
+check "fuzz checks import engine, oss, vod" imports vodferry-fuzz-checks $E $O $V
 
 for crate in $E $O $V $X; do
     check "$crate pulls in no runtime, clock, randomness or serializer" \
