@@ -5,6 +5,7 @@ use crate::map::Map;
 use alloc::vec::Vec;
 
 use crate::desk::{Desk, Owner};
+use crate::retry::wish;
 use crate::vocab::{EffectId, Fault, FaultKind, GrantId, Now, Op, Reply};
 
 const MOST_TRIES: u32 = 4;
@@ -43,7 +44,7 @@ impl Aborts {
             FaultKind::Transient(_) | FaultKind::SlowDown | FaultKind::ClockSkew
         );
         if again && abort.tries < MOST_TRIES {
-            let pause = fault.retry_after_ms.unwrap_or(0).max(PAUSE_MS);
+            let pause = wish(fault.retry_after_ms).max(PAUSE_MS);
             self.waiting.push((now.mono_ms.saturating_add(pause), abort));
         }
     }

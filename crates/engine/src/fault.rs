@@ -42,8 +42,7 @@ impl Transfer {
             },
             FaultKind::SlowDown => {
                 self.limit.on_slow_down(id, desk.next_id());
-                let after = fault.retry_after_ms;
-                if self.retry.on_slow_down(now.mono_ms, after, &mut desk.rng) == Verdict::GiveUp {
+                if self.on_slow_down(now, desk, &fault) == Verdict::GiveUp {
                     self.fail(desk, fault.into());
                 }
             }
@@ -56,6 +55,18 @@ impl Transfer {
                 self.initiate_lost |= matches!(self.phase, Phase::Initiating);
                 self.on_transient(now, desk, id, fault);
             }
+        }
+    }
+
+    /// The server asks for patience: told once per attempt, so that a file that stands still is no riddle.
+    pub(crate) fn on_slow_down(&mut self, now: Now, desk: &mut Desk, fault: &Fault) -> Verdict {
+        match self.retry.on_slow_down(now.mono_ms, fault.retry_after_ms, &mut desk.rng) {
+            Verdict::Opened { .. } => {
+                let (file, error) = (self.owner.file, fault.clone().into());
+                desk.event(Event::Warning { file, error });
+                Verdict::Again
+            }
+            verdict => verdict,
         }
     }
 

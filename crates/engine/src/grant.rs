@@ -5,7 +5,7 @@
 
 use crate::clock::Clock;
 use crate::desk::Desk;
-use crate::retry::Verdict;
+use crate::retry::{Verdict, wish};
 use crate::transfer::Transfer;
 use crate::vocab::{
     EffectId, ErrorKind, Event, Fault, FaultKind, Grant, GrantId, Now, Target, Want,
@@ -243,15 +243,13 @@ impl Transfer {
             // A renewal ahead of time: nobody needs to know, as long as the grant lives.
             self.access.renewals_failed = self.access.renewals_failed.saturating_add(1);
             let pause = self.retry.backoff(self.access.renewals_failed, &mut desk.rng);
-            let pause = pause.max(RENEWAL_PAUSE_MS).max(fault.retry_after_ms.unwrap_or(0));
+            let pause = pause.max(RENEWAL_PAUSE_MS).max(wish(fault.retry_after_ms));
             self.access.renewal_hold = now.mono_ms.saturating_add(pause);
             return;
         }
         let at_expiry = self.access.held.is_some();
         let verdict = match fault.kind {
-            FaultKind::SlowDown => {
-                self.retry.on_slow_down(now.mono_ms, fault.retry_after_ms, &mut desk.rng)
-            }
+            FaultKind::SlowDown => self.on_slow_down(now, desk, &fault),
             FaultKind::Transient(_) | FaultKind::ClockSkew => {
                 let next = desk.next_id();
                 let after = fault.retry_after_ms;

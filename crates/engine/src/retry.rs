@@ -6,8 +6,10 @@
 use crate::config::{self, Backoff, Budget};
 use crate::vocab::EffectId;
 
-/// So long only SlowDown, and the file is given up.
+/// So long only SlowDown, and the file is given up, where the budget counts failures instead of time.
 const SLOW_BUDGET_MS: u64 = 600_000;
+/// No server's wish for a pause is followed for longer: a wrong `Retry-After` must not be a hang.
+const LONGEST_WISH_MS: u64 = 300_000;
 /// The first pause after SlowDown is at most this long, each further one twice as long.
 const SLOW_BASE_MS: u64 = 1_000;
 /// No pause after SlowDown is longer, unless the server asks for more.
@@ -68,6 +70,8 @@ pub(crate) struct Retry {
     slow_since: Option<u64>,
     slow_streak: u32,
     slow_hold: u64,
+    /// That the server asks to slow down was told.
+    slow_told: bool,
     /// Requests from this id on were signed with the corrected clock.
     skew: Option<EffectId>,
 }
@@ -83,6 +87,7 @@ impl Retry {
             slow_since: None,
             slow_streak: 0,
             slow_hold: 0,
+            slow_told: false,
             skew: None,
         }
     }
@@ -114,13 +119,14 @@ impl Retry {
             }
             return Verdict::GiveUp;
         }
-        let delay_ms = self.backoff(self.failures, rng).max(retry_after_ms.unwrap_or(0));
+        let delay_ms = self.backoff(self.failures, rng).max(wish(retry_after_ms));
         self.hold = mono.saturating_add(delay_ms);
         self.wave = next;
         if opened { Verdict::Opened { delay_ms } } else { Verdict::Again }
     }
 
-    /// SlowDown was answered: burns nothing, unless it has been the only answer for ten minutes.
+    /// SlowDown was answered: burns nothing, unless it has been the only answer for as long as the budget lasts (ten minutes where
+    /// it counts failures). `Opened` the first time: to be told, but as no outage.
     pub(crate) fn on_slow_down(
         &mut self,
         mono: u64,
@@ -128,7 +134,11 @@ impl Retry {
         rng: &mut Rng,
     ) -> Verdict {
         let since = *self.slow_since.get_or_insert(mono);
-        if mono.saturating_sub(since) >= SLOW_BUDGET_MS {
+        let patience = match self.policy.budget {
+            Budget::Count(_) => SLOW_BUDGET_MS,
+            Budget::Time { ms } => ms,
+        };
+        if mono.saturating_sub(since) >= patience {
             return Verdict::GiveUp;
         }
         // Several parts refused at once arm one pause; only a longer wish of the server extends it.
@@ -137,8 +147,11 @@ impl Retry {
             self.slow_streak = self.slow_streak.saturating_add(1);
             self.slow_hold = mono.saturating_add(rng.up_to(most).max(SLOW_LEAST_MS));
         }
-        self.slow_hold = self.slow_hold.max(mono.saturating_add(retry_after_ms.unwrap_or(0)));
-        Verdict::Again
+        self.slow_hold = self.slow_hold.max(mono.saturating_add(wish(retry_after_ms)));
+        if core::mem::replace(&mut self.slow_told, true) {
+            return Verdict::Again;
+        }
+        Verdict::Opened { delay_ms: self.slow_hold.saturating_sub(mono) }
     }
 
     /// Request `id` was refused for its time. True: sign again at once; false: the corrected clock was refused too.
@@ -235,6 +248,11 @@ impl Limit {
     }
 }
 
+/// The pause that a server asked for, as far as it is followed.
+pub(crate) fn wish(retry_after_ms: Option<u64>) -> u64 {
+    retry_after_ms.unwrap_or(0).min(LONGEST_WISH_MS)
+}
+
 fn doubled(base: u64, times: u32, cap: u64) -> u64 {
     base.saturating_mul(1_u64.checked_shl(times).unwrap_or(u64::MAX)).min(cap)
 }
@@ -320,7 +338,7 @@ mod tests {
     #[test]
     fn ten_minutes_of_slow_down_give_up() {
         let (mut retry, mut rng) = (count(1), Rng::new(3));
-        assert_eq!(retry.on_slow_down(0, None, &mut rng), Verdict::Again);
+        assert!(matches!(retry.on_slow_down(0, None, &mut rng), Verdict::Opened { .. }));
         assert!(retry.hold() >= SLOW_LEAST_MS && retry.hold() <= SLOW_BASE_MS);
         assert_eq!(retry.on_slow_down(599_999, None, &mut rng), Verdict::Again);
         assert_eq!(retry.on_slow_down(600_000, None, &mut rng), Verdict::GiveUp);
@@ -369,5 +387,27 @@ mod tests {
         assert_eq!(high, 10);
         a.up_to(u64::MAX);
         assert_eq!(doubled(200, 300, 20_000), 20_000);
+    }
+
+    #[test]
+    fn a_server_that_only_asks_for_patience_has_the_budgets_time() {
+        let mut rng = Rng::new(1);
+        let policy = config::Retry {
+            budget: Budget::Time { ms: 2_000 },
+            backoff: Backoff::Fixed { ms: 100 },
+        };
+        let mut retry = Retry::new(policy);
+        let first = retry.on_slow_down(0, None, &mut rng);
+        assert!(matches!(first, Verdict::Opened { .. }), "told once");
+        assert_eq!(retry.on_slow_down(1_999, None, &mut rng), Verdict::Again);
+        assert_eq!(retry.on_slow_down(2_000, None, &mut rng), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn no_wish_of_a_server_is_a_hang() {
+        let (mut retry, mut rng) = (count(3), Rng::new(1));
+        retry.on_slow_down(0, Some(u64::MAX), &mut rng);
+        retry.on_failure(0, EffectId(1), EffectId(2), Some(u64::MAX), &mut rng);
+        assert_eq!(retry.hold(), LONGEST_WISH_MS);
     }
 }

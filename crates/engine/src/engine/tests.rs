@@ -287,6 +287,7 @@ fn a_deadline_is_always_ahead() {
     assert!(matches!(s.event(), Event::Progress { in_flight: 10, .. }));
     s.engine.handle(s.now, Input::Sent { id: ids[0], bytes: 20 });
     s.answer(ids[1], Err(fault(FaultKind::SlowDown)));
+    assert!(matches!(s.event(), Event::Warning { .. }));
     s.answer(ids[2], Err(no_reply()));
     assert!(matches!(s.event(), Event::Retry { .. }));
     for _ in 0..50 {
