@@ -168,6 +168,11 @@ fn malformed_documents_are_errors() {
         "<CompleteMultipartUpload>&amp</CompleteMultipartUpload>",
         "<CompleteMultipartUpload><!-- </CompleteMultipartUpload>",
         "<CompleteMultipartUpload><![CDATA[ </CompleteMultipartUpload>",
+        "<CompleteMultipartUpload><></></CompleteMultipartUpload>",
+        "<CompleteMultipartUpload><:/></CompleteMultipartUpload>",
+        "<CompleteMultipartUpload><a:!-- /></CompleteMultipartUpload>",
+        "<CompleteMultipartUpload><a:b/c /></CompleteMultipartUpload>",
+        "<CompleteMultipartUpload><a\">\"/></CompleteMultipartUpload>",
     ] {
         assert_eq!(decode(text), XmlError::Malformed, "{text}");
     }

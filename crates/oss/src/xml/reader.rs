@@ -43,7 +43,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Element<'_>, XmlError> {
                 return Err(XmlError::TooMany);
             }
             let (name, empty) = reader.tag()?;
-            let local = name.split_once(':').map_or(name, |(_, local)| local);
+            let local = name.rsplit_once(':').map_or(name, |(_, local)| local);
             let element = Element { name: local, ..Element::default() };
             if empty {
                 top.children.push(element);
@@ -110,7 +110,9 @@ impl<'a> Reader<'a> {
             None => (tag, false),
         };
         let name = tag.split(|c: char| c.is_ascii_whitespace()).next().unwrap_or_default();
-        if name.is_empty() { Err(XmlError::Malformed) } else { Ok((name, empty)) }
+        // Names of unknown elements are kept and written again, so that none may hold what is no name.
+        let good = !name.is_empty() && !name.ends_with(':') && name.bytes().all(is_name_byte);
+        if good { Ok((name, empty)) } else { Err(XmlError::Malformed) }
     }
 
     /// The next `length` bytes; `then` more are dropped.
@@ -119,6 +121,10 @@ impl<'a> Reader<'a> {
         self.rest = self.rest.get(length + then..).ok_or(XmlError::Malformed)?;
         Ok(head)
     }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b':' | b'_') || !byte.is_ascii()
 }
 
 /// Appends a text with its references resolved.
