@@ -26,7 +26,11 @@ pub(crate) struct Bars {
 
 impl Bars {
     pub(crate) fn new(entries: &[Entry], flights: Flights) -> Bars {
-        let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        Bars::on(ProgressDrawTarget::stderr_with_hz(10), entries, flights)
+    }
+
+    fn on(screen: ProgressDrawTarget, entries: &[Entry], flights: Flights) -> Bars {
+        let multi = MultiProgress::with_draw_target(screen);
         let bytes = entries.iter().filter_map(|entry| entry.total).sum();
         let total = multi.add(ProgressBar::new(bytes).with_style(style(TOTAL)));
         total.set_prefix("total");
@@ -86,9 +90,9 @@ impl Bars {
         self.total.set_message(format!("{parts} {parts_word} in flight{retries}"));
     }
 
-    /// A line above the bars.
+    /// Lines above the bars. A terminal that has gone is no reason to stop (`suspend` would panic).
     pub(crate) fn say(&self, text: &str) {
-        self.multi.suspend(|| crate::output::say(text));
+        let _ = self.multi.println(crate::output::tame_lines(text));
     }
 
     /// Takes the bars away.
@@ -120,7 +124,98 @@ fn style(template: &str) -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use indicatif::TermLike;
+    use vodferry::{
+        Body, BoxFuture, ErrorInfo, ErrorKind, Http, Request, Response, TransportError,
+    };
+
     use super::*;
+
+    /// A terminal whose window was closed.
+    #[derive(Debug)]
+    struct Gone;
+
+    fn gone<T>() -> io::Result<T> {
+        Err(io::Error::other("gone"))
+    }
+
+    impl TermLike for Gone {
+        fn width(&self) -> u16 {
+            80
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            gone()
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            gone()
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            gone()
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            gone()
+        }
+        fn write_line(&self, _: &str) -> io::Result<()> {
+            gone()
+        }
+        fn write_str(&self, _: &str) -> io::Result<()> {
+            gone()
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            gone()
+        }
+        fn flush(&self) -> io::Result<()> {
+            gone()
+        }
+    }
+
+    struct Nobody;
+
+    impl Http for Nobody {
+        fn send(
+            &self,
+            _: Request,
+            _: Body,
+        ) -> BoxFuture<'static, Result<Response, TransportError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_terminal_that_has_gone_stops_nothing() {
+        let uploader = vodferry::Uploader::builder()
+            .authorizer(vodferry::AppServer::new("http://127.0.0.1:1").unwrap())
+            .http(Arc::new(Nobody))
+            .build()
+            .unwrap();
+        let id = uploader.add("a.mp4").unwrap();
+        let entry = Entry::new(id, 1, "a.mp4".into());
+        let entries = [entry];
+        let screen = ProgressDrawTarget::term_like(Box::new(Gone));
+        let mut bars = Bars::on(screen, &entries, Flights::around(Arc::new(Nobody)));
+        let [entry] = &entries;
+        let error = ErrorInfo {
+            kind: ErrorKind::Network,
+            code: "Lost".into(),
+            message: "lost".into(),
+            request_id: String::new(),
+        };
+        for event in [
+            Event::Started { file: id, video_id: None, target: None },
+            Event::Progress { file: id, acknowledged: 1, in_flight: 1, total: 3 },
+            Event::Retry { file: id, error: error.clone(), delay_ms: 1 },
+            Event::RetryResume { file: id },
+            Event::Failed { file: id, error },
+        ] {
+            bars.tell(entry, &event);
+            bars.say("a line\nand another");
+            bars.redraw();
+        }
+        bars.end();
+    }
 
     #[test]
     fn the_templates_are_understood() {

@@ -66,7 +66,11 @@ fn start_logging(cli: &Cli) -> Result<(), Failure> {
             Failure::usage(format!("no log filter: {error}"))
                 .hint("for example debug or vodferry=trace,warn")
         })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written is no reason to stop, and the complaint about it would panic.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     if json {
         log.json().init()
     } else {

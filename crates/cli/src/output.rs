@@ -12,7 +12,12 @@ pub(crate) fn data(line: &str) {
 
 /// Lines for people.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", tame(text, |c| c != '\n' && c.is_control()));
+    let _ = writeln!(std::io::stderr().lock(), "{}", tame_lines(text));
+}
+
+/// Lines for people without what would move the cursor.
+pub(crate) fn tame_lines(text: &str) -> String {
+    tame(text, |c| c != '\n' && c.is_control())
 }
 
 /// A path in one field of one line: what is not UTF-8, and control characters, are replaced.

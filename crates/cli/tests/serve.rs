@@ -95,3 +95,36 @@ fn a_second_signal_ends_at_once() {
     assert_eq!(server.process.end().0, Some(130));
     assert!(began.elapsed() < Duration::from_secs(8), "it waited for the request");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    use std::io::Read;
+    let env = TestEnv::new();
+    let mut command = env.command(&["serve", "--listen", "127.0.0.1:0", "--log", "trace"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut server = command.stderr(full).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = Vec::new();
+    for byte in server.stdout.take().unwrap().bytes() {
+        line.push(byte.unwrap());
+        if line.ends_with(b"\n") {
+            break;
+        }
+    }
+    let line = String::from_utf8(line).unwrap();
+    let address = line.trim_end().strip_prefix("listening on http://").map(str::to_owned);
+    let reply = address.as_ref().and_then(|address| {
+        let mut stream = std::net::TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(common::PATIENCE)).ok()?;
+        let head =
+            format!("GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).ok()?;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).ok()?;
+        Some(reply)
+    });
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let reply = reply.unwrap_or_else(|| panic!("no reply; it said {line:?}"));
+    assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+}
