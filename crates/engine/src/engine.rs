@@ -390,6 +390,7 @@ impl Engine {
     fn leave(&mut self, file: FileId, state: FileState) {
         if let Some(transfer) = self.list.transfer(file) {
             transfer.leave(&mut self.desk);
+            transfer.tell_last(&mut self.desk);
             self.desk.close(file);
         }
         self.list.set(file, state);

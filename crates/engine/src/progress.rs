@@ -74,8 +74,9 @@ impl Progress {
         self.pending.then_some(self.next)
     }
 
-    /// The file is left as it is: the last acknowledged figure, unless it was told.
+    /// The file is left as it is, nothing is on its way any more: the last acknowledged figure, unless it was told.
     pub(crate) fn flush(&mut self) -> Option<Figure> {
+        self.reached = self.acknowledged;
         if self.told.unwrap_or_default().acknowledged == self.acknowledged {
             self.pending = false;
             return None;

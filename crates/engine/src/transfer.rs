@@ -290,8 +290,7 @@ impl Transfer {
     pub(crate) fn fail(&mut self, desk: &mut Desk, error: ErrorInfo) {
         self.leave(desk);
         desk.close(self.owner.file);
-        let figure = self.progress.flush();
-        self.tell(desk, figure);
+        self.tell_last(desk);
         desk.event(Event::Failed { file: self.owner.file, error });
         self.over = Some(FileState::Failed);
     }
@@ -301,6 +300,12 @@ impl Transfer {
         if flight.body {
             desk.bodies = desk.bodies.saturating_sub(1);
         }
+    }
+
+    /// The last acknowledged figure is told, whatever the interval.
+    pub(crate) fn tell_last(&mut self, desk: &mut Desk) {
+        let figure = self.progress.flush();
+        self.tell(desk, figure);
     }
 
     pub(crate) fn tell(&self, desk: &mut Desk, figure: Option<Figure>) {
