@@ -101,13 +101,12 @@ async fn pause_cuts_and_resume_goes_on() {
 }
 
 #[tokio::test]
-async fn the_last_acknowledged_figure_is_told_whoever_ends_the_work() {
+async fn the_last_acknowledged_figure_is_told_at_stop_and_pause() {
     type End = fn(&vodferry::Uploader, vodferry::FileId);
-    let ends: [(&str, End); 4] = [
+    let ends: [(&str, End); 3] = [
         ("stop", |uploader, _| uploader.stop()),
         ("pause of the list", |uploader, _| uploader.pause(None).unwrap()),
         ("pause of the file", |uploader, file| uploader.pause(Some(file)).unwrap()),
-        ("cancel", |uploader, file| uploader.cancel(file).unwrap()),
     ];
     for (what, end) in ends {
         let desk = Desk::new(PART as usize * 4);

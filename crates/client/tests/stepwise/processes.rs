@@ -1,8 +1,8 @@
 //! Two processes and one file, and disks that are full. The other process is this very test, run once more with `VODFERRY_TEST_DIR` set.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use vodferry::{ErrorKind, Event, FileState, OnBusy, Options};
@@ -46,13 +46,13 @@ async fn hold(desk: &Desk) {
     uploader.close().await;
 }
 
-/// Starts the other process and waits until it holds the checkpoint.
-fn start_holding(test: &str, desk: &Desk) -> Child {
+/// Starts the other process and waits until it holds the checkpoint. What it prints later is to be kept open.
+fn start_holding(test: &str, desk: &Desk) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut command = run_again(test, desk.dir(), &[]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap() == "holding"), "the other process holds nothing");
-    child
+    (child, lines)
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_file_that_another_process_uploads_is_busy_until_that_dies() {
     }
     let desk = Desk::new(PART as usize * 4);
     let test = "processes::a_file_that_another_process_uploads_is_busy_until_that_dies";
-    let mut child = start_holding(test, &desk);
+    let (mut child, _lines) = start_holding(test, &desk);
 
     let (uploader, mut script) = desk.uploader();
     let mut events = uploader.events();
@@ -91,7 +91,7 @@ async fn who_is_told_to_wait_goes_on_when_the_other_process_lets_go() {
     let test = "processes::who_is_told_to_wait_goes_on_when_the_other_process_lets_go";
     for kill in [true, false] {
         let desk = Desk::new(PART as usize * 4);
-        let mut child = start_holding(test, &desk);
+        let (mut child, _lines) = start_holding(test, &desk);
         let (uploader, mut script) = desk.uploader_with(waiting(&desk));
         let mut events = uploader.events();
         uploader.add(desk.file()).unwrap();
@@ -121,7 +121,7 @@ async fn who_waits_can_be_stopped_and_takes_nothing_afterwards() {
     }
     let test = "processes::who_waits_can_be_stopped_and_takes_nothing_afterwards";
     let desk = Desk::new(PART as usize * 4);
-    let mut child = start_holding(test, &desk);
+    let (mut child, _lines) = start_holding(test, &desk);
     let (waiting, mut silent) = desk.uploader_with(waiting(&desk));
     waiting.add(desk.file()).unwrap();
     waiting.start();
