@@ -75,7 +75,7 @@ impl UploadAuth {
             access_key_secret: Secret::from(reader.required("AccessKeySecret")?),
             security_token: Secret::from(reader.required("SecurityToken")?),
             expire_utc_time: reader.optional("ExpireUTCTime"),
-            expiration_secs: reader.object.get("Expiration").and_then(|secs| parse_u64(secs)),
+            expiration_secs: reader.object.get("Expiration").and_then(parse_u64),
             region: reader.optional("Region"),
         })
     }
