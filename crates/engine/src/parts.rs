@@ -373,12 +373,12 @@ mod tests {
         let plan = Plan::of(300_000, 150_000).expect("a plan");
         let ours = PartInfo { number: 1, length: 150_000, etag: "A".into(), crc64: None };
         let theirs = PartInfo { etag: "B".into(), ..ours.clone() };
-        let first = Parts::reconcile(plan, &[theirs.clone()], &[ours]);
+        let first = Parts::reconcile(plan, core::slice::from_ref(&theirs), &[ours]);
         assert_eq!(first.get(1), None);
-        let mut second = Parts::reconcile(plan, &[theirs.clone()], &first.records());
+        let mut second = Parts::reconcile(plan, core::slice::from_ref(&theirs), &first.records());
         assert_eq!(second.get(1), None);
         second.store(theirs.clone());
-        let third = Parts::reconcile(plan, &[theirs.clone()], &second.records());
+        let third = Parts::reconcile(plan, core::slice::from_ref(&theirs), &second.records());
         assert_eq!(third.get(1), Some(&theirs));
     }
 
