@@ -48,6 +48,8 @@ pub(crate) enum Verb {
     Url(UrlArgs),
     /// Run a server that official OSS and VOD SDKs accept unchanged
     Serve(ServeArgs),
+    /// Check the data folder of a server that does not run
+    Fsck(FsckArgs),
 }
 
 /// `vodferry upload`.
@@ -257,6 +259,22 @@ pub(crate) struct ServeArgs {
     /// Log as JSON, one object per line
     #[arg(long)]
     pub(crate) log_json: bool,
+}
+
+/// `vodferry fsck`.
+#[derive(Args)]
+pub(crate) struct FsckArgs {
+    /// Folder of objects, database and keys [default: vodferry-data]
+    #[arg(long, value_name = "DIR", env = "VODFERRY_DATA", value_hint = ValueHint::DirPath)]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Read every byte and compare it with the hashes that were acknowledged [default: lengths only]
+    #[arg(long)]
+    pub(crate) verify_hashes: bool,
+
+    /// Move blobs that nothing names aside, and save those that would wrongly be deleted; never deletes what was stored
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 #[cfg(test)]

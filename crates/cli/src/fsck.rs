@@ -3,9 +3,10 @@
 use vodferry_server::store::{FsckError, FsckOptions, FsckReport, fsck};
 
 use crate::cli::FsckArgs;
-use crate::error::{Failure, chain};
+use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::output;
+use crate::serve::chain;
 use crate::settings::Settings;
 
 /// Checks the data folder of a server that does not run.

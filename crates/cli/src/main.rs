@@ -7,6 +7,7 @@ mod error;
 mod exit_code;
 mod face;
 mod flights;
+mod fsck;
 mod get;
 mod json;
 mod output;
@@ -31,11 +32,13 @@ use crate::exit_code::ExitCode;
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    let exit = run(&cli).unwrap_or_else(|failure| {
+    let told = |failure: Failure| {
         failure.print();
         failure.exit
-    });
-    exit.into()
+    };
+    let exit = run(&cli).unwrap_or_else(told);
+    // What was asked for may be done, but whoever asked did not hear all of it.
+    output::lost().map_or(exit, |lost| exit.worse(told(lost))).into()
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, Failure> {
@@ -51,6 +54,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             Verb::Get(args) => get::get(args, &settings).await,
             Verb::Url(args) => get::url(args, &settings),
             Verb::Serve(args) => serve::run(args, &settings).await,
+            Verb::Fsck(args) => fsck::run(args, &settings),
         }
     })
 }

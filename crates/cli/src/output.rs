@@ -1,13 +1,36 @@
 //! Lines to stdout (data) and stderr (everything for people). A reader that went away is no reason to stop an upload, so that nothing
-//! here fails or panics. Names of files and words of servers are not trusted to leave the terminal alone.
+//! here fails or panics; but data that was lost is told by the exit code. Names of files and words of servers are not trusted to leave
+//! the terminal alone.
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::OnceLock;
 
-/// One line of data.
+use crate::error::Failure;
+use crate::exit_code::ExitCode;
+
+/// Why a line of data did not reach its reader.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
+
+/// One line of data. After one that was lost no other is written: a gap would not be seen.
 pub(crate) fn data(line: &str) {
+    if LOST.get().is_some() {
+        return;
+    }
     let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    if let Err(error) = writeln!(stdout, "{line}").and_then(|()| stdout.flush()) {
+        let _ = LOST.set(error);
+    }
+}
+
+/// The failure to end with when data was lost.
+pub(crate) fn lost() -> Option<Failure> {
+    LOST.get().map(unwritten)
+}
+
+/// Stdout took no more.
+pub(crate) fn unwritten(error: &std::io::Error) -> Failure {
+    Failure::new(ExitCode::File, format!("cannot write to stdout: {error}"))
 }
 
 /// Lines for people.

@@ -62,6 +62,19 @@ fn introduce(first: &FirstStart) {
 }
 
 fn explain(error: ServeError) -> Failure {
+    let message = chain(&error);
+    match error {
+        ServeError::AddressInUse { .. } => Failure::new(ExitCode::Other, message)
+            .hint("choose another address with --listen; port 0 takes a free one"),
+        ServeError::Config(_) => Failure::usage(message),
+        ServeError::Listen { .. } => Failure::new(ExitCode::Other, message)
+            .hint("--listen takes an address of this machine, for example 127.0.0.1:9000"),
+        _ => Failure::new(ExitCode::File, message),
+    }
+}
+
+/// An error and its causes in one line; a cause that the text before it tells already is left out.
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(link) = cause {
@@ -72,12 +85,5 @@ fn explain(error: ServeError) -> Failure {
         }
         cause = link.source();
     }
-    match error {
-        ServeError::AddressInUse { .. } => Failure::new(ExitCode::Other, message)
-            .hint("choose another address with --listen; port 0 takes a free one"),
-        ServeError::Config(_) => Failure::usage(message),
-        ServeError::Listen { .. } => Failure::new(ExitCode::Other, message)
-            .hint("--listen takes an address of this machine, for example 127.0.0.1:9000"),
-        _ => Failure::new(ExitCode::File, message),
-    }
+    message
 }

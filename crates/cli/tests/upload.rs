@@ -233,7 +233,7 @@ fn a_reader_that_goes_away_does_not_stop_an_upload() {
     let mut command = env.command(&["upload", "--json", "--server", &server.url, "a.mp4"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop((child.stdout.take(), child.stderr.take()));
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.wait().unwrap().code(), Some(8), "the exit code says that lines were lost");
     let again = env.run(&["resume", "--list"]).ok();
     assert_eq!(again.stdout, "", "it went to its end");
 }
@@ -284,4 +284,35 @@ fn downloads_are_whole_or_nothing() {
     let liar = FakeServer::answering(cut);
     env.run(&["get", &format!("{}/b/k", liar.url), "-o", "x"]).fails(5, "CRC64");
     assert!(!env.path("x").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn data_that_stdout_does_not_take_is_told() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    env.file("a.mp4", 200_000);
+    let keys = server.keys_file();
+    let lost = |args: &[&str]| {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let child = env.command(args).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(8), "{args:?}: {stderr}");
+        assert_eq!(stderr.matches("error: cannot write to stdout").count(), 1, "{stderr}");
+    };
+    let store = ["--endpoint", &server.url, "--keys-file", keys.to_str().unwrap()];
+    let there = ["--bucket", "vod-media", "--key", "k"];
+    lost(&[&["upload", "a.mp4"][..], &store, &there].concat());
+    lost(&[&["upload", "--json", "a.mp4"][..], &store, &there].concat());
+    lost(&[&["url", "vod-media/k"][..], &store].concat());
+    lost(&[&["get", "vod-media/k", "-o", "b", "--json"][..], &store].concat());
+    assert!(fs::read(env.path("b")).unwrap() == fs::read(env.path("a.mp4")).unwrap());
+
+    env.file("c.mp4", 5_000_000);
+    let mut upload = env.spawn_upload(&server, &["c.mp4", "--limit", "1MiB/s"]);
+    upload.wait_for(|line| line.event == "part");
+    upload.kill();
+    lost(&["resume", "--list"]);
+    lost(&["resume", "--list", "--json"]);
 }
