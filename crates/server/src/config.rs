@@ -66,6 +66,12 @@ pub struct Limits {
     /// Longest pause within a request's body. Default 60 s.
     #[serde(with = "seconds")]
     pub idle_body: Duration,
+    /// Least bytes per second of a body, counted over all the time that it is waited for, with
+    /// `idle_body` of grace; 0 is no bound. A client slower than this is cut. Default 256.
+    pub body_rate: u32,
+    /// Longest time that a client takes nothing of a reply that is there for it. Default 60 s.
+    #[serde(with = "seconds")]
+    pub idle_reply: Duration,
     /// Open connections; more wait in the system's queue. Default 4096.
     pub connections: usize,
     /// How long a shutdown waits for requests under way. Default 10 s.
@@ -199,6 +205,8 @@ impl Default for Limits {
             headers: 100,
             header_time: Duration::from_secs(60),
             idle_body: Duration::from_secs(60),
+            body_rate: 256,
+            idle_reply: Duration::from_secs(60),
             connections: 4096,
             shutdown: Duration::from_secs(10),
         }

@@ -147,6 +147,23 @@ pub enum KeysError {
     Random(getrandom::Error),
 }
 
+/// Removes keys that were written and never got their name. Only for who holds the folder's lock:
+/// they may be another process's.
+pub(crate) fn remove_drafts(folder: &Path) -> Result<(), KeysError> {
+    let failed = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| KeysError::Io { doing, path, source }
+    };
+    for entry in fs::read_dir(folder).map_err(failed("list", folder))? {
+        let path = entry.map_err(failed("list", folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("keys.") && name.ends_with(".new") {
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
 /// `length` random characters of `A-Za-z0-9`.
 pub(crate) fn random_text(length: usize) -> Result<String, getrandom::Error> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

@@ -16,4 +16,4 @@ pub mod store;
 pub mod token;
 
 pub use config::{Config, ConfigError, Limits};
-pub use http::{FirstStart, Running, ServeError, serve};
+pub use http::{Environment, FirstStart, Running, ServeError, serve, serve_in};

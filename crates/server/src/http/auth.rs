@@ -9,9 +9,9 @@ use vodferry_oss::encode::decode_path;
 use vodferry_oss::sign::{Presented, Region};
 use vodferry_oss::{Code, Secret, ServiceError};
 
+use super::App;
 use super::call::Call;
 use super::video::as_i64;
-use super::{App, now_ms};
 use crate::policy::{Policy, object_resource};
 use crate::token::{self, TokenError};
 
@@ -57,7 +57,7 @@ pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), Se
         ServiceError::of(Code::AccessDenied)
             .with_message("Anonymous access is forbidden: the request is not signed.")
     })?;
-    let now = now_ms();
+    let now = app.now_ms();
     let (secret, policy) = key(app, &presented, now)?;
     presented.check_time(as_i64(now))?;
     presented.check_region(Region::Only(&app.config.region))?;

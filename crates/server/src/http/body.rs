@@ -1,13 +1,15 @@
-//! Bodies on their way in: bounded, with a limit on silence, and never taken for whole when they
+//! Bodies on their way in: bounded, with a limit on silence and on dripping, and never taken for whole when they
 //! were cut.
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
+
+use crate::config::Limits;
 
 /// Bytes that are swallowed after a refusal, so that the client reads the reply in place of a reset
 /// connection.
@@ -19,7 +21,11 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 pub(crate) struct Body {
     incoming: Pin<Box<Incoming>>,
     idle: Duration,
+    /// Bytes per second.
+    rate: u32,
     received: u64,
+    /// For how long the client was waited for.
+    waited: Duration,
 }
 
 /// Why a body did not arrive.
@@ -27,22 +33,31 @@ pub(crate) struct Body {
 pub(crate) enum BodyError {
     /// The connection ended, or the framing broke, before the announced end.
     Cut,
-    /// Nothing arrived for too long.
+    /// Nothing, or next to nothing, arrived for too long.
     Idle,
     /// More than is allowed.
     TooLarge,
 }
 
 impl Body {
-    /// `idle` bounds each wait for more bytes.
-    pub(crate) fn new(incoming: Incoming, idle: Duration) -> Body {
-        Body { incoming: Box::pin(incoming), idle, received: 0 }
+    /// `limits` bound each wait for more bytes, and all of them together.
+    pub(crate) fn new(incoming: Incoming, limits: &Limits) -> Body {
+        Body {
+            incoming: Box::pin(incoming),
+            idle: limits.idle_body,
+            rate: limits.body_rate,
+            received: 0,
+            waited: Duration::ZERO,
+        }
     }
 
     /// The next bytes, at most `limit` in all; `None` after the last.
     pub(crate) async fn next(&mut self, limit: u64) -> Result<Option<Bytes>, BodyError> {
         loop {
-            let frame = match timeout(self.idle, self.incoming.frame()).await {
+            let began = Instant::now();
+            let frame = timeout(self.patience(), self.incoming.frame()).await;
+            self.waited += began.elapsed();
+            let frame = match frame {
                 Err(_) => return Err(BodyError::Idle),
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(_))) => return Err(BodyError::Cut),
@@ -55,6 +70,17 @@ impl Body {
                     return Err(BodyError::TooLarge);
                 }
                 return Ok(Some(bytes));
+            }
+        }
+    }
+
+    /// How long the next bytes may take.
+    fn patience(&self) -> Duration {
+        match self.received.checked_div(self.rate.into()) {
+            None => self.idle,
+            Some(seconds) => {
+                let in_all = self.idle.saturating_add(Duration::from_secs(seconds));
+                in_all.saturating_sub(self.waited).min(self.idle)
             }
         }
     }

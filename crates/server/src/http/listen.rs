@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
+use super::patient::Patient;
 use super::pipeline::handle;
 use crate::config::Limits;
 
@@ -78,11 +79,12 @@ async fn serve_connection(
     // Replies are small and waited for; a failure costs some milliseconds, not correctness.
     let _ = stream.set_nodelay(true);
     let http = http_of(&app.config.limits);
+    let stream = TokioIo::new(Patient::new(stream, app.config.limits.idle_reply));
     let service = service_fn(move |request| {
         let app = app.clone();
         async move { Ok::<_, Infallible>(handle(app, peer, request).await) }
     });
-    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let connection = http.serve_connection(stream, service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

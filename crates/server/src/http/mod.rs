@@ -14,6 +14,7 @@ mod cors;
 mod health;
 mod listen;
 mod oss;
+mod patient;
 mod pipeline;
 mod reply;
 mod request_id;
@@ -22,13 +23,12 @@ mod serve;
 mod video;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::config::Config;
 use crate::keys::Keys;
-use crate::store::{BlobStore, MetaStore};
+use crate::store::{BlobStore, Clock, MetaStore};
 
-pub use serve::{FirstStart, Running, ServeError, serve};
+pub use serve::{Environment, FirstStart, Running, ServeError, serve, serve_in};
 
 /// What all requests share.
 pub(crate) struct App {
@@ -40,10 +40,12 @@ pub(crate) struct App {
     pub(crate) keys: Keys,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) meta: Arc<dyn MetaStore>,
+    pub(crate) clock: Clock,
 }
 
-/// The server's clock, in milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+impl App {
+    /// The server's clock, in milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> u64 {
+        (self.clock)()
+    }
 }

@@ -27,7 +27,7 @@ pub(crate) async fn handle(
     let began = Instant::now();
     let (parts, incoming) = request.into_parts();
     let call = Call::new(RequestId::new(), peer.ip(), parts);
-    let mut body = Body::new(incoming, app.config.limits.idle_body);
+    let mut body = Body::new(incoming, &app.config.limits);
     // The path alone: a query may hold a signature or a token.
     let (id, peer, method, path) = (&call.id, &call.peer, &call.method, &call.path);
     let span = tracing::info_span!("request", %id, %peer, %method, path);

@@ -11,11 +11,11 @@ use vodferry_oss::encode::decode_query;
 use vodferry_oss::time::{format_iso, parse_iso};
 use vodferry_vod::rpc;
 
+use super::App;
 use super::body::Body;
 use super::call::Call;
 use super::reply::{JSON, XML, reply};
 use super::video::{self, ApiError, Granted, Proposal, as_i64};
-use super::{App, now_ms};
 use crate::policy::Policy;
 use crate::store::Video;
 use crate::token::{self, TokenError};
@@ -122,7 +122,7 @@ fn authenticate(
     if parameters.get("SignatureMethod").is_some_and(|m| !m.eq_ignore_ascii_case("HMAC-SHA1")) {
         return Err(ApiError::bad("InvalidSignatureMethod", "only HMAC-SHA1 is served here"));
     }
-    let now = now_ms();
+    let now = app.now_ms();
     let (secret, policy) = key(app, id, parameters.get("SecurityToken"), now)?;
     // Without a Timestamp, as some upload SDKs sign, only the life of the token bounds a replay.
     if let Some(text) = parameters.get("Timestamp") {

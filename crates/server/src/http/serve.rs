@@ -9,13 +9,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::App;
 use super::listen::accept;
-use super::{App, now_ms};
 use crate::config::{Config, ConfigError};
-use crate::keys::{KEYS_FILE, Keys, KeysError};
+use crate::keys::{self, KEYS_FILE, Keys, KeysError};
 use crate::store::{
-    BlobError, BlobStore, DiskBlobs, Janitor, JanitorOptions, MetaError, MetaStore, OpenError,
-    SqliteOptions, SqliteStore,
+    BlobError, BlobStore, Clock, DATABASE_FILE, DiskBlobs, Fs, Janitor, JanitorOptions, MetaError,
+    MetaStore, OpenError, RealFs, SqliteOptions, SqliteStore, wall_clock,
 };
 
 /// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When
@@ -34,11 +34,36 @@ use crate::store::{
 /// # Errors
 /// A setting, the folder, the keys, the database, or the address (most often: the port is taken).
 pub async fn serve(config: Config) -> Result<Running, ServeError> {
+    serve_in(config, Environment::default()).await
+}
+
+/// What a server stands on. The default is this machine; tests play a disk that is full and a clock
+/// that jumps.
+#[derive(Clone)]
+pub struct Environment {
+    /// Holds the blobs. The database and the keys are always on this machine's file system.
+    pub fs: Arc<dyn Fs>,
+    /// Tells the time of requests, credentials and the janitor.
+    pub clock: Clock,
+}
+
+impl Default for Environment {
+    fn default() -> Environment {
+        Environment { fs: Arc::new(RealFs), clock: wall_clock() }
+    }
+}
+
+/// As [`serve`], in another environment.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_in(config: Config, environment: Environment) -> Result<Running, ServeError> {
     config.check()?;
     // First of all, so that a second start on the same port disturbs nothing.
     let (listener, addr) = listen(config.listen).await?;
     let endpoint = config.public_endpoint.clone().unwrap_or_else(|| own_endpoint(addr));
-    let opened = open(&config).await?;
+    let Environment { fs, clock } = environment;
+    let opened = open(&config, fs, &clock).await?;
     let first_start = opened.fresh_keys.then(|| FirstStart::of(&config, &endpoint, &opened.keys));
 
     let mut base_domains = config.base_domains.clone();
@@ -49,6 +74,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         keys: opened.keys,
         blobs: opened.blobs,
         meta: opened.meta,
+        clock,
         config,
     });
     let stop = CancellationToken::new();
@@ -181,9 +207,6 @@ pub enum ServeError {
     Meta(#[from] MetaError),
 }
 
-/// Name of the database inside the data folder.
-const DATABASE_FILE: &str = "meta.sqlite";
-
 struct Opened {
     keys: Keys,
     fresh_keys: bool,
@@ -192,14 +215,16 @@ struct Opened {
     janitor: Janitor,
 }
 
-async fn open(config: &Config) -> Result<Opened, ServeError> {
+async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened, ServeError> {
     let (data, durable, min_part_size) =
         (config.data.clone(), config.durable, config.min_part_size);
     let opening = tokio::task::spawn_blocking(move || {
         make_private_folder(&data)
             .map_err(|source| ServeError::Folder { path: data.clone(), source })?;
         // The blobs lock the folder, so that of two servers started at once one makes the rest.
-        let blobs = DiskBlobs::open(&data, durable)?;
+        let blobs = DiskBlobs::open_on(fs, &data, durable)?;
+        // What a start that was cut here left has secrets in it.
+        keys::remove_drafts(&data)?;
         let (keys, fresh_keys) = Keys::open(&data)?;
         let options = SqliteOptions { durable, min_part_size, ..SqliteOptions::default() };
         let meta = SqliteStore::open(&data.join(DATABASE_FILE), options)?;
@@ -211,9 +236,9 @@ async fn open(config: &Config) -> Result<Opened, ServeError> {
     })??;
     let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
     let meta: Arc<dyn MetaStore> = Arc::new(meta);
-    meta.create_bucket(&config.bucket, now_ms()).await?;
+    meta.create_bucket(&config.bucket, clock()).await?;
     let options = JanitorOptions { upload_life: config.upload_life, ..JanitorOptions::default() };
-    let janitor = Janitor::start(blobs.clone(), meta.clone(), options);
+    let janitor = Janitor::start(blobs.clone(), meta.clone(), options, clock.clone());
     Ok(Opened { keys, fresh_keys, blobs, meta, janitor })
 }
 
@@ -242,12 +267,31 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeErro
     Ok((listener, bound))
 }
 
+/// Makes a folder and those above it, durably: everything that will be acknowledged lies in it.
 fn make_private_folder(path: &std::path::Path) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let mut missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    if missing.is_empty() {
+        // A file that stands there is an error, an unfinished start's folder is not yet durable.
+        std::fs::read_dir(&path)?;
+        missing.push(&path);
+    }
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    for folder in missing.into_iter().rev() {
+        match builder.create(folder) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {}
+        }
+        let Some(parent) = folder.parent() else { continue };
+        match RealFs.sync_folder(parent) {
+            // A folder that this user may enter but not read: whoever made it keeps it.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vodferry_vod::{UploadAddress, UploadAuth};
 
-use super::{App, now_ms};
+use super::App;
 use crate::policy::Policy;
 use crate::store::{MetaError, NewVideo, Video};
 use crate::token::{IssueError, issue};
@@ -71,7 +71,7 @@ pub(crate) async fn create(app: &App, proposal: Proposal) -> Result<Granted, Api
         user_data: proposal.user_data,
         video_id,
     };
-    let video = app.meta.create_video(video, now_ms()).await?;
+    let video = app.meta.create_video(video, app.now_ms()).await?;
     grant(app, &video)
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn refresh(app: &App, video_id: &str) -> Result<Granted, ApiErr
 fn grant(app: &App, video: &Video) -> Result<Granted, ApiError> {
     let life = app.config.credential_life;
     let policy = Policy::upload_only(&video.info.bucket, &video.info.key);
-    let (credential, expires_ms) = issue(&app.keys.masters, &policy, life, now_ms())?;
+    let (credential, expires_ms) = issue(&app.keys.masters, &policy, life, app.now_ms())?;
     let address = UploadAddress {
         endpoint: app.endpoint.clone(),
         bucket: video.info.bucket.clone(),
@@ -134,6 +134,10 @@ impl From<MetaError> for ApiError {
                 "InvalidStorage.NotFound",
                 format!("there is no bucket {bucket}"),
             ),
+            MetaError::Full { .. } => {
+                tracing::error!(error = &error as &dyn std::error::Error, "no space left");
+                ApiError::new(503, "ServiceUnavailable", "the disk of this server is full")
+            }
             MetaError::Closed => {
                 ApiError::new(503, "ServiceUnavailable", "the server is shutting down")
             }

@@ -7,13 +7,14 @@
 //! What lies in `tmp/` is removed when the blobs are opened.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{BlobError, BlobId, BlobStore, MetaError, MetaStore};
+use super::steady::Steady;
+use super::{BlobError, BlobId, BlobStore, Clock, MetaError, MetaStore};
 
 /// A janitor at work. Dropped, it stops after the deletion under way.
 #[derive(Debug)]
@@ -57,16 +58,18 @@ impl Default for JanitorOptions {
 }
 
 impl Janitor {
-    /// Starts one; its first round begins at once.
+    /// Starts one; its first round begins at once. When `clock` jumps ahead it goes by the old time
+    /// for another hour: a clock that was set wrong must not expire every upload.
     pub fn start(
         blobs: Arc<dyn BlobStore>,
         meta: Arc<dyn MetaStore>,
         options: JanitorOptions,
+        clock: Clock,
     ) -> Janitor {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
-            stopped.run_until_cancelled(work(&*blobs, &*meta, &options)).await;
+            stopped.run_until_cancelled(work(&*blobs, &*meta, &options, &clock)).await;
         });
         Janitor { stop, task }
     }
@@ -165,14 +168,18 @@ pub enum SweepError {
 const UPLOADS: usize = 4;
 const BLOBS: usize = 1000;
 
-async fn work(blobs: &dyn BlobStore, meta: &dyn MetaStore, options: &JanitorOptions) {
+async fn work(
+    blobs: &dyn BlobStore,
+    meta: &dyn MetaStore,
+    options: &JanitorOptions,
+    clock: &Clock,
+) {
+    let mut steady = Steady::new(clock(), std::time::Instant::now());
     let mut rounds = interval(options.every.max(Duration::from_millis(1)));
     let mut walked: Option<Instant> = None;
     loop {
         rounds.tick().await;
-        let now_ms = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let now_ms = steady.at(clock(), std::time::Instant::now());
         if walked.is_none_or(|at| at.elapsed() >= options.walk_every) {
             walked = Some(Instant::now());
             match discard_unnamed(blobs, meta, options, now_ms).await {

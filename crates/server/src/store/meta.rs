@@ -347,6 +347,14 @@ pub enum MetaError {
         /// The configured minimum.
         minimum: u64,
     },
+    /// The disk is full, or the database as large as it may be. A repeat is safe.
+    #[error("no space left for the database to {doing}")]
+    Full {
+        /// What was tried.
+        doing: &'static str,
+        /// What the database said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// A listed part is not stored, or with another ETag.
     #[error("part {number} with ETag {etag} is not stored")]
     InvalidPart {
@@ -381,4 +389,18 @@ pub enum MetaError {
     /// The store is shutting down.
     #[error("the database is closed")]
     Closed,
+}
+
+impl MetaError {
+    /// Whether this is an answer to the request, for good: a blob that came with it will never get a
+    /// name. After the others nobody knows, or the blob is on the garbage list already.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(
+            self,
+            MetaError::BlobDiscarded(_)
+                | MetaError::Full { .. }
+                | MetaError::Storage { .. }
+                | MetaError::Closed
+        )
+    }
 }

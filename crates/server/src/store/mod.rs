@@ -8,24 +8,41 @@
 //! The order that makes a 2xx durable: the blob is finished (synced, named, its folder synced), then
 //! the verb of the meta store is awaited (committed and synced), then the reply leaves. A crash in
 //! between leaves a blob that no row names, never a row without its blob; the [`Janitor`] removes
-//! what no row names.
+//! what no row names, and [`fsck`] tells whether all of this held.
 
 mod blob;
 mod disk;
+mod fsck;
 mod janitor;
 mod meta;
 mod sqlite;
+mod steady;
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
 pub use disk::{DiskBlobs, Fs, FsFile, RealFs};
+pub(crate) use fsck::DATABASE_FILE;
+pub use fsck::{FsckError, FsckOptions, FsckReport, fsck};
 pub use janitor::{Janitor, JanitorOptions, SweepError, Swept, discard_unnamed, sweep};
 pub use meta::{
     Answer, Complete, Completed, Extent, MetaError, MetaStore, NewVideo, Object, ObjectInfo, Part,
     PartList, PartPage, PutObject, Video, VideoStatus,
 };
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
+
+/// Milliseconds since 1970. The wall clock, or in tests one that jumps.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The wall clock of this machine.
+pub fn wall_clock() -> Clock {
+    Arc::new(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    })
+}
 
 /// A boxed future, so that the stores can be chosen at run time.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

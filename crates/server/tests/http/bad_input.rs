@@ -8,20 +8,12 @@ use vodferry_oss::sign::sign_v1;
 use vodferry_oss::{Method, Request};
 
 use crate::support::{
-    BUCKET, Build, Server, Upload, exchange, now_ms, read_response, refused, text, wire,
+    BUCKET, Build, Server, Upload, exchange, files, now_ms, read_response, refused, text, wire,
 };
 
 fn signed(server: &Server, key: &str, mut request: Request) -> Request {
     sign_v1(&mut request, BUCKET, key, &server.operator(), now_ms());
     request
-}
-
-/// Files in `tmp` and below `blobs`.
-fn files(server: &Server) -> usize {
-    let count = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().count();
-    let blobs = std::fs::read_dir(server.folder.path().join("blobs")).unwrap();
-    count(&server.folder.path().join("tmp"))
-        + blobs.map(|folder| count(&folder.unwrap().path())).sum::<usize>()
 }
 
 /// Waits until the server has cleaned up behind a connection that was cut.
@@ -240,4 +232,71 @@ async fn user_metadata_is_bounded() {
     };
     assert_eq!(refused(&server.send("k", request(8192)).await, 400), "InvalidArgument");
     assert_eq!(server.send("k", request(8191)).await.status, 200);
+}
+
+#[tokio::test]
+async fn part_lists_have_bounds() {
+    let server = Server::start().await;
+    let upload = Upload::begin(&server, server.operator(), "k").await;
+    let etag = upload.part(1, b"x").await;
+    let part = |n: u32| format!("<Part><PartNumber>{n}</PartNumber><ETag>{etag}</ETag></Part>");
+    let list = |inner: &str| format!("<CompleteMultipartUpload>{inner}</CompleteMultipartUpload>");
+    let deep = format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
+    for body in [
+        list(&deep),
+        list(&(1..=10_001).map(part).collect::<String>()),
+        list(&part(0)),
+        list(&part(10_001)),
+        list(&" ".repeat(2 << 20)),
+    ] {
+        let response = upload.send(upload.request(Method::Post).body(body.as_bytes())).await;
+        let code = refused(&response, 400);
+        assert!(
+            ["MalformedXML", "InvalidArgument", "InvalidPart"].contains(&code.as_str()),
+            "{code}"
+        );
+    }
+    assert_eq!(upload.complete(&[(1, &etag)]).await.status, 200, "the upload lives on");
+}
+
+#[tokio::test]
+async fn a_target_may_be_a_whole_url() {
+    let server = Server::start().await;
+    server.put("k", b"film").await;
+    let request = signed(&server, "k", server.request(Method::Get, "k"));
+    let plain = String::from_utf8(wire(&request)).unwrap();
+    for (target, status) in [
+        (format!("http://{}/{BUCKET}/k", server.addr()), 200),
+        // The bucket in the host of the target; the Host header says something else.
+        (format!("http://{BUCKET}.localhost/k"), 200),
+        (format!("HTTP://{BUCKET}.LOCALHOST:80/k"), 200),
+        ("http://".to_owned(), 400),
+        ("http:///k".to_owned(), 400),
+        (format!("http://user@{}/{BUCKET}/other", server.addr()), 403),
+        (format!("//{}/{BUCKET}/k", server.addr()), 403),
+    ] {
+        let bytes = plain.replacen(&format!("GET /{BUCKET}/k "), &format!("GET {target} "), 1);
+        assert_ne!(bytes, plain);
+        let response = exchange(server.addr(), Method::Get, bytes.as_bytes()).await;
+        assert_eq!(response.status, status, "{target} {}", text(&response));
+    }
+}
+
+#[tokio::test]
+async fn what_is_encoded_twice_is_decoded_once() {
+    let server = Server::start().await;
+    for (path, key) in [
+        ("a%252Fb", "a%2Fb"),
+        ("a%25252Fb", "a%252Fb"),
+        ("%252e%252e/x", "%2e%2e/x"),
+        ("%25", "%"),
+        ("%2500", "%00"),
+    ] {
+        let mut request = server.request(Method::Put, "").body(path.as_bytes());
+        request.path = format!("/{BUCKET}/{path}");
+        assert_eq!(server.send(key, request).await.status, 200, "{path}");
+        assert_eq!(server.get(key).await.body, path.as_bytes(), "{path}");
+    }
+    assert_eq!(refused(&server.get("a/b").await, 404), "NoSuchKey");
+    assert_eq!(refused(&server.get("../x").await, 404), "NoSuchKey");
 }

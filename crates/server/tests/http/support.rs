@@ -16,7 +16,7 @@ use vodferry_oss::xml::{
 };
 use vodferry_oss::{Credential, Method, Request, Response, ServiceError, Target};
 use vodferry_server::keys::Keys;
-use vodferry_server::{Config, Running, serve};
+use vodferry_server::{Config, Environment, Running, serve_in};
 use vodferry_vod::{UploadAddress, UploadAuth};
 
 pub(crate) const BUCKET: &str = "vod-media";
@@ -35,11 +35,20 @@ impl Server {
 
     /// With settings changed; small parts are allowed unless `change` says otherwise.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Server {
+        Server::within(Environment::default(), change).await
+    }
+
+    /// On another file system, or by another clock.
+    pub(crate) async fn within(
+        environment: Environment,
+        change: impl FnOnce(&mut Config),
+    ) -> Server {
         let folder = TempDir::new().unwrap();
         let mut config = config(folder.path());
         change(&mut config);
-        let running = serve(config).await.unwrap();
-        let keys = Keys::load(&folder.path().join("keys.toml")).unwrap();
+        let keys = config.data.join("keys.toml");
+        let running = serve_in(config, environment).await.unwrap();
+        let keys = Keys::load(&keys).unwrap();
         Server { running, folder, keys }
     }
 
@@ -335,6 +344,14 @@ async fn read_response_now(stream: &mut TcpStream, to_head: bool) -> Option<Resp
     }
     response.body = body;
     Some(response)
+}
+
+/// Files in `tmp` and below `blobs`.
+pub(crate) fn files(server: &Server) -> usize {
+    let count = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
+    let blobs = std::fs::read_dir(server.folder.path().join("blobs")).unwrap();
+    count(&server.folder.path().join("tmp"))
+        + blobs.map(|folder| count(&folder.unwrap().path())).sum::<usize>()
 }
 
 /// Bytes that no pattern repeats in.

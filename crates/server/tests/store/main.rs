@@ -1,14 +1,20 @@
 //! What every blob store and every meta store must do, run against those of one machine.
 //!
 //! The functions of `blobs`, `objects`, `uploads` and `upkeep` take the traits, so that a second
-//! implementation is held to the same. `crash` and `speed` look at this one.
+//! implementation is held to the same. `crash`, `fsck`, `power` and `speed` look at this one.
 
 mod blobs;
 mod crash;
+mod fsck;
+mod full;
 mod objects;
+mod power;
+mod power_fs;
+mod random;
 mod speed;
 mod upkeep;
 mod uploads;
+mod voyages;
 
 use std::ops::Range;
 use std::time::Duration;

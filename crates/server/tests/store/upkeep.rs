@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use vodferry_server::store::{
-    BlobStore, Complete, Janitor, JanitorOptions, MetaError, MetaStore, PartList, PutObject, Swept,
-    discard_unnamed, sweep,
+    BlobStore, Clock, Complete, Janitor, JanitorOptions, MetaError, MetaStore, PartList, PutObject,
+    Swept, discard_unnamed, sweep, wall_clock,
 };
 
 use crate::{BUCKET, NOW, blobs, etag_of, eventually, garbage_of, meta, read, small_parts, write};
@@ -155,7 +156,7 @@ async fn a_janitor_works_until_it_is_dropped() {
         garbage_age: Duration::ZERO,
         ..JanitorOptions::default()
     };
-    let janitor = Janitor::start(blobs.clone(), meta.clone(), options);
+    let janitor = Janitor::start(blobs.clone(), meta.clone(), options, wall_clock());
     for bytes in [b"old", b"new"] {
         let blob = write(&*blobs, bytes).await;
         meta.put_object(put("k", blob)).await.unwrap();
@@ -180,4 +181,44 @@ fn put(key: &str, blob: vodferry_server::store::Blob) -> PutObject {
 fn count(folder: &Path) -> usize {
     let folders = std::fs::read_dir(folder.join("blobs")).unwrap();
     folders.map(|f| std::fs::read_dir(f.unwrap().path()).unwrap().count()).sum()
+}
+
+/// The wall clock is set a year ahead: nobody's upload becomes old by that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_ahead_expires_nothing() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, folder) = blobs();
+    let (meta, blobs) = (Arc::new(meta), Arc::new(blobs));
+    let now = Arc::new(AtomicU64::new(NOW));
+    let id = meta.initiate(BUCKET, "k", vec![], NOW).await.unwrap();
+    let part = write(&*blobs, b"part").await;
+    meta.put_part(BUCKET, "k", &id, 1, part.clone(), NOW).await.unwrap();
+    let rounds = Arc::new(AtomicU64::new(0));
+    let clock: Clock = {
+        let (now, rounds) = (now.clone(), rounds.clone());
+        Arc::new(move || {
+            rounds.fetch_add(1, Ordering::SeqCst);
+            now.load(Ordering::SeqCst)
+        })
+    };
+    let options = JanitorOptions {
+        every: Duration::from_millis(5),
+        garbage_age: Duration::ZERO,
+        ..JanitorOptions::default()
+    };
+    let janitor = Janitor::start(blobs.clone(), meta.clone(), options.clone(), clock);
+    eventually("a first round", || rounds.load(Ordering::SeqCst) > 1).await;
+    for jump in [365 * 24 * HOUR, 0, 100 * 365 * 24 * HOUR] {
+        let seen = rounds.load(Ordering::SeqCst);
+        now.store(NOW + jump, Ordering::SeqCst);
+        eventually("three rounds", || rounds.load(Ordering::SeqCst) > seen + 3).await;
+    }
+    janitor.stop().await;
+    meta.check_upload(BUCKET, "k", &id).await.unwrap();
+    assert_eq!(read(&*blobs, &part.id, 0..4).await.unwrap(), b"part");
+    // The same rounds by a clock that is right would have.
+    let week = options.upload_life.as_millis() as u64;
+    assert_eq!(sweep(&*blobs, &*meta, &options, NOW + week + 1).await.unwrap().uploads, 1);
+    sweep(&*blobs, &*meta, &options, NOW + week + 2).await.unwrap();
+    assert_eq!(count(folder.path()), 0);
 }

@@ -150,6 +150,7 @@ fn service_error(error: MetaError) -> ServiceError {
         MetaError::NoSuchUpload(upload_id) => {
             ServiceError::of(Code::NoSuchUpload).with_context("UploadId", upload_id)
         }
+        MetaError::Full { .. } => full(&error),
         MetaError::Closed => ServiceError::of(Code::ServiceUnavailable),
         other => internal(&other),
     }
@@ -158,6 +159,7 @@ fn service_error(error: MetaError) -> ServiceError {
 /// A failure of the blob store in the words of the protocol.
 fn blob_error(error: BlobError) -> ServiceError {
     match error {
+        BlobError::Full { .. } => full(&error),
         BlobError::Closed => ServiceError::of(Code::ServiceUnavailable),
         other => internal(&other),
     }
@@ -176,6 +178,13 @@ fn body_error(error: BodyError) -> ServiceError {
 fn internal(cause: &(dyn std::error::Error + 'static)) -> ServiceError {
     tracing::error!(error = cause, "request failed");
     ServiceError::of(Code::InternalError)
+}
+
+/// No space left: the client slows down and tries again, and an operator makes room.
+fn full(cause: &(dyn std::error::Error + 'static)) -> ServiceError {
+    tracing::error!(error = cause, "no space left");
+    ServiceError::of(Code::ServiceUnavailable)
+        .with_message("The disk of this server is full. Nothing was stored. Try again later.")
 }
 
 fn argument(name: &'static str, value: &str, rule: &str) -> ServiceError {

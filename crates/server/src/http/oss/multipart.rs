@@ -13,13 +13,13 @@ use vodferry_oss::xml::{
 };
 use vodferry_oss::{Code, ServiceError};
 
+use super::super::App;
 use super::super::auth::Place;
 use super::super::body::{Body, BodyError};
 use super::super::call::Call;
 use super::super::reply::{XML, empty, reply, set};
 use super::super::video::as_i64;
-use super::super::{App, now_ms};
-use super::receive::{Announced, CRC64, forbids_overwrite, object_headers, receive};
+use super::receive::{Announced, CRC64, forbids_overwrite, object_headers, receive, refused};
 use super::{argument, body_error, internal, service_error};
 use crate::store::{Complete, MetaError, PartList};
 
@@ -32,7 +32,7 @@ pub(super) async fn initiate(
     let headers = object_headers(call)?;
     let upload_id = app
         .meta
-        .initiate(&place.bucket, &place.key, headers, now_ms())
+        .initiate(&place.bucket, &place.key, headers, app.now_ms())
         .await
         .map_err(service_error)?;
     let result = InitiateMultipartUploadResult {
@@ -56,11 +56,12 @@ pub(super) async fn upload_part(
     // Asked before the bytes travel, and again by the store once they are here.
     app.meta.check_upload(&place.bucket, &place.key, upload_id).await.map_err(service_error)?;
     let blob = receive(app, announced, body).await?;
-    let (md5, crc64) = (blob.md5, blob.crc64);
-    app.meta
-        .put_part(&place.bucket, &place.key, upload_id, number, blob, now_ms())
-        .await
-        .map_err(service_error)?;
+    let (id, md5, crc64) = (blob.id.clone(), blob.md5, blob.crc64);
+    let now_ms = app.now_ms();
+    let put = app.meta.put_part(&place.bucket, &place.key, upload_id, number, blob, now_ms);
+    if let Err(error) = put.await {
+        return Err(refused(app, &id, error).await);
+    }
     let mut response = empty(200);
     set(&mut response, "etag", &quote(&etag_of_md5(&md5)));
     set(&mut response, "content-md5", &content_md5(&md5));
@@ -127,7 +128,7 @@ pub(super) async fn complete(
         upload_id: upload_id.clone(),
         parts,
         forbid_overwrite: forbids_overwrite(call),
-        now_ms: now_ms(),
+        now_ms: app.now_ms(),
     };
     // A task of its own: begun is done, even when the client hangs up meanwhile.
     let store = app.meta.clone();
@@ -157,7 +158,7 @@ pub(super) async fn abort(
     place: &Place,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     app.meta
-        .abort(&place.bucket, &place.key, upload_id(call)?, now_ms())
+        .abort(&place.bucket, &place.key, upload_id(call)?, app.now_ms())
         .await
         .map_err(service_error)?;
     Ok(empty(204))

@@ -5,12 +5,12 @@ use http::Response;
 use vodferry_oss::ServiceError;
 use vodferry_oss::etag::{content_md5, quote};
 
+use super::super::App;
 use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
 use super::super::reply::{empty, set};
-use super::super::{App, now_ms};
-use super::receive::{Announced, CRC64, forbids_overwrite, object_headers, receive};
+use super::receive::{Announced, CRC64, forbids_overwrite, object_headers, receive, refused};
 use super::service_error;
 use crate::store::{MetaError, PutObject};
 
@@ -36,16 +36,19 @@ pub(super) async fn put_object(
         }
     }
     let blob = receive(app, announced, body).await?;
-    let md5 = blob.md5;
+    let (id, md5) = (blob.id.clone(), blob.md5);
     let put = PutObject {
         bucket: place.bucket.clone(),
         key: place.key.clone(),
         headers,
         blob,
         forbid_overwrite,
-        now_ms: now_ms(),
+        now_ms: app.now_ms(),
     };
-    let info = app.meta.put_object(put).await.map_err(service_error)?;
+    let info = match app.meta.put_object(put).await {
+        Ok(info) => info,
+        Err(error) => return Err(refused(app, &id, error).await),
+    };
     let mut response = empty(200);
     set(&mut response, "etag", &quote(&info.etag));
     set(&mut response, "content-md5", &content_md5(&md5));
@@ -58,6 +61,6 @@ pub(super) async fn delete_object(
     app: &App,
     place: &Place,
 ) -> Result<Response<ReplyBody>, ServiceError> {
-    app.meta.delete_object(&place.bucket, &place.key, now_ms()).await.map_err(service_error)?;
+    app.meta.delete_object(&place.bucket, &place.key, app.now_ms()).await.map_err(service_error)?;
     Ok(empty(204))
 }

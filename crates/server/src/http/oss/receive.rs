@@ -8,8 +8,8 @@ use vodferry_oss::{Code, ServiceError};
 use super::super::App;
 use super::super::body::Body;
 use super::super::call::Call;
-use super::{argument, blob_error, body_error};
-use crate::store::Blob;
+use super::{argument, blob_error, body_error, service_error};
+use crate::store::{Blob, BlobId, MetaError};
 
 /// What a client says about a body before it sends it.
 pub(super) struct Announced {
@@ -68,11 +68,24 @@ pub(super) async fn receive(
         None
     };
     let Some(flaw) = flaw else { return Ok(blob) };
-    if let Err(error) = app.blobs.delete(&blob.id).await {
+    remove(app, &blob.id).await;
+    Err(flaw)
+}
+
+/// What the refusal of a blob by the database tells the client. A blob that was refused for good is
+/// removed at once; what became of one after a failure is for the janitor to find out.
+pub(super) async fn refused(app: &App, id: &BlobId, error: MetaError) -> ServiceError {
+    if error.is_refusal() {
+        remove(app, id).await;
+    }
+    service_error(error)
+}
+
+async fn remove(app: &App, id: &BlobId) {
+    if let Err(error) = app.blobs.delete(id).await {
         // The janitor finds it, since no row names it.
         tracing::warn!(error = &error as &dyn std::error::Error, "a refused body was not removed");
     }
-    Err(flaw)
 }
 
 /// The headers that an object keeps and gives back.

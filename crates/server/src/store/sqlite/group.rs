@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
@@ -92,8 +92,8 @@ impl Readers {
 
 /// A verb that waits for its turn, and then for its transaction.
 trait Command: Send {
-    /// Whether it did what it should; otherwise its changes must be undone.
-    fn run(&mut self, connection: &Connection) -> bool;
+    /// Answers why it did not do what it should; its changes must be undone then.
+    fn run(&mut self, connection: &Connection) -> Option<&MetaError>;
     /// Ends it, with the error of its transaction if there was one.
     fn answer(self: Box<Self>, failed: Option<&MetaError>);
 }
@@ -110,9 +110,9 @@ where
     F: FnOnce(&Connection) -> Result<T, MetaError> + Send,
     T: Send,
 {
-    fn run(&mut self, connection: &Connection) -> bool {
+    fn run(&mut self, connection: &Connection) -> Option<&MetaError> {
         self.outcome = self.verb.take().map(|verb| verb(connection));
-        matches!(self.outcome, Some(Ok(_)))
+        self.outcome.as_ref().and_then(|outcome| outcome.as_ref().err())
     }
 
     fn answer(self: Box<Self>, failed: Option<&MetaError>) {
@@ -157,9 +157,9 @@ fn commit_together(
     let together = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for command in batch {
         together.execute_batch("SAVEPOINT command")?;
-        if !command.run(&together) {
+        if let Some(error) = command.run(&together) {
             // After some failures (a full disk) SQLite has undone the whole transaction.
-            still_open(&together)?;
+            still_open(&together, error)?;
             together.execute_batch("ROLLBACK TO command")?;
         }
         together.execute_batch("RELEASE command")?;
@@ -167,26 +167,34 @@ fn commit_together(
     Ok(together.commit()?)
 }
 
-fn still_open(transaction: &Transaction<'_>) -> Result<(), MetaError> {
-    if transaction.is_autocommit() {
-        return Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
-            Some("a neighbour's failure undid the transaction".to_owned()),
-        )
-        .into());
+fn still_open(transaction: &Transaction<'_>, cause: &MetaError) -> Result<(), MetaError> {
+    if !transaction.is_autocommit() {
+        return Ok(());
     }
-    Ok(())
+    if let MetaError::Full { .. } = cause {
+        return Err(cause.clone());
+    }
+    Err(rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
+        Some("a neighbour's failure undid the transaction".to_owned()),
+    )
+    .into())
 }
 
 impl From<rusqlite::Error> for MetaError {
     fn from(source: rusqlite::Error) -> MetaError {
-        MetaError::Storage { doing: "do its work", source: Arc::new(source) }
+        let doing = "do its work";
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => MetaError::Full { doing, source: Arc::new(source) },
+            _ => MetaError::Storage { doing, source: Arc::new(source) },
+        }
     }
 }
 
 impl MetaError {
     fn while_doing(self, doing: &'static str) -> MetaError {
         match self {
+            MetaError::Full { source, .. } => MetaError::Full { doing, source },
             MetaError::Storage { source, .. } => MetaError::Storage { doing, source },
             other => other,
         }

@@ -6,6 +6,7 @@
 
 mod complete;
 mod group;
+mod inspect;
 mod objects;
 mod schema;
 mod upkeep;
@@ -15,6 +16,7 @@ mod videos;
 use std::path::Path;
 
 use self::group::{Readers, Writer};
+pub(super) use self::inspect::{Inspection, NamedBlob};
 pub use self::schema::OpenError;
 use super::meta::{
     Answer, Complete, Completed, MetaStore, NewVideo, Object, ObjectInfo, Part, PartPage,
@@ -40,6 +42,9 @@ pub struct SqliteOptions {
     pub remember_ms: u64,
     /// Most connections that read at once. Default 4.
     pub readers: usize,
+    /// Largest size of the database in bytes; what needs more is refused as on a full disk. Default
+    /// none.
+    pub max_bytes: Option<u64>,
 }
 
 impl Default for SqliteOptions {
@@ -49,6 +54,7 @@ impl Default for SqliteOptions {
             min_part_size: 102_400,
             remember_ms: 24 * 60 * 60 * 1000,
             readers: 4,
+            max_bytes: None,
         }
     }
 }
@@ -59,7 +65,7 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`]: another program's file, a newer release's, or one that SQLite cannot use.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
-        let writer = Writer::start(schema::open_writer(path, options.durable)?)?;
+        let writer = Writer::start(schema::open_writer(path, &options)?)?;
         let readers = Readers::new(path.to_owned(), options.readers.max(1));
         Ok(SqliteStore { writer, readers, options })
     }

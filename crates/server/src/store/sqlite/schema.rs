@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::{SqliteOptions, int};
+
 /// One script per schema version, oldest first; a database of version n has seen the first n.
 const SCRIPTS: &[&str] = &[include_str!("schema.sql")];
 /// `VFRY`: tells our databases from others.
@@ -44,10 +46,20 @@ pub enum OpenError {
 }
 
 /// The connection that writes. Makes the file when it is not there.
-pub(super) fn open_writer(path: &Path, durable: bool) -> Result<Connection, OpenError> {
+pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let mut connection = Connection::open(path).map_err(failed)?;
-    let (version, application, tables) = look_at(&connection).map_err(failed)?;
+    let version = check(&connection, path)?;
+    configure(&connection, options)
+        .and_then(|()| update(&mut connection, version))
+        .map_err(failed)?;
+    Ok(connection)
+}
+
+/// The version of a database that this release can use; 0 when it is still empty.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let (version, application, tables) = look_at(connection).map_err(failed)?;
     let known = SCRIPTS.len() as i64;
     let foreign = application != i64::from(APPLICATION_ID) && (application != 0 || tables > 0);
     if foreign || version < 0 {
@@ -56,10 +68,7 @@ pub(super) fn open_writer(path: &Path, durable: bool) -> Result<Connection, Open
     if version > known {
         return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
     }
-    configure(&connection, durable)
-        .and_then(|()| update(&mut connection, version))
-        .map_err(failed)?;
-    Ok(connection)
+    Ok(version)
 }
 
 /// A connection that only reads.
@@ -79,9 +88,13 @@ fn look_at(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
     ))
 }
 
-fn configure(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
+fn configure(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+    if let Some(most) = options.max_bytes {
+        let page: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        connection.pragma_update(None, "max_page_count", (int(most) / page.max(1)).max(1))?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", if durable { "FULL" } else { "OFF" })?;
+    connection.pragma_update(None, "synchronous", if options.durable { "FULL" } else { "OFF" })?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // A log that one great transaction blew up is cut back at the next checkpoint.
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;

@@ -1,0 +1,178 @@
+//! The database as an inspector sees it: no server runs, nothing is made that was not there.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, Row, params};
+use vodferry_oss::crc64;
+use vodferry_oss::etag::{etag_of_md5, multipart_etag};
+
+use super::schema::{self, OpenError};
+use super::{int, uint};
+use crate::store::BlobId;
+
+/// An open database.
+pub(in crate::store) struct Inspection {
+    db: Connection,
+}
+
+/// A row that names a blob.
+pub(in crate::store) struct NamedBlob {
+    pub(in crate::store) id: BlobId,
+    pub(in crate::store) length: u64,
+    pub(in crate::store) md5: [u8; 16],
+    pub(in crate::store) crc64: u64,
+    /// It is on the garbage list at the same time.
+    pub(in crate::store) doomed: bool,
+    /// Whose bytes these are, in words.
+    pub(in crate::store) of: String,
+}
+
+impl Inspection {
+    /// Opens a database that is there. `None`: its first start was cut before it had tables.
+    pub(in crate::store) fn open(path: &Path) -> Result<Option<Inspection>, OpenError> {
+        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(path, flags).map_err(failed)?;
+        let version = schema::check(&db, path)?;
+        Ok((version > 0).then_some(Inspection { db }))
+    }
+
+    /// What SQLite finds wrong with its own file, and rows that contradict each other.
+    pub(in crate::store) fn flaws(&self) -> rusqlite::Result<Vec<String>> {
+        let mut flaws = Vec::new();
+        let mut check = self.db.prepare("PRAGMA integrity_check(20)")?;
+        for line in check.query_map([], |row| row.get::<_, String>(0))? {
+            let line = line?;
+            if line != "ok" {
+                flaws.push(format!("database: {line}"));
+            }
+        }
+        let mut check = self.db.prepare("PRAGMA foreign_key_check")?;
+        for table in check.query_map([], |row| row.get::<_, String>(0))? {
+            flaws.push(format!("a row of the table {} refers to one that is not there", table?));
+        }
+        let mut check = self
+            .db
+            .prepare("SELECT blob FROM part WHERE length(blob) <> 32 OR blob GLOB '*[^0-9a-f]*'")?;
+        for blob in check.query_map([], |row| row.get::<_, String>(0))? {
+            flaws.push(format!("a part names {:?}, which is no blob", blob?));
+        }
+        let ownerless: i64 = self.db.query_row(
+            "SELECT count(*) FROM manifest
+             WHERE manifest NOT IN (SELECT manifest FROM object)
+               AND manifest NOT IN (SELECT manifest FROM upload)",
+            [],
+            |row| row.get(0),
+        )?;
+        if ownerless > 0 {
+            flaws.push(format!("{ownerless} lists of parts belong to no object and no upload"));
+        }
+        Ok(flaws)
+    }
+
+    /// Objects, open uploads, parts.
+    pub(in crate::store) fn counts(&self) -> rusqlite::Result<(u64, u64, u64)> {
+        self.db.query_row(
+            "SELECT (SELECT count(*) FROM object), (SELECT count(*) FROM upload),
+                    (SELECT count(*) FROM part)",
+            [],
+            |row| Ok((uint(row.get(0)?), uint(row.get(1)?), uint(row.get(2)?))),
+        )
+    }
+
+    /// Rows whose blobs' names begin with the two digits of `prefix`, by name.
+    pub(in crate::store) fn named(&self, prefix: &str) -> rusqlite::Result<Vec<NamedBlob>> {
+        let mut list = self.db.prepare_cached(
+            "SELECT part.blob, part.length, part.md5, part.crc64, part.number,
+                    object.bucket, object.key, upload.bucket, upload.key, upload.upload_id,
+                    EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = part.blob)
+             FROM part LEFT JOIN object USING (manifest) LEFT JOIN upload USING (manifest)
+             WHERE part.blob >= ?1 AND part.blob < ?1 || 'g' ORDER BY part.blob",
+        )?;
+        let mut rows = list.query([prefix])?;
+        let mut named = Vec::new();
+        while let Some(row) = rows.next()? {
+            // Those that are no names are told by `flaws`.
+            let Some(id) = BlobId::parse(&row.get::<_, String>(0)?) else { continue };
+            named.push(NamedBlob {
+                id,
+                length: uint(row.get(1)?),
+                md5: row.get(2)?,
+                crc64: row.get::<_, i64>(3)?.cast_unsigned(),
+                doomed: row.get(10)?,
+                of: owner(row)?,
+            });
+        }
+        Ok(named)
+    }
+
+    /// Blobs on the garbage list whose names begin with `prefix`, by name.
+    pub(in crate::store) fn garbage(&self, prefix: &str) -> rusqlite::Result<Vec<BlobId>> {
+        let mut list = self.db.prepare_cached(
+            "SELECT blob FROM garbage WHERE blob >= ?1 AND blob < ?1 || 'g' ORDER BY blob",
+        )?;
+        let rows = list.query_map([prefix], |row| row.get::<_, String>(0))?;
+        let mut garbage = Vec::new();
+        for row in rows {
+            garbage.extend(BlobId::parse(&row?));
+        }
+        Ok(garbage)
+    }
+
+    /// Objects whose row is not what their parts add up to, in words.
+    pub(in crate::store) fn inconsistent(&self) -> rusqlite::Result<Vec<String>> {
+        let mut objects = self
+            .db
+            .prepare("SELECT bucket, key, manifest, etag, length, crc64, md5 FROM object")?;
+        let mut parts = self
+            .db
+            .prepare("SELECT length, md5, crc64 FROM part WHERE manifest = ? ORDER BY number")?;
+        let mut wrong = Vec::new();
+        let mut rows = objects.query([])?;
+        while let Some(row) = rows.next()? {
+            let (mut length, mut crc, mut md5s) = (0u64, 0u64, Vec::new());
+            let mut listed = parts.query(params![row.get::<_, i64>(2)?])?;
+            while let Some(part) = listed.next()? {
+                let part_length = uint(part.get(0)?);
+                md5s.push(part.get::<_, [u8; 16]>(1)?);
+                crc = crc64::combine(crc, part.get::<_, i64>(2)?.cast_unsigned(), part_length);
+                length += part_length;
+            }
+            let etag = match (row.get::<_, Option<[u8; 16]>>(6)?, md5s.as_slice()) {
+                (Some(_), [md5]) => etag_of_md5(md5),
+                _ => multipart_etag(md5s.iter().map(etag_of_md5)),
+            };
+            let mut differs = |what: &str, same: bool| -> rusqlite::Result<()> {
+                if !same {
+                    let (bucket, key): (String, String) = (row.get(0)?, row.get(1)?);
+                    wrong.push(format!("object {bucket}/{key:?} has not the {what} of its parts"));
+                }
+                Ok(())
+            };
+            differs("length", row.get::<_, i64>(4)? == int(length))?;
+            differs("CRC64", row.get::<_, i64>(5)?.cast_unsigned() == crc)?;
+            differs("ETag", row.get::<_, String>(3)? == etag)?;
+        }
+        Ok(wrong)
+    }
+
+    /// Takes a blob that a row names off the garbage list.
+    pub(in crate::store) fn pardon(&self, blob: &BlobId) -> rusqlite::Result<()> {
+        self.db.execute("DELETE FROM garbage WHERE blob = ?", [blob.as_str()]).map(drop)
+    }
+}
+
+fn owner(row: &Row<'_>) -> rusqlite::Result<String> {
+    let number: u32 = row.get(4)?;
+    if let (Some(bucket), Some(key)) = (row.get::<_, Option<String>>(5)?, row.get(6)?) {
+        let key: String = key;
+        return Ok(format!("part {number} of object {bucket}/{key:?}"));
+    }
+    match (row.get::<_, Option<String>>(7)?, row.get::<_, Option<String>>(8)?) {
+        (Some(bucket), Some(key)) => {
+            let upload_id: String = row.get(9)?;
+            Ok(format!("part {number} of upload {upload_id} to {bucket}/{key:?}"))
+        }
+        _ => Ok(format!("part {number} of nothing")),
+    }
+}

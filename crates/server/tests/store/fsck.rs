@@ -1,0 +1,205 @@
+//! What fsck finds, what it repairs, and what it leaves alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use vodferry_server::store::{
+    Blob, BlobStore, DiskBlobs, FsckError, FsckOptions, FsckReport, MetaStore, PutObject,
+    SqliteOptions, SqliteStore, fsck,
+};
+
+use crate::{BUCKET, NOW, write};
+
+const LOOK: FsckOptions = FsckOptions { repair: false, verify_hashes: false };
+const HASH: FsckOptions = FsckOptions { repair: false, verify_hashes: true };
+const REPAIR: FsckOptions = FsckOptions { repair: true, verify_hashes: false };
+
+/// An object of one blob, an upload of one part, a blob that was replaced, and nobody at work.
+struct Data {
+    folder: TempDir,
+    object: Blob,
+    part: Blob,
+    replaced: Blob,
+}
+
+impl Data {
+    async fn new() -> Data {
+        let folder = tempfile::tempdir().unwrap();
+        let (blobs, meta) = open(folder.path());
+        meta.create_bucket(BUCKET, NOW).await.unwrap();
+        let [replaced, object, part] = ["old", "film", "piece"].map(str::as_bytes);
+        let replaced = put(&blobs, &meta, replaced).await;
+        let object = put(&blobs, &meta, object).await;
+        let id = meta.initiate(BUCKET, "upload", vec![], NOW).await.unwrap();
+        let part = write(&blobs, part).await;
+        meta.put_part(BUCKET, "upload", &id, 7, part.clone(), NOW).await.unwrap();
+        Data { folder, object, part, replaced }
+    }
+
+    fn path(&self, blob: &Blob) -> PathBuf {
+        let id = blob.id.as_str();
+        self.folder.path().join("blobs").join(&id[..2]).join(id)
+    }
+
+    fn fsck(&self, options: FsckOptions) -> FsckReport {
+        // The thread that writes lets go of the database a moment later; the lock it does not have.
+        fsck(self.folder.path(), options).unwrap()
+    }
+
+    /// The one problem.
+    fn problem(&self, options: FsckOptions) -> String {
+        let report = self.fsck(options);
+        assert_eq!(report.problems.len(), 1, "{report}");
+        assert!(!report.is_clean());
+        report.problems[0].clone()
+    }
+
+    fn sql(&self, text: &str) {
+        let db = Connection::open(self.folder.path().join("meta.sqlite")).unwrap();
+        db.execute_batch(text).unwrap();
+    }
+}
+
+fn open(folder: &Path) -> (DiskBlobs, SqliteStore) {
+    let options = SqliteOptions { durable: false, ..SqliteOptions::default() };
+    let meta = SqliteStore::open(&folder.join("meta.sqlite"), options).unwrap();
+    (DiskBlobs::open(folder, false).unwrap(), meta)
+}
+
+async fn put(blobs: &DiskBlobs, meta: &SqliteStore, bytes: &[u8]) -> Blob {
+    let blob = write(blobs, bytes).await;
+    let put = PutObject {
+        bucket: BUCKET.into(),
+        key: "k\n".into(),
+        headers: vec![],
+        blob: blob.clone(),
+        forbid_overwrite: false,
+        now_ms: NOW,
+    };
+    meta.put_object(put).await.unwrap();
+    blob
+}
+
+#[tokio::test]
+async fn a_folder_in_order_is_clean_and_stays_as_it_is() {
+    let data = Data::new().await;
+    for options in [LOOK, HASH, REPAIR] {
+        let report = data.fsck(options);
+        assert!(report.is_clean() && report.repairs.is_empty(), "{report}");
+        assert_eq!((report.objects, report.uploads, report.parts, report.bytes), (1, 1, 2, 9));
+        assert_eq!((report.drafts, report.unnamed, report.garbage), (0, 0, 1));
+        assert!(report.to_string().ends_with("2 parts, 9 bytes: clean"), "{report}");
+    }
+    assert!(
+        data.path(&data.replaced).exists(),
+        "somebody may be reading it when the server starts"
+    );
+}
+
+#[tokio::test]
+async fn damage_is_told_by_what_it_belongs_to() {
+    let data = Data::new().await;
+    fs::write(data.path(&data.part), b"pieCe").unwrap();
+    assert!(data.fsck(LOOK).is_clean(), "lengths do not tell");
+    let told = data.problem(HASH);
+    assert!(told.contains("other bytes") && told.contains("part 7 of upload"), "{told}");
+    fs::write(data.path(&data.part), b"pie").unwrap();
+    let told = data.problem(LOOK);
+    assert!(told.contains("3 bytes in place of 5"), "{told}");
+    fs::write(data.path(&data.part), b"piece").unwrap();
+    fs::remove_file(data.path(&data.object)).unwrap();
+    let told = data.problem(LOOK);
+    assert!(told.contains("is missing") && told.contains("object films/\"k\\n\""), "{told}");
+    // Nothing that was acknowledged is forgotten because it is missing.
+    assert_eq!(data.fsck(REPAIR).problems.len(), 1);
+    assert_eq!(data.fsck(LOOK).objects, 1);
+}
+
+#[tokio::test]
+async fn leftovers_are_no_problem_and_repair_deletes_none_that_was_whole() {
+    let data = Data::new().await;
+    let id = "0123456789abcdef0123456789abcdef";
+    let whole = data.folder.path().join("blobs").join("01").join(id);
+    fs::create_dir_all(whole.parent().unwrap()).unwrap();
+    fs::write(&whole, b"nobody's").unwrap();
+    let half = data.folder.path().join("tmp").join(id);
+    fs::write(&half, b"half").unwrap();
+    let report = data.fsck(LOOK);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((report.drafts, report.unnamed), (1, 1));
+    assert!(whole.exists() && half.exists(), "a look changed something");
+
+    let report = data.fsck(REPAIR);
+    assert_eq!(report.repairs.len(), 2, "{report}");
+    assert!(!whole.exists() && !half.exists());
+    assert_eq!(fs::read(data.folder.path().join("unnamed").join(id)).unwrap(), b"nobody's");
+    let report = data.fsck(HASH);
+    assert_eq!((report.drafts, report.unnamed), (0, 0), "{report}");
+}
+
+#[tokio::test]
+async fn a_named_blob_on_the_garbage_list_is_saved() {
+    let data = Data::new().await;
+    data.sql(&format!("INSERT INTO garbage VALUES ('{}', 0)", data.object.id));
+    let told = data.problem(LOOK);
+    assert!(told.contains("garbage"), "{told}");
+    let report = data.fsck(REPAIR);
+    assert!(report.is_clean() && report.repairs.len() == 1, "{report}");
+    let report = data.fsck(LOOK);
+    assert!(report.is_clean() && report.garbage == 1, "{report}");
+}
+
+#[tokio::test]
+async fn rows_that_contradict_each_other_are_found() {
+    for (sql, says) in [
+        ("UPDATE object SET length = 5", "length"),
+        ("UPDATE object SET crc64 = crc64 + 1", "CRC64"),
+        ("UPDATE object SET etag = 'X'", "ETag"),
+        ("UPDATE part SET blob = 'x/../../..' WHERE number = 7", "no blob"),
+        ("PRAGMA foreign_keys = OFF; DELETE FROM upload", "belong to no object"),
+        ("PRAGMA foreign_keys = OFF; DELETE FROM bucket", "refers to one that is not there"),
+    ] {
+        let data = Data::new().await;
+        data.sql(sql);
+        let report = data.fsck(LOOK);
+        assert!(report.problems.iter().any(|p| p.contains(says)), "{sql}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_checked_is_an_error() {
+    let data = Data::new().await;
+    let (blobs, meta) = open(data.folder.path());
+    let error = fsck(data.folder.path(), LOOK).unwrap_err();
+    assert!(error.to_string().contains("another server uses"), "{error}");
+    drop((blobs, meta));
+
+    let empty = tempfile::tempdir().unwrap();
+    let error = fsck(empty.path(), LOOK).unwrap_err();
+    assert!(matches!(error, FsckError::NoData(_)), "{error}");
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0, "a look makes nothing");
+
+    data.sql("PRAGMA user_version = 99");
+    let error = fsck(data.folder.path(), LOOK).unwrap_err();
+    assert!(error.to_string().contains("newer"), "{error}");
+    data.sql("PRAGMA user_version = 1");
+    fs::write(data.folder.path().join("meta.sqlite"), vec![b'x'; 5000]).unwrap();
+    fsck(data.folder.path(), LOOK).unwrap_err();
+    // A first start that was cut before the tables.
+    fs::write(empty.path().join("meta.sqlite"), b"").unwrap();
+    assert!(fsck(empty.path(), LOOK).unwrap().is_clean());
+}
+
+/// Held to the trait: reading what was checked goes on as before.
+#[tokio::test]
+async fn a_server_works_after_a_repair() {
+    let data = Data::new().await;
+    data.fsck(REPAIR);
+    let (blobs, meta) = open(data.folder.path());
+    let object = meta.get_object(BUCKET, "k\n").await.unwrap();
+    let bytes = crate::read(&blobs, &object.extents[0].blob, 0..4).await.unwrap();
+    assert_eq!(bytes, b"film");
+    blobs.writer().await.unwrap();
+}

@@ -1,0 +1,173 @@
+//! Two hundred times the power fails while clients upload, and nothing that was acknowledged is lost.
+//!
+//! The blobs live on the file system of `power_fs`, which loses or reorders what was not synced. The
+//! database lives on the real disk and its durability is SQLite's own: a commit becomes visible to
+//! readers only after its log was synced, so what a reader sees at one moment is what a machine would
+//! find whose power fails at that moment. The two are tied so:
+//!
+//! 1. The power of the file system fails at an instruction that the seed chose. From then on no blob
+//!    gets on, so every commit that still comes names blobs that were finished before.
+//! 2. The ledger of the clients is held, so nothing more is asked for or acknowledged.
+//! 3. A reader pins the database's state; the file and its log are copied while it does. The log may
+//!    hold more than was visible, and gets a torn tail: an unsynced write that survived in part.
+//! 4. What survived of the blobs is written beside the copy, and a server starts on both.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use vodferry_server::store::{
+    DiskBlobs, FsckOptions, JanitorOptions, MetaStore, SqliteOptions, SqliteStore, discard_unnamed,
+    fsck, sweep,
+};
+
+use crate::power_fs::{Lie, PowerFs};
+use crate::random::Random;
+use crate::voyages::{Client, Ledger};
+use crate::{BUCKET, NOW};
+
+const ROUNDS: u64 = 200;
+const CLIENTS: usize = 6;
+const DATABASE: &str = "meta.sqlite";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_power_losses_lose_nothing_acknowledged() {
+    let (mut acknowledged, mut losses) = (0, 0);
+    for seed in 1..=ROUNDS {
+        let outcome = round(seed, Lie::None).await;
+        acknowledged += outcome.unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+        losses += 1;
+    }
+    println!("{losses} power losses, {acknowledged} acknowledgements kept");
+    assert!(acknowledged > 10 * ROUNDS as usize, "only {acknowledged}: too few to prove anything");
+}
+
+/// Each sync is needed: without it some round finds that something is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_lies_is_found() {
+    for (lie, name) in [(Lie::Data, "data"), (Lie::Names, "names"), (Lie::Folders, "folders")] {
+        let mut found = None;
+        for seed in 1..=40 {
+            if let Err(what) = round(seed, lie).await {
+                found = Some(what);
+                break;
+            }
+        }
+        println!("{name}: {}", found.unwrap_or_else(|| panic!("nobody missed the sync of {name}")));
+    }
+}
+
+/// One life of a server, the end of its power, and a look at what is left; answers how much had been
+/// acknowledged.
+async fn round(seed: u64, lie: Lie) -> Result<usize, String> {
+    let mut random = Random::new(seed);
+    let root = Path::new("/data");
+    let instructions = 20 + random.below(500);
+    let fs = PowerFs::new(root, random.next(), instructions, lie);
+    let before = folder(seed);
+    let options = SqliteOptions { min_part_size: 0, ..SqliteOptions::default() };
+    let meta = SqliteStore::open(&before.path().join(DATABASE), options.clone()).unwrap();
+    meta.create_bucket(BUCKET, NOW).await.unwrap();
+    let meta = Arc::new(meta);
+    let blobs = Arc::new(DiskBlobs::open_on(Arc::new(fs.clone()), root, true).unwrap());
+    let ledger: Arc<Mutex<Ledger>> = Arc::default();
+
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..CLIENTS {
+        let (blobs, meta, ledger) = (blobs.clone(), meta.clone(), ledger.clone());
+        let random = Random::new(random.next());
+        tasks.spawn(async move {
+            Client { blobs: &*blobs, meta: &*meta, ledger: &ledger, number }.sail(random).await;
+        });
+    }
+    tasks.spawn({
+        let (blobs, meta) = (blobs.clone(), meta.clone());
+        async move { tidy(&blobs, &meta).await }
+    });
+
+    let began = Instant::now();
+    while !fs.is_dead() {
+        assert!(began.elapsed() < Duration::from_secs(120), "seed {seed}: the power never fails");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let after = folder(seed);
+    let promised = {
+        let ledger = ledger.lock().unwrap();
+        copy_database(before.path(), after.path(), &mut random);
+        ledger.clone()
+    };
+    tasks.shutdown().await;
+    drop(blobs);
+    fs.survivors(root, after.path());
+    inspect(after.path(), &options, &promised).await?;
+    Ok(promised.acknowledged)
+}
+
+/// A janitor in a hurry: what clients replaced goes at once. What it finds without a name goes on the
+/// list with a late date, so that it is refused to those who would name it in the same life.
+async fn tidy(blobs: &DiskBlobs, meta: &SqliteStore) {
+    let eager = JanitorOptions { unnamed_age: Duration::ZERO, ..JanitorOptions::default() };
+    let soon = NOW + 1 + eager.garbage_age.as_millis() as u64;
+    loop {
+        let swept = sweep(blobs, meta, &eager, soon).await.is_ok();
+        if !swept || discard_unnamed(blobs, meta, &eager, 2 * NOW).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(7)).await;
+    }
+}
+
+/// The power is back.
+async fn inspect(data: &Path, options: &SqliteOptions, promised: &Ledger) -> Result<(), String> {
+    let whole = FsckOptions { verify_hashes: true, ..FsckOptions::default() };
+    let check = |when: &str| {
+        let report = fsck(data, whole).map_err(|e| format!("{when}: {e}"))?;
+        if report.is_clean() { Ok(report) } else { Err(format!("{when}: {report}")) }
+    };
+    check("at start")?;
+    {
+        let blobs = DiskBlobs::open(data, false).map_err(|e| e.to_string())?;
+        let meta = SqliteStore::open(&data.join(DATABASE), options.clone());
+        let meta = meta.map_err(|e| e.to_string())?;
+        promised.check(&blobs, &meta).await?;
+        let eager = JanitorOptions {
+            unnamed_age: Duration::ZERO,
+            upload_life: Duration::MAX,
+            ..JanitorOptions::default()
+        };
+        let unnamed = discard_unnamed(&blobs, &meta, &eager, NOW).await;
+        unnamed.map_err(|e| e.to_string())?;
+        sweep(&blobs, &meta, &eager, 3 * NOW - 1).await.map_err(|e| e.to_string())?;
+        promised.check(&blobs, &meta).await.map_err(|e| format!("after the janitor: {e}"))?;
+    }
+    let report = check("after the janitor")?;
+    match (report.drafts, report.unnamed, report.garbage) {
+        (0, 0, 0) => Ok(()),
+        left => Err(format!("the janitor left {left:?}")),
+    }
+}
+
+fn copy_database(from: &Path, to: &Path, random: &mut Random) {
+    let pin = Connection::open(from.join(DATABASE)).unwrap();
+    pin.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").unwrap();
+    let log = format!("{DATABASE}-wal");
+    // While a reader is there, the log only grows, or the file stays as it is.
+    std::fs::copy(from.join(DATABASE), to.join(DATABASE)).unwrap();
+    let mut bytes = std::fs::read(from.join(&log)).unwrap();
+    let torn = random.below(9000);
+    bytes.extend(random.bytes(torn));
+    std::fs::write(to.join(&log), bytes).unwrap();
+    pin.execute_batch("COMMIT").unwrap();
+}
+
+/// Memory for most rounds: the model's losses do not depend on how long a sync takes.
+fn folder(seed: u64) -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if seed % 8 != 0 && memory.is_dir() {
+        tempfile::tempdir_in(memory).unwrap()
+    } else {
+        tempfile::tempdir().unwrap()
+    }
+}
