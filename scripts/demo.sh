@@ -25,6 +25,7 @@ mib=${SIZE_MB:-200}
 if [ -n "${VIDEO:-}" ]; then
 	[ -f "$VIDEO" ] || die "VIDEO=$VIDEO is not a file"
 	video=$(realpath "$VIDEO")
+	[ "$(stat -c %s "$video")" -ge $((10 << 20)) ] || die "VIDEO=$VIDEO is too small to be killed half-way: 10 MiB at least"
 else
 	cache=${XDG_CACHE_HOME:-$HOME/.cache}/vodferry-demo
 	video=$cache/demo-$mib.mp4
@@ -119,7 +120,8 @@ echo "outages told (the killed server):             $retries"
 echo "acknowledged and yet sent again:              $twice parts"
 [ "$twice" = 0 ] || die "parts were sent again although they were acknowledged"
 [ "${held:-0}" -ge "$before" ] || die "the server held fewer parts than it had acknowledged"
-[ $((${held:-0} + after)) = "$(((size + 1048575) / 1048576))" ] || die "the parts do not add up: $held + $after"
+sent=$(awk '/"event":"part"/ { match($0, /"bytes":[0-9]+/); sum += substr($0, RSTART + 8, RLENGTH - 8) } END { printf "%d", sum }' "$work/events-2.jsonl")
+[ $((${held_bytes:-0} + sent)) = "$size" ] || die "the bytes do not add up: ${held_bytes:-0} + $sent"
 
 say "5. Back again, byte for byte"
 succeeded=$work/succeeded.json
@@ -146,5 +148,5 @@ cat <<TXT
 TXT
 if [ -n "${KEEP:-}" ]; then
 	say "The server runs on at $url until you press Enter"
-	read -r _
+	read -r _ || true
 fi

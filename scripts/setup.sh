@@ -48,6 +48,12 @@ if ! command -v cargo >/dev/null 2>&1; then
 	curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt >/dev/null
 	export PATH="$HOME/.cargo/bin:$PATH"
 fi
+needed=$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml)
+if ! printf '%s\n' "$needed" "$(rustc --version | cut -d' ' -f2 | cut -d- -f1)" | sort -CV; then
+	echo "error: Rust $needed or newer is needed, here is $(rustc --version)" >&2
+	echo "hint: rustup update stable, or install Rust by rustup (https://rustup.rs)" >&2
+	exit 1
+fi
 if [ "${1:-test}" = test ] && ! rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null | xargs -r test -d; then
 	if command -v rustup >/dev/null 2>&1; then
 		rustup -q target add wasm32-unknown-unknown >/dev/null 2>&1 || { echo "error: rustup could not add the target wasm32-unknown-unknown" >&2; exit 1; }

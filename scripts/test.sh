@@ -19,7 +19,7 @@ suite purity scripts/purity.sh
 suite licences scripts/licences.sh
 suite wasm-size scripts/wasm-size.sh
 suite tests cargo test --workspace --locked
-suite official-clients scripts/official.sh short
+suite official-clients scripts/official.sh
 
 printf '\nseconds of each suite\n'
 printf '%s\n' "${summary[@]}"
