@@ -54,8 +54,7 @@ if [ -z "$fuzz" ]; then
 fi
 mkdir -p target/fuzz
 echo "building (target/fuzz/build.log)"
-# cargo-fuzz asks $CARGO for the compiler; rustup's proxy understands the variable, too.
-RUSTUP_TOOLCHAIN=nightly CARGO=cargo "$fuzz" build --fuzz-dir fuzz --target "$host" --target-dir target/fuzz >target/fuzz/build.log 2>&1 ||
+RUSTUP_TOOLCHAIN=nightly "$fuzz" build --fuzz-dir fuzz --target "$host" --target-dir target/fuzz >target/fuzz/build.log 2>&1 ||
 	{ tail -30 target/fuzz/build.log; exit 1; }
 
 targets=("$@")
