@@ -11,7 +11,7 @@ pub mod content;
 pub mod coverage;
 pub mod faults;
 pub mod journal;
-#[cfg(all(feature = "net", target_os = "linux"))]
+#[cfg(feature = "net")]
 pub mod net;
 pub mod rng;
 pub mod scenario;

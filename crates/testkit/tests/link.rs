@@ -1,4 +1,5 @@
 //! The link seen from inside of both ends. Where the machine cannot have one, each test says so.
+#![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpStream, UdpSocket};

@@ -5,5 +5,6 @@
 //!
 //! Both follow a seed as far as they decide themselves; what the machine's scheduler decides cannot be repeated.
 
+#[cfg(target_os = "linux")]
 pub mod link;
 pub mod proxy;
