@@ -4,11 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use vodferry_engine::{Checkpoint, ErrorKind, Target};
+use vodferry_engine::{Checkpoint, ErrorKind, FaultKind, Target};
 
 use crate::Error;
 use crate::journal::{Contents, Journal, Refusal};
-use crate::source::checkpoint_name;
+use crate::source::{Source, checkpoint_name};
 
 /// The checkpoints in one folder.
 ///
@@ -51,6 +51,25 @@ pub struct CheckpointInfo {
     pub bytes: u64,
     /// When something was last acknowledged.
     pub modified: SystemTime,
+}
+
+impl CheckpointInfo {
+    /// Whether the file at `path` is the one whose upload was begun: by its length, modification time and samples of its content.
+    /// Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Io` when it cannot be read; its code is `FileNotFound` when nothing is there.
+    pub fn is_of(&self, path: &Path) -> Result<bool, Error> {
+        match Source::open(path) {
+            Ok(source) => {
+                let fixed = self.target_fixed.then_some(&self.target);
+                Ok(checkpoint_name(source.identity(), fixed) == self.id)
+            }
+            Err(fault) if fault.kind == FaultKind::SourceChanged => Ok(false),
+            Err(fault) => Err(Error::from(fault)),
+        }
+    }
 }
 
 impl Checkpoints {
@@ -196,5 +215,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         drop(write(dir.path(), &"c".repeat(64)));
         assert!(Checkpoints::open(dir.path()).list().unwrap()[0].target_fixed);
+    }
+
+    #[test]
+    fn a_file_is_known_by_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let [file, moved] = ["a", "b"].map(|name| dir.path().join(name));
+        std::fs::write(&file, [7; 1000]).unwrap();
+        let identity = Source::open(&file).unwrap().identity().clone();
+        let target = Target { endpoint: "e".into(), bucket: "b".into(), key: "k".into() };
+        let mut of_other_place = None;
+        for fixed in [None, Some(&target)] {
+            let name = checkpoint_name(&identity, fixed);
+            drop(write(dir.path(), &name));
+            let info = look(&dir.path().join(&name)).unwrap();
+            assert!(info.is_of(&file).unwrap(), "{fixed:?}");
+            of_other_place = Some(info);
+        }
+        let info = of_other_place.unwrap();
+        std::fs::rename(&file, &moved).unwrap();
+        assert_eq!(info.is_of(&file).unwrap_err().code(), "FileNotFound");
+        assert!(info.is_of(&moved).unwrap());
+        std::fs::write(&moved, [7; 999]).unwrap();
+        assert!(!info.is_of(&moved).unwrap());
     }
 }
