@@ -88,6 +88,10 @@ pub(crate) struct ResumeArgs {
     #[arg(long)]
     pub(crate) list: bool,
 
+    /// Only drop the checkpoints of these files [default: of those that were changed or are missing]; the server is not asked
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) forget: bool,
+
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 

@@ -10,6 +10,7 @@ mod flights;
 mod fsck;
 mod get;
 mod json;
+mod listing;
 mod output;
 mod place;
 mod records;

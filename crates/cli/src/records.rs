@@ -14,6 +14,44 @@ pub(crate) fn unfinished(options: &Options) -> Result<Vec<CheckpointInfo>, Failu
     }
 }
 
+/// What stands where the file of an unfinished upload was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Now {
+    /// The file as it was.
+    Unchanged,
+    /// Another, or the same with other content.
+    Changed,
+    /// None, or nobody knows where it was.
+    Missing,
+    /// Something that cannot be read.
+    Unreadable,
+}
+
+impl Now {
+    /// Looks.
+    pub(crate) fn of(record: &CheckpointInfo) -> Now {
+        match record.path.as_deref().map(|path| record.is_of(path)) {
+            Some(Ok(true)) => Now::Unchanged,
+            Some(Ok(false)) => Now::Changed,
+            Some(Err(error)) if error.code() != NOT_FOUND => Now::Unreadable,
+            Some(Err(_)) | None => Now::Missing,
+        }
+    }
+
+    /// The word in `resume --list`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Now::Unchanged => "unchanged",
+            Now::Changed => "changed",
+            Now::Missing => "missing",
+            Now::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// The client's code for a file that is not there.
+pub(crate) const NOT_FOUND: &str = "FileNotFound";
+
 /// Whether an upload was begun from this path. Both are made absolute first: the command may run in another folder now.
 pub(crate) fn is_of(record: &CheckpointInfo, path: &Path) -> bool {
     record.path.as_deref().is_some_and(|begun| same(begun, path))

@@ -3,20 +3,18 @@
 //! An upload goes on in the way it was begun: one whose place an application server chose needs `--server`, one whose place was fixed
 //! needs `--endpoint` (or `--address` and `--auth`). Its place is in the record, so that no key needs to be named again.
 
-use std::borrow::Cow;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use vodferry::{CheckpointInfo, File, Options};
+use vodferry::{CheckpointInfo, Checkpoints, File, Options, Target, UploadGrant};
 
 use crate::again::Again;
 use crate::cli::{Cli, ResumeArgs};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::place::Place;
+use crate::records::Now;
 use crate::settings::Settings;
-use crate::{json, output, records, transfer, units, voyage};
+use crate::{listing, output, records, transfer, voyage};
 
 /// Goes on with what is unfinished, and gives the exit code of the worst failure.
 pub(crate) async fn run(
@@ -30,18 +28,22 @@ pub(crate) async fn run(
     let options = transfer::options(&args.transfer, settings);
     let records = records::unfinished(&options)?;
     if args.list {
-        list(&records, args.display.json);
+        records.iter().for_each(|record| listing::print(record, args.display.json));
         return Ok(ExitCode::Success);
+    }
+    if args.forget {
+        return forget(args, &records, &options);
     }
     if args.files.is_empty() && records.is_empty() {
         output::say("nothing is unfinished");
         return Ok(ExitCode::Success);
     }
     let place = Place::resolve(&args.place, settings)?;
+    let way = Way::of(&place)?;
     let mut worst = ExitCode::Success;
     let mut files = Vec::new();
-    for found in wanted(&args.files, &records, &options)? {
-        match file(&found.path, found.records.as_slice(), &place) {
+    for found in wanted(&args.files, &records, &options, &way)? {
+        match way.file(&found) {
             Ok(file) => files.push((found.path, file)),
             Err(failure) => {
                 failure.print();
@@ -74,118 +76,173 @@ fn wanted<'a>(
     files: &[PathBuf],
     records: &'a [CheckpointInfo],
     options: &Options,
+    way: &Way<'_>,
 ) -> Result<Vec<Found<'a>>, Failure> {
-    if files.is_empty() {
-        return Ok(all(records));
+    match files {
+        [] => all(records, way),
+        files => files.iter().map(|path| named(path, records, options)).collect(),
     }
-    let found = |path: &PathBuf| {
-        let of: Vec<_> = records.iter().filter(|record| records::is_of(record, path)).collect();
-        if of.is_empty() {
-            let folder = options.record_dir.as_deref().unwrap_or(Path::new("memory")).display();
-            let message = format!("no unfinished upload of {} in {folder}", path.display());
-            return Err(Failure::new(ExitCode::File, message)
-                .hint("`vodferry upload` begins one, and finds a moved file by its content"));
-        }
-        Ok(Found { path: path.clone(), records: of })
-    };
-    files.iter().map(found).collect()
 }
 
-fn all(records: &[CheckpointInfo]) -> Vec<Found<'_>> {
-    let mut seen = HashSet::new();
-    let mut all = Vec::new();
+fn named<'a>(
+    path: &Path,
+    records: &'a [CheckpointInfo],
+    options: &Options,
+) -> Result<Found<'a>, Failure> {
+    let of: Vec<_> = records.iter().filter(|record| records::is_of(record, path)).collect();
+    if of.is_empty() {
+        let folder = options.record_dir.as_deref().unwrap_or(Path::new("memory")).display();
+        let message = format!("no unfinished upload of {} in {folder}", path.display());
+        return Err(Failure::new(ExitCode::File, message)
+            .hint("`vodferry upload` begins one, and finds a moved file by its content"));
+    }
+    Ok(Found { path: path.to_owned(), records: of })
+}
+
+/// One per file and place: a file that changed has records of what it was and of what it is.
+fn all<'a>(records: &'a [CheckpointInfo], way: &Way<'_>) -> Result<Vec<Found<'a>>, Failure> {
+    let mut all: Vec<Found<'a>> = Vec::new();
     for record in records {
-        let Some(path) = &record.path else { continue };
-        let target = record.target_fixed.then_some(&record.target);
-        if seen.insert((path, target)) {
-            all.push(Found { path: path.clone(), records: vec![record] });
+        // An address says itself which of them is meant.
+        let Some(path) = record.path.as_ref().filter(|_| way.grant.is_none() || way.leads(record))
+        else {
+            continue;
+        };
+        let place = |record: &CheckpointInfo| record.target_fixed.then(|| record.target.clone());
+        let same = |found: &&mut Found<'_>| {
+            found.path == *path && found.records.iter().all(|one| place(one) == place(record))
+        };
+        match all.iter_mut().find(same) {
+            Some(found) => found.records.push(record),
+            None => all.push(Found { path: path.clone(), records: vec![record] }),
         }
     }
-    all
+    match &way.grant {
+        Some(UploadGrant { target: Target { bucket, key, .. }, .. }) if all.is_empty() => {
+            Err(Failure::usage(format!("no unfinished upload was begun for {bucket}/{key}"))
+                .hint("`vodferry resume --list` shows them"))
+        }
+        _ => Ok(all),
+    }
 }
 
-/// The file with the place it was begun for, when `place` permits that.
-fn file(path: &Path, records: &[&CheckpointInfo], place: &Place) -> Result<File, Failure> {
-    if !path.exists() {
-        let message = format!("{} is no longer there", path.display());
-        return Err(Failure::new(ExitCode::File, message).hint(
-            "when it was moved, `vodferry upload` with its new path finds it by its content",
-        ));
+/// The way to resume that the command line names.
+struct Way<'a> {
+    place: &'a Place,
+    /// What an address and auth say.
+    grant: Option<UploadGrant>,
+}
+
+impl Way<'_> {
+    fn of(place: &Place) -> Result<Way<'_>, Failure> {
+        let grant = match place {
+            Place::Fixed { address, auth } => {
+                Some(UploadGrant::from_upload_auth(address.expose(), auth.expose())?)
+            }
+            Place::Server { .. } | Place::Store { .. } => None,
+        };
+        Ok(Way { place, grant })
     }
-    let fixed = |record: &&&CheckpointInfo| record.target_fixed;
-    match place {
-        Place::Server { .. } => match records.iter().find(|record| !record.target_fixed) {
-            Some(_) => Ok(File::path(path)),
-            None => Err(other_way(path, "add --endpoint, or --address and --auth")),
-        },
-        Place::Fixed { address, auth } => match records.iter().find(fixed) {
-            Some(_) => Ok(File::path(path).upload_auth(address.expose(), auth.expose())?),
-            None => Err(other_way(path, "add --server")),
-        },
-        Place::Store { store, bucket } => {
-            let here = |record: &&&CheckpointInfo| {
-                bucket.as_ref().is_none_or(|bucket| *bucket == record.target.bucket)
-                    && record.target.endpoint.trim_end_matches('/') == store.endpoint
-            };
-            match records.iter().filter(fixed).find(here) {
-                Some(record) => {
-                    Ok(File::path(path).to(record.target.clone(), store.credential.clone()))
-                }
-                None if records.iter().any(|record| record.target_fixed) => {
-                    Err(other_way(path, "`vodferry resume --list` shows where it goes"))
-                }
-                None => Err(other_way(path, "add --server")),
+
+    /// Whether it leads to where the upload was begun for.
+    fn leads(&self, record: &CheckpointInfo) -> bool {
+        let Target { endpoint, bucket, key } = &record.target;
+        let at = |other: &str| other.trim_end_matches('/') == endpoint.trim_end_matches('/');
+        match (self.place, &self.grant) {
+            (Place::Server { .. }, _) => !record.target_fixed,
+            (Place::Store { store, bucket: named }, _) => {
+                record.target_fixed
+                    && named.as_ref().is_none_or(|named| named == bucket)
+                    && at(&store.endpoint)
+            }
+            (Place::Fixed { .. }, Some(UploadGrant { target, .. })) => {
+                record.target_fixed
+                    && at(&target.endpoint)
+                    && (&target.bucket, &target.key) == (bucket, key)
+            }
+            (Place::Fixed { .. }, None) => false,
+        }
+    }
+
+    /// The file with the place it was begun for, when it is still the same file and this way leads there.
+    fn file(&self, Found { path, records }: &Found<'_>) -> Result<File, Failure> {
+        let here: Vec<_> = records.iter().copied().filter(|record| self.leads(record)).collect();
+        if here.is_empty() {
+            return Err(self.elsewhere(path, records));
+        }
+        let target = as_begun(path, &here)?.target.clone();
+        let file = File::path(path);
+        Ok(match (self.place, &self.grant) {
+            (Place::Store { store, .. }, _) => file.to(target, store.credential.clone()),
+            // The address may be spelt in another way; the record is found by the spelling it was begun with.
+            (_, Some(grant)) => file.grant(UploadGrant { target, ..grant.clone() }),
+            _ => file,
+        })
+    }
+
+    fn elsewhere(&self, path: &Path, records: &[&CheckpointInfo]) -> Failure {
+        let path = path.display();
+        let hint = match (self.place, records.iter().any(|record| record.target_fixed)) {
+            (Place::Server { .. }, _) => "add --endpoint, or --address and --auth",
+            (_, true) => "`vodferry resume --list` shows where it goes",
+            (_, false) => "add --server",
+        };
+        Failure::usage(format!("the upload of {path} was begun for another place")).hint(hint)
+    }
+}
+
+/// The record of what the file is now. Without one the upload would silently begin anew, as that of another video.
+fn as_begun<'a>(
+    path: &Path,
+    records: &[&'a CheckpointInfo],
+) -> Result<&'a CheckpointInfo, Failure> {
+    for record in records {
+        match record.is_of(path) {
+            Ok(true) => return Ok(record),
+            Ok(false) => {}
+            Err(error) if error.code() == records::NOT_FOUND => {
+                let message = format!("{} is no longer there", path.display());
+                return Err(Failure::new(ExitCode::File, message).hint(
+                    "when it was moved, `vodferry upload` with its new path finds it by its content",
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let message = format!("{} is not what it was when its upload began", path.display());
+    Err(Failure::new(ExitCode::SourceChanged, message).hint(
+        "`vodferry upload` sends it as a new file, `vodferry resume --forget` drops the record of the old one",
+    ))
+}
+
+/// Drops the records of the files of the command line; without any, of those that cannot go on.
+fn forget(
+    args: &ResumeArgs,
+    records: &[CheckpointInfo],
+    options: &Options,
+) -> Result<ExitCode, Failure> {
+    let Some(folder) = &options.record_dir else { return Ok(ExitCode::Success) };
+    let mut doomed: Vec<&CheckpointInfo> = Vec::new();
+    if args.files.is_empty() {
+        let hopeless =
+            |record: &&CheckpointInfo| matches!(Now::of(record), Now::Changed | Now::Missing);
+        doomed.extend(records.iter().filter(hopeless));
+    }
+    for path in &args.files {
+        doomed.extend(named(path, records, options)?.records);
+    }
+    doomed.sort_by(|a, b| a.id.cmp(&b.id));
+    doomed.dedup_by(|a, b| a.id == b.id);
+    let mut worst = ExitCode::Success;
+    for record in doomed {
+        match Checkpoints::open(folder).remove(&record.id) {
+            Ok(()) => listing::print(record, args.display.json),
+            Err(error) => {
+                let failure = Failure::from(error);
+                failure.print();
+                worst = worst.worse(failure.exit);
             }
         }
     }
-}
-
-fn other_way(path: &Path, hint: &str) -> Failure {
-    let message = format!("the upload of {} was begun for another place", path.display());
-    Failure::usage(message).hint(hint)
-}
-
-#[derive(Serialize)]
-struct Listed<'a> {
-    path: Option<Cow<'a, str>>,
-    video_id: Option<&'a str>,
-    endpoint: &'a str,
-    bucket: &'a str,
-    key: &'a str,
-    target_fixed: bool,
-    length: u64,
-    bytes: u64,
-    part_size: u64,
-    parts: u32,
-}
-
-fn list(records: &[CheckpointInfo], json: bool) {
-    for record in records {
-        let target = &record.target;
-        if json {
-            let listed = Listed {
-                path: record.path.as_deref().map(Path::to_string_lossy),
-                video_id: record.video_id.as_deref(),
-                endpoint: &target.endpoint,
-                bucket: &target.bucket,
-                key: &target.key,
-                target_fixed: record.target_fixed,
-                length: record.length,
-                bytes: record.bytes,
-                part_size: record.part_size,
-                parts: record.parts,
-            };
-            output::data(&json::text(&listed));
-        } else {
-            output::data(&format!(
-                "{}\t{} of {}\t{}\t{}/{}",
-                record.path.as_deref().map_or_else(|| "-".to_owned(), output::name),
-                units::size(record.bytes),
-                units::size(record.length),
-                record.video_id.as_deref().unwrap_or("-"),
-                target.bucket,
-                target.key,
-            ));
-        }
-    }
+    Ok(worst)
 }
