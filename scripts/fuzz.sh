@@ -4,9 +4,7 @@
 # Usage: fuzz.sh [TARGET...]; all of them when none is named.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-host=$(rustc -vV | sed -n 's/^host: //p')
-programs=target/fuzz/$host/release
-: "${SECONDS_EACH:=60}"
+export SECONDS_EACH=${SECONDS_EACH:-60}
 
 one() { # one TARGET: a line that says how it went; non-zero after a finding
 	local target=$1 began=$SECONDS
@@ -37,6 +35,8 @@ if [ "${1:-}" = --one ]; then
 fi
 
 . scripts/setup.sh fuzz
+host=$(rustc -vV | sed -n 's/^host: //p')
+export programs=target/fuzz/$host/release # for --one
 command -v c++ >/dev/null 2>&1 || { printf 'missing: a C++ compiler\nhint: sudo apt-get install g++\n' >&2; exit 1; }
 if ! rustc +nightly --version >/dev/null 2>&1; then
 	printf 'missing: a nightly toolchain, as the fuzzer needs instrumentation that stable does not have\n' >&2
@@ -59,5 +59,4 @@ RUSTUP_TOOLCHAIN=nightly "$fuzz" build --fuzz-dir fuzz --target "$host" --target
 
 targets=("$@")
 [ $# -gt 0 ] || for file in fuzz/fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
-export SECONDS_EACH
 printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I{} scripts/fuzz.sh --one {}
