@@ -190,7 +190,7 @@ pub(crate) struct GetArgs {
     #[arg(value_name = "URL|BUCKET/KEY")]
     pub(crate) source: String,
 
-    /// Where to write [default: the last part of the key, in this folder]
+    /// Where to write; `-` is stdout, as the bytes come [default: the last part of the key, in this folder]
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
 

@@ -1,18 +1,18 @@
 //! `vodferry get` and `vodferry url`: an object back from storage.
 //!
-//! A download goes to a temporary name beside its target, is verified, synced and only then named: what stands under the final name
-//! is whole. With an access key, the same presigned URL is used that `vodferry url` prints.
+//! What stands under the final name is whole (see [`crate::destination`]). With an access key, the same presigned URL is used that
+//! `vodferry url` prints.
 
-use std::fs::{self, File};
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use vodferry::{Download, Options, Target};
+use vodferry::{Download, ErrorKind, Options, Target};
 
 use crate::cli::{GetArgs, StoreArgs, UrlArgs};
+use crate::destination::Destination;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::place::Store;
@@ -33,17 +33,21 @@ pub(crate) async fn get(args: &GetArgs, settings: &Settings) -> Result<ExitCode,
         Some(path) => path.clone(),
         None => default_name(&args.source, by_url)?,
     };
-    if !args.force && path.symlink_metadata().is_ok() {
-        let message = format!("{} is already there", path.display());
-        return Err(Failure::new(ExitCode::File, message).hint("add --force to replace it"));
+    let to_stdout = path.as_os_str() == "-";
+    if to_stdout && args.json {
+        return Err(Failure::usage("the object and --json cannot both go to stdout"));
     }
     let interrupted = signals::interrupted();
-    let draft = Draft::create(&path)?;
+    let destination = match to_stdout {
+        true => Destination::stdout(),
+        false => Destination::file(&path, args.force)?,
+    };
+    let shown = if to_stdout { "stdout".to_owned() } else { output::name(&path) };
     tokio::select! {
         biased;
         () = interrupted => Ok(ExitCode::Interrupted),
-        result = download(&url, draft, &path, args.quiet) => {
-            tell(args, &path, result?);
+        result = download(&url, destination, args.quiet) => {
+            tell(args, shown, result.map_err(|error| explain(error, &args.source, &url, by_url))?);
             Ok(ExitCode::Success)
         }
     }
@@ -75,23 +79,79 @@ fn presign(
     Ok(vodferry::presigned_url(&target, &credential, (now + life).as_secs())?)
 }
 
+/// Why a download failed: on its way, or where it was written.
+enum Trouble {
+    Way(vodferry::Error),
+    Written(Failure),
+}
+
+impl From<vodferry::Error> for Trouble {
+    fn from(error: vodferry::Error) -> Trouble {
+        Trouble::Way(error)
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        Trouble::Written(failure)
+    }
+}
+
 /// Gives length and CRC64; the latter is `None` where the server names none and only the length was checked.
 async fn download(
     url: &str,
-    mut draft: Draft,
-    path: &Path,
+    mut destination: Destination,
     quiet: bool,
-) -> Result<(u64, Option<u64>), Failure> {
+) -> Result<(u64, Option<u64>), Trouble> {
     let http = vodferry::http_client(&Options::default())?;
     let mut download = Download::open(http, url).await?;
     let bar = bar(download.length(), quiet);
     while let Some(piece) = download.next().await? {
-        draft.file.write_all(&piece).map_err(|error| Failure::file("write", path, &error))?;
+        destination.write(&piece)?;
         bar.inc(piece.len() as u64);
     }
     bar.finish_and_clear();
-    draft.publish(path)?;
+    destination.publish()?;
     Ok((download.length(), download.crc64()))
+}
+
+/// Names the object and the server. The query of a URL is a secret; hints that are about uploads are replaced.
+fn explain(trouble: Trouble, source: &str, url: &str, by_url: bool) -> Failure {
+    let error = match trouble {
+        Trouble::Written(failure) => return failure,
+        Trouble::Way(error) => error,
+    };
+    let (place, path) = place_and_path(url);
+    let object = if by_url { path } else { source };
+    let message = format!("cannot download {object} from {place}: {error}");
+    let failure = Failure::new(ExitCode::of(error.kind()), message);
+    let hint = match (error.kind(), by_url) {
+        (ErrorKind::Auth, true) => "the URL has expired or was altered; ask for a new one",
+        (ErrorKind::Auth, false) => "check the access key: it must belong to this endpoint",
+        // A download does not go on where it stopped.
+        (ErrorKind::Network, _) => {
+            let hint = error.hint().filter(|hint| !hint.contains("go on"));
+            hint.unwrap_or("check the network and run it again")
+        }
+        (ErrorKind::Service, false) if error.code() == "NoSuchKey" => {
+            "name it as `vodferry upload` printed it: BUCKET/KEY"
+        }
+        (ErrorKind::SourceChanged, _) => "run it again",
+        _ => match error.hint() {
+            Some(hint) => hint,
+            None => return failure,
+        },
+    };
+    failure.hint(hint)
+}
+
+/// The scheme and host of a URL, without user and password, and its path, without the query.
+fn place_and_path(url: &str) -> (String, &str) {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    (format!("{scheme}://{host}"), path)
 }
 
 #[derive(Serialize)]
@@ -104,8 +164,7 @@ struct Downloaded {
     verified: bool,
 }
 
-fn tell(args: &GetArgs, path: &Path, (bytes, crc64): (u64, Option<u64>)) {
-    let path = path.display().to_string();
+fn tell(args: &GetArgs, path: String, (bytes, crc64): (u64, Option<u64>)) {
     let crc64 = crc64.map(|crc64| crc64.to_string());
     if !args.quiet {
         let checked = match &crc64 {
@@ -134,46 +193,6 @@ fn bar(length: u64, quiet: bool) -> ProgressBar {
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr()).with_style(style)
-}
-
-/// The file under its temporary name; deleted unless it was published.
-struct Draft {
-    file: File,
-    path: PathBuf,
-    published: bool,
-}
-
-impl Draft {
-    fn create(target: &Path) -> Result<Draft, Failure> {
-        if target.is_dir() {
-            let message = format!("{} is a folder", target.display());
-            return Err(Failure::new(ExitCode::File, message).hint("name the file inside it"));
-        }
-        let name = target.file_name().ok_or_else(|| {
-            Failure::new(ExitCode::File, format!("no file name in {}", target.display()))
-        })?;
-        let mut draft = std::ffi::OsString::from(".");
-        draft.push(name);
-        draft.push(format!(".{}.part", std::process::id()));
-        let path = target.with_file_name(draft);
-        let file = File::create(&path).map_err(|error| Failure::file("create", &path, &error))?;
-        Ok(Draft { file, path, published: false })
-    }
-
-    fn publish(mut self, target: &Path) -> Result<(), Failure> {
-        self.file.sync_all().map_err(|error| Failure::file("write", target, &error))?;
-        fs::rename(&self.path, target).map_err(|error| Failure::file("name", target, &error))?;
-        self.published = true;
-        Ok(())
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        if !self.published {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
 }
 
 fn is_url(source: &str) -> bool {
@@ -231,14 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_that_is_dropped_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("a.mp4");
-        drop(Draft::create(&target).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        Draft::create(&target).unwrap().publish(&target).unwrap();
-        assert!(target.exists());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert_eq!(Draft::create(folder.path()).err().unwrap().exit, ExitCode::File);
+    fn what_is_told_of_a_url_is_no_secret() {
+        let (place, path) = place_and_path("https://me:hush@h:1/b/a%20b.mp4?Signature=hush@x/y");
+        assert_eq!((place.as_str(), path), ("https://h:1", "b/a%20b.mp4"));
+        assert_eq!(place_and_path("http://h?Signature=hush"), ("http://h".to_owned(), ""));
     }
 }

@@ -3,6 +3,7 @@
 mod again;
 mod bars;
 mod cli;
+mod destination;
 mod error;
 mod exit_code;
 mod face;

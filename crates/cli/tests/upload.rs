@@ -273,9 +273,14 @@ fn downloads_are_whole_or_nothing() {
     assert!(done.text("crc64").parse::<u64>().is_ok(), "{ran:?}");
 
     let before = fs::read_dir(env.path(".")).unwrap().count();
-    env.run(&[&["get", "vod-media/none", "-o", "x"][..], &store].concat()).fails(9, "NoSuchKey");
+    let ran = env.run(&[&["get", "vod-media/none", "-o", "x"][..], &store].concat());
+    let ran = ran.fails(9, "NoSuchKey");
+    assert!(ran.stderr.contains(&format!("vod-media/none from {}", server.url)), "{ran:?}");
     let tampered = url.stdout.trim().replace("Signature=", "Signature=x");
     let ran = env.run(&["get", &tampered, "-o", "x"]).fails(3, "SignatureDoesNotMatch");
+    let named = format!("vod-media/v/b%20c.mp4 from {}", server.url);
+    assert!(ran.stderr.contains(&named) && ran.stderr.contains("altered"), "{ran:?}");
+    assert!(!ran.stderr.contains("upload"), "{ran:?}");
     assert!(!ran.stderr.contains("Signature="), "{ran:?}");
     env.run(&["get", url.stdout.trim(), "-o", "no/such/folder/x"]).fails(8, "no/such/folder");
     assert_eq!(fs::read_dir(env.path(".")).unwrap().count(), before, "nothing half is left");
@@ -315,4 +320,34 @@ fn data_that_stdout_does_not_take_is_told() {
     upload.kill();
     lost(&["resume", "--list"]);
     lost(&["resume", "--list", "--json"]);
+}
+
+#[test]
+fn stdout_takes_an_object_and_the_exit_code_says_whether_it_is_right() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let file = env.file("a.mp4", 1_234_567);
+    let keys = server.keys_file();
+    let store = ["--endpoint", &server.url, "--keys-file", keys.to_str().unwrap()];
+    let upload = ["upload", "a.mp4", "--bucket", "vod-media", "--key", "k"];
+    env.run(&[&upload[..], &store].concat()).ok();
+    let get = [&["get", "vod-media/k", "-o", "-"][..], &store].concat();
+    let ran = env.command(&get).output().unwrap();
+    assert_eq!(ran.status.code(), Some(0));
+    assert!(ran.stdout == fs::read(&file).unwrap());
+    assert!(!env.path("-").exists());
+    env.run(&[&get[..], &["--json"]].concat()).fails(2, "stdout");
+
+    let cut: &[u8] = b"HTTP/1.1 200 OK\r\nx-oss-hash-crc64ecma: 1\r\nContent-Length: 2\r\n\r\nhi";
+    let liar = FakeServer::answering(cut);
+    let ran = env.run(&["get", &format!("{}/b/k", liar.url), "-o", "-"]).fails(5, "CRC64");
+    assert_eq!(ran.stdout, "hi");
+
+    #[cfg(target_os = "linux")]
+    {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        assert_eq!(env.command(&get).stdout(full).status().unwrap().code(), Some(8));
+    }
+    let get = [&["get", "vod-media/k", "--force", "-o", "/dev/null"][..], &store].concat();
+    env.run(&get).fails(8, "not a regular file");
 }
