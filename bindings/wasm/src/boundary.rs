@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::shell::{Shell, exchange_answer, exchange_authority, exchange_request};
+use crate::shell::{Shell, exchange_answer, exchange_request};
 
 struct Boundary {
     shell: Shell,
@@ -96,13 +96,6 @@ pub extern "C" fn vf_engine_poll(number: u32) -> usize {
 #[unsafe(no_mangle)]
 pub extern "C" fn vf_engine_files(number: u32) -> usize {
     call(|shell, _| shell.engine_files(number))
-}
-
-/// See [`exchange_authority`].
-// SAFETY: the name is exported once.
-#[unsafe(no_mangle)]
-pub extern "C" fn vf_exchange_authority() -> usize {
-    call(|_, input| exchange_authority(input))
 }
 
 /// See [`exchange_request`].

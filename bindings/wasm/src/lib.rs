@@ -16,7 +16,7 @@ mod shell;
 
 pub use boundary::*;
 pub use codec::{Reader, Wire, decode};
-pub use shell::{Command, Prepared, Shell, exchange_answer, exchange_authority, exchange_request};
+pub use shell::{Command, Prepared, Shell, exchange_answer, exchange_request};
 
 #[cfg(target_arch = "wasm32")]
 #[panic_handler]

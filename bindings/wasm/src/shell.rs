@@ -2,6 +2,8 @@
 //!
 //! Every answer begins with 0 (done; the value follows) or 1 (not done; what follows says why: one line of text, or the fault of a
 //! request that cannot be made). An engine refuses a wrong call and stays as it was.
+//!
+//! Upload address and auth are not read here: a page has `atob` and `JSON.parse`, and hands their members over as an `Authority`.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -135,17 +137,6 @@ impl Shell {
 
     fn place(&mut self, number: u32) -> Option<&mut Option<Engine>> {
         self.engines.get_mut((number as usize).checked_sub(1)?)
-    }
-}
-
-/// `(address text, auth text, now i64)` → `(Option<i64> expires at, Authority)`.
-pub fn exchange_authority(input: &[u8]) -> Vec<u8> {
-    let Some((address, auth, now_ms)) = decode::<(String, String, i64)>(input) else {
-        return reply::<()>(Err(GARBLED));
-    };
-    match Authority::from_upload(&address, &auth, now_ms) {
-        Ok((authority, expires_at)) => reply(Ok((expires_at, authority))),
-        Err(error) => reply::<()>(Err(&error.message())),
     }
 }
 

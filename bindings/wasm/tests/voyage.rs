@@ -7,9 +7,7 @@ use vodferry_oss::crc64::crc64;
 use vodferry_oss::etag::{etag_of_md5, md5, multipart_etag};
 use vodferry_oss::{Response, Secret, xml};
 use vodferry_vod::{UploadAddress, UploadAuth};
-use vodferry_wasm::{
-    Command, Prepared, Shell, Wire, decode, exchange_answer, exchange_authority, exchange_request,
-};
+use vodferry_wasm::{Command, Prepared, Shell, Wire, decode, exchange_answer, exchange_request};
 
 const UPLOAD_ID: &str = "0004B9894A22E5B1888A1E29F8236E2D";
 const WALL: i64 = 1_795_168_800_000;
@@ -40,8 +38,9 @@ fn authority() -> (Option<i64>, Authority) {
         expiration_secs: Some(3000),
         region: None,
     };
-    let asked = bytes(&(address.encode(), auth.encode(), WALL));
-    read::<Done<_>>(&exchange_authority(&asked)).unwrap()
+    let (authority, expires_at) =
+        Authority::from_upload(&address.encode(), &auth.encode(), WALL).unwrap();
+    (expires_at, authority)
 }
 
 /// A server that keeps parts; it believes every signature, that is tested elsewhere.
@@ -208,12 +207,9 @@ fn what_cannot_be_read_or_done_is_told() {
     shell.engine_free(engine);
     assert_eq!(refused(shell.engine_files(engine)), "there is no engine of this number");
 
-    for answer in [exchange_authority(b""), exchange_request(b"\x01"), exchange_answer(b"\xff\xff")]
-    {
+    for answer in [exchange_request(b"\x01"), exchange_answer(b"\xff\xff")] {
         assert_eq!(refused(answer), garbled);
     }
-    let swapped = ("e30".to_string(), "e30".to_string(), WALL);
-    assert_eq!(refused(exchange_authority(&bytes(&swapped))), "the upload address has no Endpoint");
 
     let (_, mut authority) = authority();
     authority.target.key = String::new();

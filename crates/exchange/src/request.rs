@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use vodferry_engine::{ErrorKind, Fault, FaultKind, Op, PartInfo};
 use vodferry_oss::address::valid_key;
 use vodferry_oss::etag::content_md5;
-use vodferry_oss::sign::{OptionsV4, sign_v1, sign_v4};
+use vodferry_oss::sign::{OptionsV4, sign_v1_among, sign_v4};
 use vodferry_oss::text::decimal;
 use vodferry_oss::xml::{CompleteMultipartUpload, CompletePart};
 use vodferry_oss::{Method, Request, Target};
@@ -43,7 +43,8 @@ pub fn request(
     at_ms: i64,
 ) -> Result<Request, Fault> {
     let (mut request, key) = unsigned(op, authority, digests, headers)?;
-    sign_v1(&mut request, &authority.target.bucket, key, &authority.credential, at_ms);
+    let Authority { credential, target, .. } = authority;
+    sign_v1_among(&mut request, &target.bucket, key, credential, at_ms, is_signed);
     Ok(request)
 }
 
@@ -148,6 +149,11 @@ fn query(op: &Op, key: &str) -> Vec<(String, String)> {
         }
     }
     query
+}
+
+/// Of the parameters above, those that V1 signs.
+fn is_signed(name: &str) -> bool {
+    matches!(name, "partNumber" | "uploadId" | "uploads")
 }
 
 fn complete_body(parts: &[PartInfo]) -> String {

@@ -3,20 +3,24 @@
 //! Everything but RFC 3986's unreserved characters is encoded; a path keeps its `/`. Decoding differs by place: in a
 //! path `+` is a plus, in a query it is a space, because some clients write spaces so and all of them write a real
 //! plus as `%2B`. Nothing is normalised: `//`, `.` and `..` are bytes of a key.
+//!
+//! Written here because the library for it brings a table of all 256 escapes, half a kilobyte of the browser's module.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 /// Encodes a key or a path, `/` kept.
 pub fn encode_path(text: &str) -> String {
-    utf8_percent_encode(text, PATH).collect()
+    let mut out = String::new();
+    encode(&mut out, text, true);
+    out
 }
 
 /// Encodes one name or value of a query; `/` becomes `%2F`, a space `%20`.
 pub fn encode_component(text: &str) -> String {
-    utf8_percent_encode(text, COMPONENT).collect()
+    let mut out = String::new();
+    encode(&mut out, text, false);
+    out
 }
 
 /// Names and values as a query string without `?`, in the order given; an empty value is written as the bare name.
@@ -26,10 +30,10 @@ pub fn encode_query<S: AsRef<str>>(pairs: &[(S, S)]) -> String {
         if !out.is_empty() {
             out.push('&');
         }
-        out.extend(utf8_percent_encode(name.as_ref(), COMPONENT));
+        encode(&mut out, name.as_ref(), false);
         if !value.as_ref().is_empty() {
             out.push('=');
-            out.extend(utf8_percent_encode(value.as_ref(), COMPONENT));
+            encode(&mut out, value.as_ref(), false);
         }
     }
     out
@@ -74,8 +78,24 @@ pub enum DecodeError {
     Utf8,
 }
 
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-const PATH: &AsciiSet = &COMPONENT.remove(b'/');
+fn encode(out: &mut String, text: &str, keep_slash: bool) {
+    for byte in text.bytes() {
+        let kept = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'.' | b'~')
+            || byte == b'/' && keep_slash;
+        if kept {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            push_hex_digit(out, byte >> 4);
+            push_hex_digit(out, byte & 15);
+        }
+    }
+}
+
+fn push_hex_digit(out: &mut String, digit: u8) {
+    out.push(char::from(if digit < 10 { b'0' + digit } else { b'A' + digit - 10 }));
+}
 
 fn decode(text: &str, plus_is_space: bool) -> Result<String, DecodeError> {
     let mut out = Vec::with_capacity(text.len());
