@@ -61,7 +61,7 @@ fn a_round_trip_takes_its_time_and_can_be_changed() {
     let trip = round_trip(&link, 8);
     assert!((100 * MS..150 * MS).contains(&trip), "{trip:?}");
     link.set(Way::AToB, Shape::new(0, 5 * MS));
-    link.set(Way::BToA, Shape::new(0, 0 * MS));
+    link.set(Way::BToA, Shape::default());
     let trip = round_trip(&link, 20);
     assert!((5 * MS..50 * MS).contains(&trip), "{trip:?}");
     assert_eq!(link.traffic(Way::AToB).packets, 28);
@@ -169,9 +169,9 @@ fn nothing_stays_behind_after_sigkill() {
     let options = LinkOptions::default();
     let Some(link) = Link::open_or_skip("clean-up after SIGKILL", &options) else { return };
     if std::env::var_os(VICTIM).is_some() {
-        let sleeper = link.a.command("sleep").arg("1000").spawn().unwrap();
+        let mut sleeper = link.a.command("sleep").arg("1000").spawn().unwrap();
         println!("\nsleeper {}", sleeper.id());
-        thread::sleep(Duration::from_secs(1000));
+        sleeper.wait().unwrap();
         return;
     }
     drop(link);
