@@ -13,6 +13,8 @@ use serde::Deserialize;
 use vodferry_oss::Secret;
 use zeroize::Zeroizing;
 
+use crate::store::DATABASE_FILE;
+
 /// Name of the file inside the data folder.
 pub const KEYS_FILE: &str = "keys.toml";
 
@@ -54,11 +56,16 @@ impl Keys {
     /// Reads the keys of a data folder, or makes them when there are none; `true` tells the latter.
     ///
     /// # Errors
-    /// When the file cannot be read or written, when others may read it, and when it is damaged.
+    /// When the file cannot be read or written, when others may read it, when it is damaged, and when it is missing where a
+    /// database is: keys come first, so that this folder had some.
     pub fn open(folder: &Path) -> Result<(Keys, bool), KeysError> {
         let path = folder.join(KEYS_FILE);
         match Keys::load(&path) {
             Err(KeysError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let database = folder.join(DATABASE_FILE);
+                if database.try_exists().unwrap_or(true) {
+                    return Err(KeysError::Lost { path, database });
+                }
                 create(&path)?;
                 Ok((Keys::load(&path)?, true))
             }
@@ -141,6 +148,17 @@ pub enum KeysError {
         line: usize,
         /// Without the text of the line, which may be a secret.
         what: String,
+    },
+    /// The file is missing, but the folder has been in use.
+    #[error(
+        "{path} is missing beside {database}; new keys would lock out who holds the old ones: restore the file, or, to have new \
+         keys, start a server in an empty folder and move its keys file here"
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// What shows that there were keys.
+        database: PathBuf,
     },
     /// The operating system gave no randomness.
     #[error("no randomness to make keys from: {0}")]
@@ -370,6 +388,19 @@ key = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
         let (other, _) = Keys::open(other.path()).unwrap();
         assert_ne!(other.root().unwrap().id, root.id);
         assert_ne!(other.app_server_token, first.app_server_token);
+    }
+
+    #[test]
+    fn keys_that_are_lost_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        Keys::open(folder.path()).unwrap();
+        fs::write(folder.path().join(DATABASE_FILE), "x").unwrap();
+        Keys::open(folder.path()).unwrap();
+        let path = folder.path().join(KEYS_FILE);
+        fs::remove_file(&path).unwrap();
+        let refused = Keys::open(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("is missing beside") && refused.contains("restore"), "{refused}");
+        assert!(!path.exists());
     }
 
     #[cfg(unix)]
