@@ -128,3 +128,36 @@ fn a_log_that_cannot_be_written_stops_nothing() {
     let reply = reply.unwrap_or_else(|| panic!("no reply; it said {line:?}"));
     assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
 }
+
+#[test]
+fn a_data_folder_that_lost_its_keys_gets_no_new_ones() {
+    let env = TestEnv::new();
+    let mut server = env.serve(&[]);
+    server.process.signal("TERM");
+    server.process.end();
+    std::fs::remove_file(server.keys_file()).unwrap();
+    let data = server.data.to_str().unwrap();
+    let ran = env.run(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
+    ran.fails(8, "keys.toml is missing");
+    assert!(!server.keys_file().exists());
+}
+
+#[test]
+fn a_server_without_its_folder_is_not_ready() {
+    use std::io::Read;
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let ready = || {
+        let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        let head = b"GET /health/ready HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        stream.write_all(head).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply
+    };
+    assert!(ready().starts_with("HTTP/1.1 200 "));
+    std::fs::remove_dir_all(&server.data).unwrap();
+    let reply = ready();
+    assert!(reply.starts_with("HTTP/1.1 503 ") && reply.contains("folder is gone"), "{reply}");
+}
