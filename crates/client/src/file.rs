@@ -45,7 +45,7 @@ impl File {
         self
     }
 
-    /// What the authorizer is told as the video's title, instead of the name without its extension.
+    /// What the authorizer is told as the video's title, instead of the first 128 bytes of the name without its extension.
     pub fn title(mut self, title: impl Into<String>) -> File {
         self.title = Some(title.into());
         self
@@ -116,7 +116,7 @@ impl File {
     pub(crate) fn title_or_stem(&self) -> String {
         self.title.clone().unwrap_or_else(|| {
             let stem = Path::new(&self.name).file_stem();
-            stem.map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+            stem.map(|stem| cut(&stem.to_string_lossy())).unwrap_or_default()
         })
     }
 
@@ -130,6 +130,12 @@ impl File {
         }
         headers
     }
+}
+
+/// As much of a name as the service takes for a title. A title that was given is never cut: the service refuses it.
+fn cut(name: &str) -> String {
+    const MOST: usize = 128;
+    name.char_indices().take_while(|(at, c)| at + c.len_utf8() <= MOST).map(|(_, c)| c).collect()
 }
 
 impl<P: Into<PathBuf>> From<P> for File {
@@ -210,6 +216,16 @@ mod tests {
         assert_eq!(file.title_or_stem(), "Summer holiday");
         assert_eq!(file.object_headers(), [("content-type".into(), "video/mp4".into())]);
         assert_eq!(file.title("T").title_or_stem(), "T");
+    }
+
+    #[test]
+    fn only_a_title_that_nobody_gave_is_cut() {
+        let long = "影".repeat(60);
+        let file = File::path(format!("/films/a{long}.mp4"));
+        let title = file.title_or_stem();
+        assert_eq!((title.len(), title.as_str()), (127, &*format!("a{}", "影".repeat(42))));
+        assert_eq!(file.title(&long).title_or_stem(), long);
+        assert_eq!(File::path("x".repeat(128)).title_or_stem().len(), 128);
     }
 
     #[test]
