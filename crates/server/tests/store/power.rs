@@ -11,6 +11,10 @@
 //! 3. A reader pins the database's state; the file and its log are copied while it does. The log may
 //!    hold more than was visible, and gets a torn tail: an unsynced write that survived in part.
 //! 4. What survived of the blobs is written beside the copy, and a server starts on both.
+//!
+//! So the model sees a blob that was not durable before its row, a row whose blob was deleted, and an
+//! answer before its commit. It does not see whether SQLite itself syncs: a test beside its settings
+//! does.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -165,7 +169,7 @@ fn copy_database(from: &Path, to: &Path, random: &mut Random) {
 /// Memory for most rounds: the model's losses do not depend on how long a sync takes.
 fn folder(seed: u64) -> TempDir {
     let memory = Path::new("/dev/shm");
-    if seed % 8 != 0 && memory.is_dir() {
+    if !seed.is_multiple_of(8) && memory.is_dir() {
         tempfile::tempdir_in(memory).unwrap()
     } else {
         tempfile::tempdir().unwrap()

@@ -118,3 +118,24 @@ fn update(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No test can cut the power of SQLite's disk, so what it must be told is looked at.
+    #[test]
+    fn a_durable_database_syncs_each_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("meta.sqlite");
+        for (durable, level) in [(true, 2), (false, 0)] {
+            let options = SqliteOptions { durable, ..SqliteOptions::default() };
+            let connection = open_writer(&path, &options).unwrap();
+            let ask = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get(0));
+            assert_eq!(ask("synchronous"), Ok(level));
+            let mode: String =
+                connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+            assert_eq!(mode, "wal");
+        }
+    }
+}
