@@ -351,3 +351,27 @@ fn stdout_takes_an_object_and_the_exit_code_says_whether_it_is_right() {
     let get = [&["get", "vod-media/k", "--force", "-o", "/dev/null"][..], &store].concat();
     env.run(&get).fails(8, "not a regular file");
 }
+
+#[test]
+fn a_proxy_of_the_environment_is_not_asked_for_this_machine() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    env.file("a.mp4", 200_000);
+    let upload = |url: &str| {
+        let args = ["upload", "a.mp4", "--retry-for", "300ms", "--server", url];
+        let mut command = env.command(&args);
+        command.env("http_proxy", "http://127.0.0.1:1").env("HTTP_PROXY", "http://127.0.0.1:1");
+        Ran::of(&mut command)
+    };
+    upload(&server.url).ok();
+    upload("http://10.255.255.1:9").fails(4, "a.mp4");
+}
+
+#[test]
+fn a_long_name_without_a_title_arrives() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let name = format!("{}.mp4", "x".repeat(200));
+    env.file(&name, 10);
+    env.run(&["upload", &name, "--server", &server.url]).ok();
+}

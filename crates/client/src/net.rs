@@ -21,14 +21,30 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 /// See [`http_client`](crate::http_client).
 pub(crate) struct Net {
     plan: Plan,
-    client: RwLock<reqwest::Client>,
+    clients: RwLock<Clients>,
+}
+
+#[derive(Clone)]
+struct Clients {
+    /// For servers of this machine: a proxy of the environment is never meant for them.
+    here: reqwest::Client,
+    far: reqwest::Client,
+}
+
+impl Clients {
+    fn of(&self, request: &Request) -> reqwest::Client {
+        match is_loopback(&request.authority) {
+            true => self.here.clone(),
+            false => self.far.clone(),
+        }
+    }
 }
 
 impl Net {
     pub(crate) fn new(options: &Options) -> Result<Net, Error> {
         let plan = Plan::new(options)?;
-        let client = RwLock::new(plan.client()?);
-        Ok(Net { plan, client })
+        let clients = RwLock::new(plan.clients()?);
+        Ok(Net { plan, clients })
     }
 }
 
@@ -38,14 +54,14 @@ impl Http for Net {
         request: Request,
         body: Body,
     ) -> BoxFuture<'static, Result<Response, TransportError>> {
-        let client = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let client = self.clients.read().unwrap_or_else(PoisonError::into_inner).of(&request);
         Box::pin(send(client, request, body))
     }
 
     fn network_changed(&self) {
         // A client that cannot be made anew leaves the old one: its dead connections fail and are tried again.
-        if let Ok(client) = self.plan.client() {
-            *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+        if let Ok(clients) = self.plan.clients() {
+            *self.clients.write().unwrap_or_else(PoisonError::into_inner) = clients;
         }
     }
 }
@@ -103,12 +119,23 @@ impl Plan {
         })
     }
 
-    fn client(&self) -> Result<reqwest::Client, Error> {
+    fn clients(&self) -> Result<Clients, Error> {
+        let far = self.client(self.direct)?;
+        let here = match self.proxy.is_some() || self.direct {
+            true => far.clone(),
+            false => self.client(true)?,
+        };
+        Ok(Clients { here, far })
+    }
+
+    fn client(&self, direct: bool) -> Result<reqwest::Client, Error> {
         let with_system_roots =
-            self.builder().tls_certs_merge(self.certificates.iter().cloned()).build();
+            self.builder(direct).tls_certs_merge(self.certificates.iter().cloned()).build();
         // A machine without any CA certificates can still reach servers over http, and those of the CA file.
         with_system_roots
-            .or_else(|_| self.builder().tls_certs_only(self.certificates.iter().cloned()).build())
+            .or_else(|_| {
+                self.builder(direct).tls_certs_only(self.certificates.iter().cloned()).build()
+            })
             .map_err(|error| {
                 Error::new(
                     ErrorKind::Misuse,
@@ -119,7 +146,7 @@ impl Plan {
             })
     }
 
-    fn builder(&self) -> reqwest::ClientBuilder {
+    fn builder(&self, direct: bool) -> reqwest::ClientBuilder {
         let mut builder = reqwest::Client::builder()
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
@@ -134,7 +161,7 @@ impl Plan {
             // Bytes in the kernel's buffer that nobody acknowledges: the line is dead, whatever is still accepted from us.
             builder = builder.tcp_user_timeout(self.idle);
         }
-        if self.direct {
+        if direct {
             builder = builder.no_proxy();
         }
         if let Some(proxy) = &self.proxy {
@@ -142,6 +169,17 @@ impl Plan {
         }
         builder
     }
+}
+
+/// Whether `authority` (a host, perhaps with a port) is this machine by its loopback addresses.
+fn is_loopback(authority: &str) -> bool {
+    let without_port = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let host = without_port.trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    address || host.eq_ignore_ascii_case("localhost")
 }
 
 async fn send(
@@ -318,6 +356,18 @@ mod tests {
         let options =
             Options { proxy: Proxy::Url("http://me:hush@x:1".into()), ..Options::default() };
         assert!(Net::new(&options).is_ok());
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_addresses() {
+        for here in ["127.0.0.1", "127.9.9.9:80", "[::1]:9000", "[::1]", "localhost:1", "LocalHost"]
+        {
+            assert!(is_loopback(here), "{here}");
+        }
+        for far in ["127.0.0.1.example.com:80", "10.0.0.1", "[fe80::1]:1", "localhost.x", "", "::2"]
+        {
+            assert!(!is_loopback(far), "{far}");
+        }
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Timeouts {
 pub enum Proxy {
     /// None, whatever the environment says.
     Direct,
-    /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say, and none for `localhost` and loopback addresses.
     #[default]
     System,
     /// This one for everything: `http://host:port`, with `user:password@` where it asks for them.
