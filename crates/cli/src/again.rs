@@ -49,9 +49,19 @@ impl Again<'_> {
         command.text("--endpoint", endpoint);
         command.text("--bucket", bucket);
         command.path("--keys-file", keys_file);
-        command.path("--record-dir", &self.transfer.record_dir);
+        // The part size is in the checkpoint.
+        let how = self.transfer;
+        command.number("--parallel", how.parallel.map(u64::from));
+        command.number("--limit", how.limit);
+        command.path("--record-dir", &how.record_dir);
+        if how.no_md5 {
+            command.word(OsStr::new("--no-md5"));
+        }
+        if let Some(time) = how.retry_for {
+            command.flag("--retry-for", OsStr::new(&format!("{}ms", time.as_millis())));
+        }
         for entry in open {
-            command.word(entry.path.as_os_str());
+            command.file(entry.path.as_os_str());
         }
         command.text
     }
@@ -67,10 +77,15 @@ impl Command {
     }
 
     fn word(&mut self, word: &OsStr) {
-        // A file named like a flag would be taken for one.
-        let dash = word.to_string_lossy().starts_with('-');
-        self.text.push_str(if dash { " ./" } else { " " });
+        self.text.push(' ');
         self.text.push_str(&shell::quote(word));
+    }
+
+    /// A file named like a flag would be taken for one.
+    fn file(&mut self, file: &OsStr) {
+        let dash = file.to_string_lossy().starts_with('-');
+        self.text.push_str(if dash { " ./" } else { " " });
+        self.text.push_str(&shell::quote(file));
     }
 
     fn flag(&mut self, flag: &str, value: &OsStr) {
@@ -83,6 +98,12 @@ impl Command {
     fn text(&mut self, flag: &str, value: &Option<String>) {
         if let Some(value) = value {
             self.flag(flag, OsStr::new(value));
+        }
+    }
+
+    fn number(&mut self, flag: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.flag(flag, OsStr::new(&value.to_string()));
         }
     }
 

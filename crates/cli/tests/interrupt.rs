@@ -41,7 +41,9 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_does() {
     assert_eq!((ended.event.as_str(), ended.number("unfinished")), ("ended", 1));
     assert_eq!(ended.value["interrupted"], true);
     let line = stderr.lines().find_map(|line| line.split_once("to go on: ")).expect(&stderr);
-    assert_eq!(line.1, format!("vodferry resume --server {} a.mp4", server.url));
+    let goes_on =
+        format!("vodferry resume --server {} --parallel 2 --limit 1048576 a.mp4", server.url);
+    assert_eq!(line.1, goes_on);
 
     let listed = env.run(&["resume", "--list"]).ok();
     assert!(listed.stdout.contains("a.mp4\t"), "{listed:?}");
