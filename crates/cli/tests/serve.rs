@@ -99,19 +99,13 @@ fn a_second_signal_ends_at_once() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_log_that_cannot_be_written_stops_nothing() {
-    use std::io::Read;
+    use std::io::{BufRead, BufReader, Read};
     let env = TestEnv::new();
     let mut command = env.command(&["serve", "--listen", "127.0.0.1:0", "--log", "trace"]);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut server = command.stderr(full).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut line = Vec::new();
-    for byte in server.stdout.take().unwrap().bytes() {
-        line.push(byte.unwrap());
-        if line.ends_with(b"\n") {
-            break;
-        }
-    }
-    let line = String::from_utf8(line).unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.trim_end().strip_prefix("listening on http://").map(str::to_owned);
     let reply = address.as_ref().and_then(|address| {
         let mut stream = std::net::TcpStream::connect(address).ok()?;
