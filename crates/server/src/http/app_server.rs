@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::body::Body;
+use super::body::{Body, BodyError};
 use super::call::Call;
 use super::reply::{JSON, reply};
 use super::video::{self, ApiError, Granted, Proposal};
@@ -65,8 +65,12 @@ async fn answer(app: &App, call: &Call, body: &mut Body) -> Result<Granted, ApiE
         let message = "Content-Type must be application/json";
         return Err(ApiError::new(415, "UnsupportedMediaType", message));
     }
-    let bytes = body.whole(app.config.limits.control_body).await.map_err(|_| {
-        ApiError::bad("InvalidParameter", "the body was cut, came too slowly, or is too long")
+    let bytes = body.whole(app.config.limits.control_body).await.map_err(|error| match error {
+        BodyError::TooLarge => ApiError::bad("InvalidParameter", "the body is too long"),
+        // The network's doing: whoever asks again is answered.
+        BodyError::Cut | BodyError::Idle => {
+            ApiError::new(408, "RequestTimeout", "the body was cut, or came too slowly")
+        }
     })?;
     match action {
         "create" => video::create(app, parse::<CreateRequest>(&bytes)?.try_into()?).await,

@@ -157,3 +157,17 @@ async fn the_configured_endpoint_and_life_are_handed_out() {
     assert_eq!(grant.auth.region.as_deref(), Some("eu-central-1"));
     assert_eq!(grant.auth.expiration_secs, Some(5));
 }
+
+/// The network's doing must not look like the caller's: an uploader gives up on a 400 and asks again after a 408.
+#[tokio::test]
+async fn a_body_that_never_ends_may_be_sent_again() {
+    let server =
+        Server::with(|config| config.limits.idle_body = std::time::Duration::from_millis(200))
+            .await;
+    let request = format!(
+        "POST {CREATE} HTTP/1.1\r\nHost: {}\r\n{JSON}Content-Length: 100\r\nConnection: close\r\n\r\n{{",
+        server.addr()
+    );
+    let response = exchange(server.addr(), Method::Post, request.as_bytes()).await;
+    assert_eq!(refused(&response, 408), "RequestTimeout");
+}
