@@ -270,3 +270,27 @@ async fn wrong_tokens_are_refused_with_a_hint() {
     assert_eq!(error.kind(), vodferry::ErrorKind::Auth, "{error}");
     assert!(error.hint().is_some() && !error.to_string().contains("hush"));
 }
+
+/// What people copy from must run: the examples are built beside the tests.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_examples_run() {
+    let harbour = Harbour::open().await;
+    let (film, _) = harbour.write("film.mp4", 300_000);
+    let (second, _) = harbour.write("second.mp4", 1_500_000);
+    let server = harbour.server.endpoint().to_owned();
+    let list = run(&harbour, "list", &[server.as_ref(), film.as_ref(), second.as_ref()]).await;
+    assert_eq!(list.matches(": video ").count(), 2, "{list}");
+    let one = run(&harbour, "one_file", &[film.as_ref(), server.as_ref()]).await;
+    assert!(one.starts_with("video ") && one.contains(" is at sv/"), "{one}");
+}
+
+async fn run(harbour: &Harbour, example: &str, arguments: &[&std::ffi::OsStr]) -> String {
+    let beside = std::env::current_exe().unwrap();
+    let name = format!("{example}{}", std::env::consts::EXE_SUFFIX);
+    let program = beside.parent().unwrap().parent().unwrap().join("examples").join(name);
+    let mut command = std::process::Command::new(program);
+    command.args(arguments).env("XDG_STATE_HOME", harbour.dir.path()).env("NO_PROXY", "127.0.0.1");
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
