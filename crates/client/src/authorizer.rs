@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use vodferry_engine::Target;
-use vodferry_exchange::Authority;
+use vodferry_engine::{Op, Target};
+use vodferry_exchange::{Authority, Digests, request};
 use vodferry_oss::Credential;
 use vodferry_oss::address::Style as AddressStyle;
 
@@ -44,6 +44,16 @@ impl UploadGrant {
     pub fn from_upload_auth(address: &str, auth: &str) -> Result<UploadGrant, Error> {
         let (authority, expires_at_ms) = Authority::from_upload(address, auth, wall_ms())
             .map_err(|error| Error::misuse(error.message()).with_source(error))?;
+        // What no request can be made of is told here, where it is known who gave it.
+        let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        let Credential { access_key_id, security_token, .. } = &authority.credential;
+        if !visible(access_key_id) || !security_token.iter().all(|token| visible(token.expose())) {
+            return Err(Error::misuse("the upload auth holds characters that HTTP does not allow"));
+        }
+        let op = Op::InitiateMultipartUpload;
+        request(&op, &authority, &Digests::default(), &[], 0).map_err(|fault| {
+            Error::misuse(format!("the upload address cannot be used: {}", fault.message))
+        })?;
         let vodferry_oss::Target { endpoint, bucket, key } = authority.target;
         Ok(UploadGrant {
             target: Target { endpoint, bucket, key },
@@ -135,5 +145,45 @@ where
 {
     fn authorize(&self, request: GrantRequest) -> BoxFuture<'_, Result<UploadGrant, Error>> {
         Box::pin(self(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vodferry_engine::ErrorKind;
+    use vodferry_vod::{UploadAddress, UploadAuth};
+
+    use super::*;
+
+    fn granted(endpoint: &str, bucket: &str, key_id: &str) -> Result<UploadGrant, Error> {
+        let address = UploadAddress {
+            endpoint: endpoint.into(),
+            bucket: bucket.into(),
+            file_name: "sv/a.mp4".into(),
+        };
+        let auth = UploadAuth {
+            access_key_id: key_id.into(),
+            access_key_secret: "hush".into(),
+            security_token: "token".into(),
+            expire_utc_time: None,
+            expiration_secs: Some(3000),
+            region: None,
+        };
+        UploadGrant::from_upload_auth(&address.encode(), &auth.encode())
+    }
+
+    #[test]
+    fn a_place_of_which_no_request_can_be_made_is_refused_where_it_comes_from() {
+        granted("http://127.0.0.1:9000", "vod-media", "STS.A").unwrap();
+        for (endpoint, bucket, key_id) in [
+            ("javascript:alert(1)", "vod-media", "STS.A"),
+            ("http://u:p@host", "vod-media", "STS.A"),
+            ("http://127.0.0.1:9000", "../x", "STS.A"),
+            ("http://127.0.0.1:9000", "vod-media", "STS.A\r\nx: y"),
+        ] {
+            let error = granted(endpoint, bucket, key_id).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misuse, "{endpoint} {bucket} {key_id}");
+            assert!(!error.to_string().contains("hush"));
+        }
     }
 }

@@ -166,8 +166,13 @@ mod tests {
     use super::*;
 
     fn write(dir: &Path, name: &str) -> Journal {
+        let source = Source { length: 300_000, modified_ms: 7, fingerprint: "ab".into() };
+        write_of(dir, name, source)
+    }
+
+    fn write_of(dir: &Path, name: &str, source: Source) -> Journal {
         let begin = Begin {
-            source: Source { length: 300_000, modified_ms: 7, fingerprint: "ab".into() },
+            source,
             target: Target { endpoint: "e".into(), bucket: "b".into(), key: "k".into() },
             video_id: Some("v".into()),
             part_size: 102_400,
@@ -222,12 +227,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [file, moved] = ["a", "b"].map(|name| dir.path().join(name));
         std::fs::write(&file, [7; 1000]).unwrap();
-        let identity = Source::open(&file).unwrap().identity().clone();
+        let identity = crate::source::Source::open(&file).unwrap().identity().clone();
         let target = Target { endpoint: "e".into(), bucket: "b".into(), key: "k".into() };
         let mut of_other_place = None;
         for fixed in [None, Some(&target)] {
             let name = checkpoint_name(&identity, fixed);
-            drop(write(dir.path(), &name));
+            drop(write_of(dir.path(), &name, identity.clone()));
             let info = look(&dir.path().join(&name)).unwrap();
             assert!(info.is_of(&file).unwrap(), "{fixed:?}");
             of_other_place = Some(info);

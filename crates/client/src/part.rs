@@ -170,7 +170,7 @@ mod tests {
                     let (body, digests) = prepare(source, range, buffers, md5).await.unwrap();
                     assert_eq!((body.remaining(), digests.md5.is_some()), (digests.length, true));
                     assert_eq!(collect(body).await.unwrap(), want);
-                    assert_eq!(before.get_or_insert_with(|| digests.clone()), &digests);
+                    assert_eq!(before.get_or_insert(digests), &digests);
                 }
             }
         }
