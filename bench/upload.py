@@ -26,8 +26,8 @@ key_id, key_secret = access_key(keys_file)
 env = dict(os.environ, VODFERRY_ACCESS_KEY_ID=key_id, VODFERRY_ACCESS_KEY_SECRET=key_secret)
 
 OSS2 = f"""
-import sys, crcmod, tempfile, oss2
-assert crcmod.crcmod._usingExtension, "crcmod runs without its C extension: the comparison would be unfair"
+import importlib, sys, tempfile, oss2
+assert importlib.import_module("crcmod.crcmod")._usingExtension, "crcmod runs without its C extension: the comparison would be unfair"
 endpoint, bucket, key, path = sys.argv[1:5]
 b = oss2.Bucket(oss2.Auth({key_id!r}, {key_secret!r}), endpoint, bucket)
 oss2.resumable_upload(b, key, path, store=oss2.ResumableStore(root=tempfile.mkdtemp()), part_size={PART},
@@ -77,6 +77,7 @@ cpu = {name: statistics.median(r[0] for r in runs) * (1 if name.startswith("floo
 curl = cpu["curl -T, sink"]
 hashes = cpu["floor: MD5 + CRC64 of 1 GiB"]
 allowed = curl + 1.5 * hashes
+print("curl sends no digest at all, oss2 checks CRC64 and sends no Content-MD5, vodferry does both unless said otherwise")
 print(f"{size / MIB:.0f} MiB, parts of {PART // MIB} MiB, {THREADS} at once, median of {rounds} interleaved rounds")
 print(f"{'':32} {'CPU-s/GiB':>10} {'÷ curl':>8} {'÷ oss2':>8} {'wall s':>8} {'MiB resident':>13}")
 for name, runs in results.items():
