@@ -26,10 +26,10 @@ key_id, key_secret = access_key(keys_file)
 env = dict(os.environ, VODFERRY_ACCESS_KEY_ID=key_id, VODFERRY_ACCESS_KEY_SECRET=key_secret)
 
 OSS2 = f"""
-import importlib, sys, tempfile, oss2
+import importlib, os, sys, tempfile, oss2
 assert importlib.import_module("crcmod.crcmod")._usingExtension, "crcmod runs without its C extension: the comparison would be unfair"
 endpoint, bucket, key, path = sys.argv[1:5]
-b = oss2.Bucket(oss2.Auth({key_id!r}, {key_secret!r}), endpoint, bucket)
+b = oss2.Bucket(oss2.Auth(os.environ["VODFERRY_ACCESS_KEY_ID"], os.environ["VODFERRY_ACCESS_KEY_SECRET"]), endpoint, bucket)
 oss2.resumable_upload(b, key, path, store=oss2.ResumableStore(root=tempfile.mkdtemp()), part_size={PART},
                       multipart_threshold={PART}, num_threads={THREADS})
 """
@@ -57,20 +57,20 @@ rows = {
 }
 
 
-def measure(command):
+def measure(name, command):
     began = time.monotonic()
     child = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.monotonic() - began
     if status != 0:
-        sys.exit(f"error: {command[:3]} ended with status {status}")
+        sys.exit(f"error: {name} ended with status {os.waitstatus_to_exitcode(status)}")
     return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024
 
 
 results = {name: [] for name in rows}
 for n in range(rounds):
     for name, make in rows.items():
-        results[name].append(measure(make(n)))
+        results[name].append(measure(name, make(n)))
 
 scale = GIB / size
 cpu = {name: statistics.median(r[0] for r in runs) * (1 if name.startswith("floor") else scale) for name, runs in results.items()}

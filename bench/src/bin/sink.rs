@@ -39,7 +39,9 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         "<CompleteMultipartUploadResult><Location>-</Location><Bucket>b</Bucket><Key>k</Key>\
          <ETag>\"16F2D8490DA86AC7AA4B726C3553BAC8-2\"</ETag></CompleteMultipartUploadResult>"
     } else if head.method == Method::GET {
-        "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>"
+        "<ListPartsResult><Bucket>b</Bucket><Key>k</Key><UploadId>0004B9894A22E5B1888A1E29F8236E2D</UploadId>\
+         <NextPartNumberMarker>0</NextPartNumberMarker><MaxParts>1000</MaxParts>\
+         <IsTruncated>false</IsTruncated></ListPartsResult>"
     } else {
         ""
     };
