@@ -227,9 +227,14 @@ impl Talk<'_> {
                 let answer = {
                     let mut answers = self.answers();
                     let spoke = std::mem::take(&mut answers.speaking);
-                    spoke.then(|| answers.count - 1)
+                    // Empty: the copy was sent already.
+                    (spoke && !answers.last.is_empty()).then(|| answers.count - 1)
                 };
-                if answer.is_some_and(|answer| self.is_planned(answer, Again::BeforeNext)) {
+                // A client that is faster than the silence after an answer does not escape its copy.
+                let due = |answer| {
+                    [Again::AtOnce, Again::BeforeNext].iter().any(|&a| self.is_planned(answer, a))
+                };
+                if answer.is_some_and(due) {
                     self.write_copy().await?;
                 }
                 Ok(None)

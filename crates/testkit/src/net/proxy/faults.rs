@@ -82,7 +82,7 @@ pub enum Fault {
 /// When the copy of an answer arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// Right behind the answer: once the server has been silent for 30 ms.
+    /// Right behind the answer: once the server has been silent for 30 ms, or the client begins with its next request.
     AtOnce,
     /// When the client begins with its next request, in front of that one's answer.
     BeforeNext,
