@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Official SDKs, installed from their registries, as black-box clients of our server.
+# Official SDKs, installed from their registries, as black-box clients of our server. VODFERRY names a binary that is built already.
 cd "$(dirname "$0")/.."
 . scripts/setup.sh test
 venv=target/official-venv
@@ -7,10 +7,11 @@ if ! "$venv/bin/python" -c 'import oss2' 2>/dev/null; then
 	python3 -m venv --clear "$venv"
 	"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/official/requirements.txt
 fi
-cargo build --quiet --locked -p vodferry-cli
+vodferry=${VODFERRY:-target/debug/vodferry}
+[ -n "${VODFERRY:-}" ] || cargo build --quiet --locked -p vodferry-cli
 data=$(mktemp -d)
 log=$data.log
-target/debug/vodferry serve --listen 127.0.0.1:0 --data "$data" >"$log" 2>"$log.err" &
+"$vodferry" serve --listen 127.0.0.1:0 --data "$data" >"$log" 2>"$log.err" &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$data" "$log" "$log.err"' EXIT
 for _ in $(seq 100); do
