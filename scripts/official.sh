@@ -8,7 +8,7 @@ if ! "$venv/bin/python" -c 'import oss2' 2>/dev/null; then
 	"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/official/requirements.txt
 fi
 vodferry=${VODFERRY:-target/debug/vodferry}
-[ -n "${VODFERRY:-}" ] || cargo build --quiet --locked -p vodferry-cli
+[ -n "${VODFERRY:-}" ] && [ -x "$vodferry" ] || cargo build --quiet --locked -p vodferry-cli
 data=$(mktemp -d)
 log=$data.log
 "$vodferry" serve --listen 127.0.0.1:0 --data "$data" >"$log" 2>"$log.err" &
