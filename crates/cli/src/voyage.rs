@@ -180,7 +180,7 @@ impl Voyage {
 
     /// Tells an event. Gives a file that failed by it and that the uploader does not know to have failed.
     fn on_event(&mut self, event: Event) -> Option<FileId> {
-        let id = file_of(&event)?;
+        let id = event.file()?;
         let entry = self.entries.iter_mut().find(|entry| entry.id == id)?;
         let Outcome::Open = entry.outcome else {
             // A file that failed for its dead credential is cancelled behind the curtain: that Canceled is not news.
@@ -208,22 +208,5 @@ fn expired(refusal: Option<ErrorInfo>) -> ErrorInfo {
             message: TEXT.to_owned(),
             request_id: String::new(),
         },
-    }
-}
-
-fn file_of(event: &Event) -> Option<FileId> {
-    match event {
-        Event::Ended { .. } => None,
-        Event::Canceled { file }
-        | Event::Failed { file, .. }
-        | Event::PartAcknowledged { file, .. }
-        | Event::Progress { file, .. }
-        | Event::Resumed { file, .. }
-        | Event::Retry { file, .. }
-        | Event::RetryResume { file }
-        | Event::Started { file, .. }
-        | Event::Succeeded { file, .. }
-        | Event::TokenExpired { file, .. }
-        | Event::Warning { file, .. } => Some(*file),
     }
 }

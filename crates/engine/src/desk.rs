@@ -163,24 +163,6 @@ impl Desk {
     }
 }
 
-/// Whom an event is about; `None` for the end of a run.
-pub(crate) fn file_of(event: &Event) -> Option<FileId> {
-    match event {
-        Event::Ended { .. } => None,
-        Event::Canceled { file }
-        | Event::Failed { file, .. }
-        | Event::PartAcknowledged { file, .. }
-        | Event::Progress { file, .. }
-        | Event::Resumed { file, .. }
-        | Event::Retry { file, .. }
-        | Event::RetryResume { file }
-        | Event::Started { file, .. }
-        | Event::Succeeded { file, .. }
-        | Event::TokenExpired { file, .. }
-        | Event::Warning { file, .. } => Some(*file),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::aborts::Aborts;
 use crate::config::{Config, OnCancel};
-use crate::desk::{Desk, Kind, Owner, file_of};
+use crate::desk::{Desk, Kind, Owner};
 use crate::grant::Access;
 use crate::list::{List, is_terminal};
 use crate::parts::may_be_asked;
@@ -255,7 +255,7 @@ impl Engine {
         loop {
             while let Some(output) = self.desk.pop() {
                 let removed = match &output {
-                    Output::Event(event) => file_of(event).is_some_and(|f| !self.list.holds(f)),
+                    Output::Event(event) => event.file().is_some_and(|f| !self.list.holds(f)),
                     _ => false,
                 };
                 if !removed {

@@ -408,6 +408,26 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The file that this event is about; `None` for the end of a run.
+    pub fn file(&self) -> Option<FileId> {
+        match self {
+            Event::Ended { .. } => None,
+            Event::Canceled { file }
+            | Event::Failed { file, .. }
+            | Event::PartAcknowledged { file, .. }
+            | Event::Progress { file, .. }
+            | Event::Resumed { file, .. }
+            | Event::Retry { file, .. }
+            | Event::RetryResume { file }
+            | Event::Started { file, .. }
+            | Event::Succeeded { file, .. }
+            | Event::TokenExpired { file, .. }
+            | Event::Warning { file, .. } => Some(*file),
+        }
+    }
+}
+
 /// The kinds of error that an application tells apart. The numbers are fixed: the C ABI carries them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -14,7 +14,7 @@ impl Checker {
         store: &Store,
         length_of: impl Fn(Version) -> u64,
     ) -> Check {
-        let Some(file) = file_of(event) else { return self.ended(event) };
+        let Some(file) = event.file() else { return self.ended(event) };
         let Some(watch) = self.files.get_mut(&file) else {
             return broken("1 only listed files", format!("{event:?}"));
         };
@@ -155,23 +155,5 @@ impl Checker {
             return Ok(());
         }
         broken("8 Started carries the checkpoint's place", format!("{event:?}, found {begin:?}"))
-    }
-}
-
-/// The file that an event is about.
-fn file_of(event: &Event) -> Option<FileId> {
-    match event {
-        Event::Ended { .. } => None,
-        Event::Canceled { file }
-        | Event::Failed { file, .. }
-        | Event::PartAcknowledged { file, .. }
-        | Event::Progress { file, .. }
-        | Event::Resumed { file, .. }
-        | Event::Retry { file, .. }
-        | Event::RetryResume { file }
-        | Event::Started { file, .. }
-        | Event::Succeeded { file, .. }
-        | Event::TokenExpired { file, .. }
-        | Event::Warning { file, .. } => Some(*file),
     }
 }
