@@ -45,7 +45,13 @@ if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
 fi
 if ! command -v cargo >/dev/null 2>&1; then
 	echo "installing: Rust (rustup, stable, into ~/.cargo)"
-	curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt >/dev/null
+	# The script behind sh.rustup.rs, from the host that rustup itself downloads from.
+	curl --proto '=https' --tlsv1.2 -sSf https://static.rust-lang.org/rustup/rustup-init.sh |
+		sh -s -- -y -q --profile minimal --default-toolchain stable -c clippy -c rustfmt >/dev/null || {
+		echo "error: Rust could not be installed" >&2
+		echo "hint: install it by rustup (https://rustup.rs), then run this again" >&2
+		exit 1
+	}
 	export PATH="$HOME/.cargo/bin:$PATH"
 fi
 needed=$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml)
