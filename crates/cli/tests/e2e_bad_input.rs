@@ -193,11 +193,10 @@ fn with_spoiled_replies(
     let observer = Observer::new();
     let server = env.serve(&["--public-endpoint", &observer.url]);
     observer.forward_to(server.address());
-    let left = AtomicU32::new(times);
+    let spoilt = AtomicU32::new(0);
     observer.hook(move |exchange, head| {
         let meant = matches!(exchange.op(), Op::UploadPart { number: 2, .. });
-        let take = |left: u32| left.checked_sub(1);
-        if meant && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
+        if meant && spoilt.fetch_add(1, Ordering::SeqCst) < times {
             spoil(head);
         }
         Verdict::Forward

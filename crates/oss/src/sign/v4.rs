@@ -233,8 +233,7 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
     if text.len() != 64 {
         return None;
     }
-    for (to, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let [high, low] = pair else { return None };
+    for (to, [high, low]) in out.iter_mut().zip(text.as_bytes().as_chunks().0) {
         *to = digit(*high)? << 4 | digit(*low)?;
     }
     Some(out)

@@ -29,8 +29,10 @@ async fn everything_acknowledged_is_there_after_a_kill() {
         .map(|client| {
             let (blobs, meta, acknowledged) = (blobs.clone(), meta.clone(), acknowledged.clone());
             tokio::spawn(async move {
-                for round in 0.. {
+                let mut round = 0;
+                loop {
                     upload(&*blobs, &*meta, &format!("{client}/{round}"), &acknowledged).await;
+                    round += 1;
                 }
             })
         })
