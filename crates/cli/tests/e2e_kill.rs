@@ -7,7 +7,6 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,7 +16,7 @@ use common::content::{Chance, Crc64};
 use common::ledger::{self, Acknowledged};
 use common::observer::{Exchange, Observer, Op, Verdict};
 use common::secrets::Secrets;
-use common::{Line, PATIENCE, Server, TestEnv, bytes};
+use common::{Line, PATIENCE, Server, TestEnv, bytes, signal};
 
 /// No test here takes nearly as long; one that would hang ends by it.
 const DEADLINE: Duration = Duration::from_secs(240);
@@ -353,6 +352,5 @@ impl Stage {
 
 /// Kills at once; the process is reaped by whoever owns it.
 fn kill(process: u32) {
-    let status = Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap();
-    assert!(status.success());
+    assert!(signal("KILL", process), "process {process} had ended already");
 }

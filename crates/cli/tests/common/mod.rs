@@ -273,9 +273,7 @@ impl Process {
 
     /// Sends a signal by its name, for example `INT`.
     pub fn signal(&self, name: &str) {
-        let mut kill = Command::new("kill");
-        kill.arg(format!("-{name}")).arg(self.child.id().to_string());
-        assert!(kill.status().unwrap().success());
+        assert!(signal(name, self.child.id()), "no signal {name} could be sent");
     }
 
     /// Waits for the end: exit code and all of stderr. Panics after [`PATIENCE`].
@@ -438,4 +436,10 @@ impl FakeServer {
         });
         FakeServer { url }
     }
+}
+
+/// Sends a signal by its name, for example `INT`; whether there was somebody to get it. The shell has its own `kill`: a program of
+/// that name is not on every machine.
+pub fn signal(name: &str, process: u32) -> bool {
+    Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status().unwrap().success()
 }
