@@ -31,6 +31,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Somebody who may do what `policy` says.
+    pub(crate) fn of(policy: Policy) -> Caller {
+        Caller { policy }
+    }
+
     /// Refuses what the policy does not allow.
     pub(crate) fn require(&self, action: &str, place: &Place) -> Result<(), ServiceError> {
         let resource = match place.key.as_str() {

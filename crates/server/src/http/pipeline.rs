@@ -81,11 +81,13 @@ async fn object_request(
         let message = format!("The query of the request cannot be decoded: {error}.");
         return Err(ServiceError::of(Code::InvalidArgument).with_message(message));
     }
+    if oss::is_unsigned(call) {
+        return oss::answer_unsigned(app, call, body).await;
+    }
     let (caller, place) = authenticate(app, call)?;
     let operation = Operation::of(call, &place)?;
-    caller.require(operation.action(), &place)?;
-    oss::require_bucket(app, &place).await?;
-    operation.run(app, call, &place, body).await
+    operation.authorize(&caller, &place)?;
+    operation.run(app, &caller, call, &place, body).await
 }
 
 /// Whether what is left of a body is worth waiting for. Some clients announce one with a GET and

@@ -3,7 +3,10 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use super::{Blob, BlobId, BoxFuture};
+use super::{
+    Blob, BlobId, BoxFuture, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, ObjectPage,
+    Page, UploadPage,
+};
 
 /// The database. Each verb is one transaction: it happens whole or not at all, and when it has
 /// answered `Ok` it survives a power cut. Times are milliseconds since 1970, given by the caller.
@@ -13,6 +16,76 @@ pub trait MetaStore: Send + Sync {
 
     /// Whether there is such a bucket.
     fn bucket_exists<'a>(&'a self, bucket: &'a str) -> Answer<'a, bool>;
+
+    /// Makes a bucket as described; `false` when the same owner made it before, and then only its ACL
+    /// is changed to that of `bucket`.
+    ///
+    /// # Errors
+    /// `BucketAlreadyExists`: another's.
+    fn make_bucket(&self, bucket: Bucket) -> Answer<'_, bool>;
+
+    /// What is known of a bucket.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn get_bucket<'a>(&'a self, bucket: &'a str) -> Answer<'a, Bucket>;
+
+    /// A page of buckets.
+    fn list_buckets(&self, query: BucketQuery) -> Answer<'_, Page<Bucket>>;
+
+    /// Forgets a bucket.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`; `BucketNotEmpty`: it has objects, unfinished uploads or videos.
+    fn delete_bucket<'a>(&'a self, bucket: &'a str) -> Answer<'a, ()>;
+
+    /// Changes who may use a bucket without a signature.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn set_bucket_acl<'a>(&'a self, bucket: &'a str, acl: &'a str) -> Answer<'a, ()>;
+
+    /// What a bucket holds.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn bucket_use<'a>(&'a self, bucket: &'a str) -> Answer<'a, BucketUse>;
+
+    /// A document of a bucket, if it has one.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn bucket_document<'a>(
+        &'a self,
+        bucket: &'a str,
+        which: BucketDocument,
+    ) -> Answer<'a, Option<String>>;
+
+    /// Sets or removes a document of a bucket.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn set_bucket_document<'a>(
+        &'a self,
+        bucket: &'a str,
+        which: BucketDocument,
+        document: Option<String>,
+    ) -> Answer<'a, ()>;
+
+    /// All documents of a kind, with the names of their buckets.
+    fn bucket_documents(&self, which: BucketDocument) -> Answer<'_, Vec<(String, String)>>;
+
+    /// A page of objects.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn list_objects<'a>(&'a self, bucket: &'a str, query: KeyQuery) -> Answer<'a, ObjectPage>;
+
+    /// A page of unfinished uploads, by key, then by upload id.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn list_uploads<'a>(&'a self, bucket: &'a str, query: KeyQuery) -> Answer<'a, UploadPage>;
 
     /// Names `blob` as the whole of an object, in place of what was there before.
     ///
@@ -40,12 +113,62 @@ pub trait MetaStore: Send + Sync {
     /// `NoSuchBucket`.
     fn delete_object<'a>(&'a self, bucket: &'a str, key: &'a str, now_ms: u64) -> Answer<'a, bool>;
 
+    /// Forgets objects; those that are not there do not matter. With `before_ms` only those that were
+    /// last modified before it. Answers how many there were.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn delete_objects<'a>(
+        &'a self,
+        bucket: &'a str,
+        keys: Vec<String>,
+        before_ms: Option<u64>,
+        now_ms: u64,
+    ) -> Answer<'a, u64>;
+
+    /// Gives an object the bytes of another, without moving one: both name the same blobs.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchKey`, `FileAlreadyExists`.
+    fn copy_object(&self, copy: CopyObject) -> Answer<'_, ObjectInfo>;
+
+    /// Appends `blob` to an object, or begins one with it.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `ObjectNotAppendable`, `PositionNotEqualToLength`.
+    fn append_object(&self, append: AppendObject) -> Answer<'_, ObjectInfo>;
+
+    /// Sets, or without a value removes, one of the headers of an object.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `NoSuchKey`.
+    fn set_object_header<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        name: &'a str,
+        value: Option<String>,
+    ) -> Answer<'a, ()>;
+
     /// Begins a multipart upload and answers its upload id (32 upper-case hexadecimal digits).
     /// `headers` become the object's.
     ///
     /// # Errors
     /// `NoSuchBucket`.
     fn initiate<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        headers: Vec<(String, String)>,
+        now_ms: u64,
+    ) -> Answer<'a, String>;
+
+    /// As [`initiate`](Self::initiate), but parts must arrive in the order of their numbers, from 1 on
+    /// without a gap.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`.
+    fn initiate_sequential<'a>(
         &'a self,
         bucket: &'a str,
         key: &'a str,
@@ -67,7 +190,8 @@ pub trait MetaStore: Send + Sync {
     /// Names `blob` as part `number` (1–10,000) of an upload, in place of an earlier one.
     ///
     /// # Errors
-    /// `NoSuchUpload`, also when it was aborted or completed while the bytes travelled.
+    /// `NoSuchUpload`, also when it was aborted or completed while the bytes travelled; of a
+    /// sequential upload `PartAlreadyExists` and `PartNotSequential`.
     fn put_part<'a>(
         &'a self,
         bucket: &'a str,
@@ -154,13 +278,51 @@ pub struct PutObject {
     pub bucket: String,
     /// Object key.
     pub key: String,
-    /// Headers that GET and HEAD give back (`content-type`, `cache-control`, `x-oss-meta-*`, …),
-    /// names in lower case.
+    /// Headers that GET and HEAD give back (`content-type`, `cache-control`, `x-oss-meta-*`, …), and
+    /// [those that they do not](ObjectInfo::header); names in lower case.
     pub headers: Vec<(String, String)>,
     /// The bytes.
     pub blob: Blob,
     /// Refuse when the key is taken.
     pub forbid_overwrite: bool,
+    /// Now.
+    pub now_ms: u64,
+}
+
+/// An object to be made of another.
+#[derive(Clone, Debug)]
+pub struct CopyObject {
+    /// Bucket of the object to copy.
+    pub from_bucket: String,
+    /// Its key.
+    pub from_key: String,
+    /// Its ETag, when it must still have this one; without quotes.
+    pub from_etag: Option<String>,
+    /// Bucket of the copy.
+    pub bucket: String,
+    /// Its key; may be the same.
+    pub key: String,
+    /// Headers of the copy, see [`PutObject::headers`].
+    pub headers: Vec<(String, String)>,
+    /// Refuse when the key is taken.
+    pub forbid_overwrite: bool,
+    /// Now.
+    pub now_ms: u64,
+}
+
+/// Bytes to be appended to an object.
+#[derive(Clone, Debug)]
+pub struct AppendObject {
+    /// Bucket name.
+    pub bucket: String,
+    /// Object key.
+    pub key: String,
+    /// Bytes that the object must have; 0 makes one that is not there.
+    pub position: u64,
+    /// Headers of an object that is not there yet, see [`PutObject::headers`].
+    pub headers: Vec<(String, String)>,
+    /// The bytes.
+    pub blob: Blob,
     /// Now.
     pub now_ms: u64,
 }
@@ -180,6 +342,25 @@ pub struct ObjectInfo {
     pub modified_ms: u64,
     /// As given to PutObject or Initiate.
     pub headers: Vec<(String, String)>,
+    /// It was made by appending, and may go on so.
+    pub appendable: bool,
+}
+
+impl ObjectInfo {
+    /// A header. Beside those that a client gets to see there may be `x-oss-object-acl` (`private`,
+    /// `public-read` or `public-read-write`) and `x-oss-tagging` (an encoded query).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// As the wire names it: `Normal`, `Multipart` or `Appendable`.
+    pub fn kind(&self) -> &'static str {
+        match (self.appendable, self.md5) {
+            (true, _) => "Appendable",
+            (false, Some(_)) => "Normal",
+            (false, None) => "Multipart",
+        }
+    }
 }
 
 /// An object and where its bytes are.
@@ -331,6 +512,15 @@ pub enum MetaError {
     /// The blob went to the garbage list before it got a name; its bytes must be sent again.
     #[error("blob {0} was discarded before it was named")]
     BlobDiscarded(BlobId),
+    /// Another account has a bucket of this name.
+    #[error("the bucket {0} belongs to another account")]
+    BucketAlreadyExists(String),
+    /// There is still something in the bucket.
+    #[error("the bucket {0} is not empty")]
+    BucketNotEmpty(String),
+    /// The object is another one by now.
+    #[error("the object {0} was changed meanwhile")]
+    Changed(String),
     /// The key is taken and overwriting was forbidden.
     #[error("the object {key} exists and must not be overwritten")]
     FileAlreadyExists {
@@ -375,6 +565,33 @@ pub enum MetaError {
     /// The upload was completed, aborted, or never begun.
     #[error("there is no upload {0}")]
     NoSuchUpload(String),
+    /// The object was not made by appending.
+    #[error("the object {0} is not appendable")]
+    ObjectNotAppendable(String),
+    /// A part of a sequential upload is there already.
+    #[error("part {number} is there already")]
+    PartAlreadyExists {
+        /// Its number.
+        number: u32,
+        /// Its ETag.
+        etag: String,
+    },
+    /// A part of a sequential upload came before the one in front of it.
+    #[error("part {number} came before part {expected}")]
+    PartNotSequential {
+        /// Its number.
+        number: u32,
+        /// The next that may come.
+        expected: u32,
+    },
+    /// Bytes were to be appended elsewhere than at the end.
+    #[error("position {position} is not the end of an object of {length} bytes")]
+    PositionNotEqualToLength {
+        /// As asked.
+        position: u64,
+        /// Where the end is.
+        length: u64,
+    },
     /// There is no such video.
     #[error("there is no video {0}")]
     NoSuchVideo(String),

@@ -14,6 +14,7 @@ mod blob;
 mod disk;
 mod fsck;
 mod janitor;
+mod listing;
 mod meta;
 mod sqlite;
 mod steady;
@@ -27,9 +28,13 @@ pub use disk::{DiskBlobs, Fs, FsFile, RealFs};
 pub(crate) use fsck::DATABASE_FILE;
 pub use fsck::{FsckError, FsckOptions, FsckReport, fsck};
 pub use janitor::{Janitor, JanitorOptions, SweepError, Swept, discard_unnamed, sweep};
+pub use listing::{
+    Bucket, BucketDocument, BucketQuery, BucketUse, Entry, KeyQuery, ObjectPage, OpenUpload, Page,
+    UploadPage,
+};
 pub use meta::{
-    Answer, Complete, Completed, Extent, MetaError, MetaStore, NewVideo, Object, ObjectInfo, Part,
-    PartList, PartPage, PutObject, Video, VideoStatus,
+    Answer, AppendObject, Complete, Completed, CopyObject, Extent, MetaError, MetaStore, NewVideo,
+    Object, ObjectInfo, Part, PartList, PartPage, PutObject, Video, VideoStatus,
 };
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 

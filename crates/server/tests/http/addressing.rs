@@ -104,14 +104,25 @@ async fn a_link_works_in_every_style() {
 }
 
 #[tokio::test]
-async fn buckets_and_the_service_answer_that_they_are_not_served() {
+async fn buckets_and_the_service_have_addresses_of_their_own() {
     let server = Server::start().await;
     let who = server.operator();
-    for (path, bucket) in [("/vod-media/", BUCKET), ("/vod-media", BUCKET), ("/", "")] {
+    for (host, path, bucket, root) in [
+        ("", "/vod-media/", BUCKET, "<ListBucketResult>"),
+        ("", "/vod-media", BUCKET, "<ListBucketResult>"),
+        ("vod-media.localhost", "/", BUCKET, "<ListBucketResult>"),
+        ("vod-media.oss-cn-shanghai.aliyuncs.com", "/", BUCKET, "<ListBucketResult>"),
+        ("", "/", "", "<ListAllMyBucketsResult>"),
+    ] {
         let mut request = server.request(Method::Get, "");
         request.path = path.into();
+        if !host.is_empty() {
+            request.authority = host.into();
+        }
         sign_v1(&mut request, bucket, "", &who, now_ms());
-        assert_eq!(refused(&server.send_raw(&request).await, 400), "NotImplemented", "{path}");
+        let response = server.send_raw(&request).await;
+        assert_eq!(response.status, 200, "{host}{path}");
+        assert!(text(&response).contains(root), "{host}{path}");
     }
 }
 

@@ -107,17 +107,17 @@ async fn a_database_of_a_newer_release_is_left_alone() {
     let set = |pragma: &str, value: i64| {
         Connection::open(&path).unwrap().pragma_update(None, pragma, value).unwrap();
     };
-    set("user_version", 2);
+    set("user_version", 99);
     let error = serve(config(data.path())).await.unwrap_err();
     assert!(matches!(error, ServeError::Database(_)), "{error:?}");
     let said = error.to_string();
-    assert!(said.contains("version 2") && said.contains("up to 1"), "{said}");
+    assert!(said.contains("version 99") && said.contains("up to "), "{said}");
     assert!(said.contains("meta.sqlite") && said.contains("newer"), "{said}");
     let version: i64 = Connection::open(&path)
         .unwrap()
         .query_row("PRAGMA user_version", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 99);
     set("user_version", 1);
     works(data.path(), "the release that made it").await;
     set("application_id", 7);

@@ -365,3 +365,18 @@ pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     };
     std::iter::repeat_with(step).take(length).collect()
 }
+
+/// The texts of all elements of this name in a reply, as they stand.
+pub(crate) fn elements(response: &Response, name: &str) -> Vec<String> {
+    let body = std::str::from_utf8(&response.body).unwrap();
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let texts = body.split(&open).skip(1);
+    texts.map(|rest| rest.split(&close).next().unwrap().to_owned()).collect()
+}
+
+/// The text of the first of them; there must be one.
+pub(crate) fn element(response: &Response, name: &str) -> String {
+    elements(response, name).into_iter().next().unwrap_or_else(|| {
+        panic!("no {name} in {}", text(response));
+    })
+}

@@ -1,9 +1,22 @@
-//! Operations on objects: which one a request asks for, and the errors that all of them share.
+//! Operations on objects and buckets: which one a request asks for, and what right it needs. What each
+//! does is in the file of its family.
 
+mod acl;
+mod append;
+mod arguments;
+mod bucket;
+mod conditions;
+mod copy;
+mod delete;
+mod errors;
+mod foreign;
+mod list;
 mod multipart;
 mod put;
 mod read;
 mod receive;
+mod tagging;
+mod unsigned;
 
 use std::sync::Arc;
 
@@ -13,236 +26,238 @@ use vodferry_oss::address::valid_key;
 use vodferry_oss::{Code, ServiceError};
 
 use super::App;
-use super::auth::Place;
-use super::body::{Body, BodyError};
+use super::auth::{Caller, Place};
+use super::body::Body;
 use super::call::Call;
-use crate::store::{BlobError, MetaError};
+pub(crate) use unsigned::{answer as answer_unsigned, is_unsigned};
 
 /// The operations of this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     /// `DELETE /key?uploadId=…`
     AbortMultipartUpload,
+    /// `POST /key?append`
+    AppendObject,
     /// `POST /key?uploadId=…`
     CompleteMultipartUpload,
+    /// `PUT /key` with a source
+    CopyObject,
+    /// `DELETE /`
+    DeleteBucket,
+    /// `POST /?delete`
+    DeleteMultipleObjects,
     /// `DELETE /key`
     DeleteObject,
+    /// `DELETE /key?tagging`
+    DeleteObjectTagging,
+    /// `GET /?acl`
+    GetBucketAcl,
+    /// `GET /?bucketInfo`
+    GetBucketInfo,
+    /// `GET /?location`
+    GetBucketLocation,
+    /// `GET /?stat`
+    GetBucketStat,
     /// `GET /key`
     GetObject,
+    /// `GET /key?acl`
+    GetObjectAcl,
     /// `HEAD /key?objectMeta`
     GetObjectMeta,
+    /// `GET /key?tagging`
+    GetObjectTagging,
+    /// `GET /` of the service
+    GetService,
     /// `HEAD /key`
     HeadObject,
     /// `POST /key?uploads`
     InitiateMultipartUpload,
+    /// `GET /?uploads`
+    ListMultipartUploads,
+    /// `GET /`
+    ListObjects,
     /// `GET /key?uploadId=…`
     ListParts,
+    /// `PUT /`
+    PutBucket,
+    /// `PUT /?acl`
+    PutBucketAcl,
     /// `PUT /key`
     PutObject,
+    /// `PUT /key?acl`
+    PutObjectAcl,
+    /// `PUT /key?tagging`
+    PutObjectTagging,
     /// `PUT /key?partNumber=…&uploadId=…`
     UploadPart,
+    /// The same with a source
+    UploadPartCopy,
 }
 
 impl Operation {
     /// What a request about `place` asks for.
     pub(crate) fn of(call: &Call, place: &Place) -> Result<Operation, ServiceError> {
-        if place.key.is_empty() {
-            return Err(not_implemented("operations on buckets and on the service"));
-        }
-        if let Some((name, _)) = call.query.iter().find(|(n, v)| is_foreign(n, v)) {
-            return Err(not_implemented(&format!("the sub-resource {name}")));
-        }
-        if let Some(name) = FOREIGN_HEADERS.iter().find(|name| call.headers.contains_key(**name)) {
-            return Err(not_implemented(&format!("the header {name}")));
-        }
-        let has = |name| call.parameter(name).is_some();
-        Ok(match call.method {
-            Method::PUT if has("uploadId") || has("partNumber") => Operation::UploadPart,
-            Method::PUT => Operation::PutObject,
-            Method::POST if has("uploads") => Operation::InitiateMultipartUpload,
-            Method::POST if has("uploadId") => Operation::CompleteMultipartUpload,
-            Method::GET if has("uploadId") => Operation::ListParts,
-            Method::GET => Operation::GetObject,
-            Method::HEAD if has("objectMeta") => Operation::GetObjectMeta,
-            Method::HEAD => Operation::HeadObject,
-            Method::DELETE if has("uploadId") => Operation::AbortMultipartUpload,
-            Method::DELETE => Operation::DeleteObject,
-            _ => {
-                return Err(ServiceError::of(Code::MethodNotAllowed)
-                    .with_context("Method", call.method.as_str())
-                    .with_context("ResourceType", "OBJECT"));
-            }
+        foreign::refuse(call, place)?;
+        let (found, kind) = match (place.bucket.as_str(), place.key.as_str()) {
+            ("", _) => (of_service(call), "SERVICE"),
+            (_, "") => (of_bucket(call), "BUCKET"),
+            _ => (of_object(call), "OBJECT"),
+        };
+        found.ok_or_else(|| {
+            ServiceError::of(Code::MethodNotAllowed)
+                .with_context("Method", call.method.as_str())
+                .with_context("ResourceType", kind)
         })
+    }
+
+    /// Refuses what `caller` may not do.
+    pub(crate) fn authorize(self, caller: &Caller, place: &Place) -> Result<(), ServiceError> {
+        match self {
+            // Asked for each of the objects.
+            Operation::DeleteMultipleObjects => Ok(()),
+            _ => caller.require(self.action(), place),
+        }
     }
 
     /// The right that it needs.
     pub(crate) fn action(self) -> &'static str {
         match self {
             Operation::AbortMultipartUpload => "oss:AbortMultipartUpload",
-            Operation::DeleteObject => "oss:DeleteObject",
+            Operation::DeleteBucket => "oss:DeleteBucket",
+            Operation::DeleteMultipleObjects | Operation::DeleteObject => "oss:DeleteObject",
+            Operation::DeleteObjectTagging => "oss:DeleteObjectTagging",
+            Operation::GetBucketAcl => "oss:GetBucketAcl",
+            Operation::GetBucketInfo => "oss:GetBucketInfo",
+            Operation::GetBucketLocation => "oss:GetBucketLocation",
+            Operation::GetBucketStat => "oss:GetBucketStat",
             Operation::GetObject | Operation::GetObjectMeta | Operation::HeadObject => {
                 "oss:GetObject"
             }
+            Operation::GetObjectAcl => "oss:GetObjectAcl",
+            Operation::GetObjectTagging => "oss:GetObjectTagging",
+            Operation::GetService => "oss:ListBuckets",
+            Operation::ListMultipartUploads => "oss:ListMultipartUploads",
+            Operation::ListObjects => "oss:ListObjects",
             Operation::ListParts => "oss:ListParts",
-            Operation::CompleteMultipartUpload
+            Operation::PutBucket => "oss:PutBucket",
+            Operation::PutBucketAcl => "oss:PutBucketAcl",
+            Operation::PutObjectAcl => "oss:PutObjectAcl",
+            Operation::PutObjectTagging => "oss:PutObjectTagging",
+            Operation::AppendObject
+            | Operation::CompleteMultipartUpload
+            | Operation::CopyObject
             | Operation::InitiateMultipartUpload
             | Operation::PutObject
-            | Operation::UploadPart => "oss:PutObject",
+            | Operation::UploadPart
+            | Operation::UploadPartCopy => "oss:PutObject",
         }
     }
 
-    /// Does it.
+    /// Does it, for a caller who may.
     pub(crate) async fn run(
         self,
         app: &Arc<App>,
+        caller: &Caller,
         call: &Call,
         place: &Place,
         body: &mut Body,
     ) -> Result<Response<ReplyBody>, ServiceError> {
-        if !valid_key(&place.key) {
+        if !matches!(self, Operation::PutBucket | Operation::GetService)
+            && !app.meta.bucket_exists(&place.bucket).await.map_err(errors::service_error)?
+        {
+            return Err(ServiceError::of(Code::NoSuchBucket)
+                .with_context("BucketName", place.bucket.clone()));
+        }
+        if !place.key.is_empty() && !valid_key(&place.key) {
             return Err(ServiceError::of(Code::InvalidObjectName)
                 .with_context("ObjectName", place.key.clone()));
         }
         match self {
             Operation::AbortMultipartUpload => multipart::abort(app, call, place).await,
-            Operation::CompleteMultipartUpload => multipart::complete(app, call, place, body).await,
-            Operation::DeleteObject => put::delete_object(app, place).await,
+            Operation::AppendObject => append::append_object(app, caller, call, place, body).await,
+            Operation::CompleteMultipartUpload => {
+                multipart::complete(app, caller, call, place, body).await
+            }
+            Operation::CopyObject => copy::copy_object(app, caller, call, place).await,
+            Operation::DeleteBucket => bucket::delete_bucket(app, place).await,
+            Operation::DeleteMultipleObjects => {
+                delete::delete_objects(app, caller, call, place, body).await
+            }
+            Operation::DeleteObject => delete::delete_object(app, place).await,
+            Operation::DeleteObjectTagging => tagging::delete_object_tagging(app, place).await,
+            Operation::GetBucketAcl => acl::get_bucket_acl(app, place).await,
+            Operation::GetBucketInfo => bucket::get_bucket_info(app, place).await,
+            Operation::GetBucketLocation => Ok(bucket::get_bucket_location(app)),
+            Operation::GetBucketStat => bucket::get_bucket_stat(app, place).await,
             Operation::GetObject => read::get_object(app, call, place).await,
+            Operation::GetObjectAcl => acl::get_object_acl(app, place).await,
             Operation::GetObjectMeta => read::get_object_meta(app, call, place).await,
+            Operation::GetObjectTagging => tagging::get_object_tagging(app, place).await,
+            Operation::GetService => bucket::list_buckets(app, call).await,
             Operation::HeadObject => read::head_object(app, call, place).await,
-            Operation::InitiateMultipartUpload => multipart::initiate(app, call, place).await,
+            Operation::InitiateMultipartUpload => {
+                multipart::initiate(app, caller, call, place).await
+            }
+            Operation::ListMultipartUploads => list::list_uploads(app, call, place).await,
+            Operation::ListObjects => list::list_objects(app, call, place).await,
             Operation::ListParts => multipart::list_parts(app, call, place).await,
-            Operation::PutObject => put::put_object(app, call, place, body).await,
+            Operation::PutBucket => bucket::put_bucket(app, call, place, body).await,
+            Operation::PutBucketAcl => acl::put_bucket_acl(app, call, place).await,
+            Operation::PutObject => put::put_object(app, caller, call, place, body).await,
+            Operation::PutObjectAcl => acl::put_object_acl(app, call, place).await,
+            Operation::PutObjectTagging => {
+                tagging::put_object_tagging(app, call, place, body).await
+            }
             Operation::UploadPart => multipart::upload_part(app, call, place, body).await,
+            Operation::UploadPartCopy => copy::upload_part_copy(app, caller, call, place).await,
         }
     }
 }
 
-/// Refuses what is about a bucket that is not there.
-pub(crate) async fn require_bucket(app: &App, place: &Place) -> Result<(), ServiceError> {
-    match app.meta.bucket_exists(&place.bucket).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(service_error(MetaError::NoSuchBucket(place.bucket.clone()))),
-        Err(error) => Err(service_error(error)),
-    }
+fn of_service(call: &Call) -> Option<Operation> {
+    (call.method == Method::GET).then_some(Operation::GetService)
 }
 
-/// A failure of the database in the words of the protocol.
-fn service_error(error: MetaError) -> ServiceError {
-    match error {
-        MetaError::FileAlreadyExists { key } => {
-            ServiceError::of(Code::FileAlreadyExists).with_context("Key", key)
-        }
-        MetaError::EntityTooSmall { number, length, minimum } => {
-            ServiceError::of(Code::EntityTooSmall)
-                .with_context("PartNumber", number.to_string())
-                .with_context("MinSizeAllowed", minimum.to_string())
-                .with_context("ProposedSize", length.to_string())
-        }
-        MetaError::InvalidPart { number, etag } => ServiceError::of(Code::InvalidPart)
-            .with_context("PartNumber", number.to_string())
-            .with_context("ETag", etag),
-        MetaError::InvalidPartOrder => ServiceError::of(Code::InvalidPartOrder),
-        MetaError::NoSuchBucket(bucket) => {
-            ServiceError::of(Code::NoSuchBucket).with_context("BucketName", bucket)
-        }
-        MetaError::NoSuchKey(key) => ServiceError::of(Code::NoSuchKey).with_context("Key", key),
-        MetaError::NoSuchUpload(upload_id) => {
-            ServiceError::of(Code::NoSuchUpload).with_context("UploadId", upload_id)
-        }
-        MetaError::Full { .. } => full(&error),
-        MetaError::Closed => ServiceError::of(Code::ServiceUnavailable),
-        other => internal(&other),
-    }
-}
-
-/// A failure of the blob store in the words of the protocol.
-fn blob_error(error: BlobError) -> ServiceError {
-    match error {
-        BlobError::Full { .. } => full(&error),
-        BlobError::Closed => ServiceError::of(Code::ServiceUnavailable),
-        other => internal(&other),
-    }
-}
-
-/// A body that did not arrive, in the words of the protocol.
-fn body_error(error: BodyError) -> ServiceError {
-    ServiceError::of(match error {
-        BodyError::Cut => Code::IncompleteBody,
-        BodyError::Idle => Code::RequestTimeout,
-        BodyError::TooLarge => Code::EntityTooLarge,
+fn of_bucket(call: &Call) -> Option<Operation> {
+    let has = |name| call.parameter(name).is_some();
+    Some(match call.method {
+        Method::GET if has("acl") => Operation::GetBucketAcl,
+        Method::GET if has("bucketInfo") => Operation::GetBucketInfo,
+        Method::GET if has("location") => Operation::GetBucketLocation,
+        Method::GET if has("stat") => Operation::GetBucketStat,
+        Method::GET if has("uploads") => Operation::ListMultipartUploads,
+        Method::GET => Operation::ListObjects,
+        Method::PUT if has("acl") => Operation::PutBucketAcl,
+        Method::PUT => Operation::PutBucket,
+        Method::POST if has("delete") => Operation::DeleteMultipleObjects,
+        Method::DELETE if !has("acl") && !has("delete") => Operation::DeleteBucket,
+        _ => return None,
     })
 }
 
-/// A failure of ours: the log has the cause, the client learns that it may try again.
-fn internal(cause: &(dyn std::error::Error + 'static)) -> ServiceError {
-    tracing::error!(error = cause, "request failed");
-    ServiceError::of(Code::InternalError)
+fn of_object(call: &Call) -> Option<Operation> {
+    let has = |name| call.parameter(name).is_some();
+    let part = has("uploadId") || has("partNumber");
+    let copies = call.headers.contains_key(copy::COPY_SOURCE);
+    Some(match call.method {
+        Method::PUT if has("acl") => Operation::PutObjectAcl,
+        Method::PUT if has("tagging") => Operation::PutObjectTagging,
+        Method::PUT if part && copies => Operation::UploadPartCopy,
+        Method::PUT if part => Operation::UploadPart,
+        Method::PUT if copies => Operation::CopyObject,
+        Method::PUT => Operation::PutObject,
+        Method::POST if has("append") => Operation::AppendObject,
+        Method::POST if has("uploads") => Operation::InitiateMultipartUpload,
+        Method::POST if has("uploadId") => Operation::CompleteMultipartUpload,
+        Method::GET if has("acl") => Operation::GetObjectAcl,
+        Method::GET if has("tagging") => Operation::GetObjectTagging,
+        Method::GET if has("uploadId") => Operation::ListParts,
+        Method::GET => Operation::GetObject,
+        Method::HEAD if has("objectMeta") => Operation::GetObjectMeta,
+        Method::HEAD => Operation::HeadObject,
+        Method::DELETE if has("tagging") => Operation::DeleteObjectTagging,
+        Method::DELETE if has("uploadId") => Operation::AbortMultipartUpload,
+        Method::DELETE if !has("acl") => Operation::DeleteObject,
+        _ => return None,
+    })
 }
-
-/// No space left: the client slows down and tries again, and an operator makes room.
-fn full(cause: &(dyn std::error::Error + 'static)) -> ServiceError {
-    tracing::error!(error = cause, "no space left");
-    ServiceError::of(Code::ServiceUnavailable)
-        .with_message("The disk of this server is full. Nothing was stored. Try again later.")
-}
-
-fn argument(name: &'static str, value: &str, rule: &str) -> ServiceError {
-    ServiceError::of(Code::InvalidArgument)
-        .with_message(rule)
-        .with_context("ArgumentName", name)
-        .with_context("ArgumentValue", value)
-}
-
-fn not_implemented(what: &str) -> ServiceError {
-    ServiceError::of(Code::NotImplemented)
-        .with_message(format!("This server does not have {what}."))
-}
-
-/// Parameters that ask for another operation than the ones above; to ignore one would be to do
-/// something else than was asked.
-fn is_foreign(name: &str, value: &str) -> bool {
-    // The one version of an object that was never versioned.
-    FOREIGN_PARAMETERS.contains(&name) && (name, value) != ("versionId", "null")
-}
-
-const FOREIGN_PARAMETERS: &[&str] = &[
-    "acl",
-    "append",
-    "asyncFetch",
-    "callback",
-    "cors",
-    "delete",
-    "encryption",
-    "img",
-    "lifecycle",
-    "link",
-    "live",
-    "policy",
-    "position",
-    "qos",
-    "restore",
-    "rtc",
-    "seal",
-    "sequential",
-    "style",
-    "symlink",
-    "tagging",
-    "versionId",
-    "versions",
-    "vod",
-    "worm",
-    "x-oss-async-process",
-    "x-oss-process",
-    "x-oss-rename",
-    "x-oss-write-get-object-response",
-];
-
-const FOREIGN_HEADERS: &[&str] = &[
-    "x-oss-callback",
-    "x-oss-copy-source",
-    "x-oss-server-side-encryption",
-    "x-oss-server-side-encryption-key-id",
-    "x-oss-symlink-target",
-    "x-oss-tagging",
-];

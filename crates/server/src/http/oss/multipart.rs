@@ -14,27 +14,34 @@ use vodferry_oss::xml::{
 use vodferry_oss::{Code, ServiceError};
 
 use super::super::App;
-use super::super::auth::Place;
-use super::super::body::{Body, BodyError};
+use super::super::auth::{Caller, Place};
+use super::super::body::Body;
 use super::super::call::Call;
 use super::super::reply::{XML, empty, reply, set};
 use super::super::video::as_i64;
-use super::receive::{Announced, CRC64, forbids_overwrite, object_headers, receive, refused};
-use super::{argument, body_error, internal, service_error};
+use super::acl::{OBJECT_ACL, object_acl_header};
+use super::arguments::{bounded, decimal, document, page_limit, wants_url};
+use super::errors::{argument, internal, malformed, service_error};
+use super::receive::{
+    Announced, CRC64, forbids_overwrite, keeps, object_headers, receive, refused,
+};
 use crate::store::{Complete, MetaError, PartList};
 
 /// `POST /key?uploads`
 pub(super) async fn initiate(
     app: &App,
+    caller: &Caller,
     call: &Call,
     place: &Place,
 ) -> Result<Response<ReplyBody>, ServiceError> {
-    let headers = object_headers(call)?;
-    let upload_id = app
-        .meta
-        .initiate(&place.bucket, &place.key, headers, app.now_ms())
-        .await
-        .map_err(service_error)?;
+    let headers = object_headers(caller, call, place)?;
+    keeps(app, place, forbids_overwrite(call)).await?;
+    let (bucket, key, now_ms) = (place.bucket.as_str(), place.key.as_str(), app.now_ms());
+    let begun = match call.parameter("sequential") {
+        None => app.meta.initiate(bucket, key, headers, now_ms),
+        Some(_) => app.meta.initiate_sequential(bucket, key, headers, now_ms),
+    };
+    let upload_id = begun.await.map_err(service_error)?;
     let result = InitiateMultipartUploadResult {
         bucket: place.bucket.clone(),
         key: place.key.clone(),
@@ -76,11 +83,7 @@ pub(super) async fn list_parts(
     place: &Place,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let upload_id = upload_id(call)?;
-    let max_parts = match bounded(call, "max-parts", MAX_PAGE)? {
-        None => MAX_PAGE,
-        Some(0) => return Err(argument("max-parts", "0", "max-parts must be 1 to 1000.")),
-        Some(most) => most,
-    };
+    let max_parts = page_limit(call, "max-parts", MAX_PAGE)?;
     let marker = bounded(call, "part-number-marker", MAX_PART_NUMBER)?.unwrap_or(0);
     let url = wants_url(call)?;
     let limit = usize::try_from(max_parts).unwrap_or(usize::MAX);
@@ -115,12 +118,17 @@ pub(super) async fn list_parts(
 /// `POST /key?uploadId=ID`
 pub(super) async fn complete(
     app: &Arc<App>,
+    caller: &Caller,
     call: &Call,
     place: &Place,
     body: &mut Body,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let upload_id = upload_id(call)?.to_owned();
     let url = wants_url(call)?;
+    let acl = object_acl_header(call)?;
+    if acl.is_some() {
+        caller.require("oss:PutObjectAcl", place)?;
+    }
     let parts = part_list(app, call, body).await?;
     let complete = Complete {
         bucket: place.bucket.clone(),
@@ -138,6 +146,13 @@ pub(super) async fn complete(
         .map_err(service_error)?;
     if done.replayed && app.config.strict {
         return Err(service_error(MetaError::NoSuchUpload(upload_id)));
+    }
+    if let Some(acl) = acl {
+        let kept = Some(acl).filter(|acl| acl != "default");
+        app.meta
+            .set_object_header(&place.bucket, &place.key, OBJECT_ACL, kept)
+            .await
+            .map_err(service_error)?;
     }
     let result = CompleteMultipartUploadResult {
         location: format!("{}/{}/{}", app.endpoint, place.bucket, encode_path(&place.key)),
@@ -166,11 +181,7 @@ pub(super) async fn abort(
 
 /// The parts that a Complete names: a document, or all that are there.
 async fn part_list(app: &App, call: &Call, body: &mut Body) -> Result<PartList, ServiceError> {
-    let bytes = body.whole(app.config.limits.control_body).await.map_err(|error| match error {
-        BodyError::TooLarge => ServiceError::of(Code::MalformedXML)
-            .with_message("The part list is longer than this server reads."),
-        other => body_error(other),
-    })?;
+    let bytes = document(app, call, body).await?;
     let all = match call.header("x-oss-complete-all").as_deref() {
         None => false,
         Some("yes") => true,
@@ -181,10 +192,7 @@ async fn part_list(app: &App, call: &Call, body: &mut Body) -> Result<PartList, 
     if all && bytes.is_empty() {
         return Ok(PartList::All);
     }
-    let list = CompleteMultipartUpload::decode(&bytes).map_err(|error| {
-        ServiceError::of(Code::MalformedXML)
-            .with_message(format!("The part list is not understood: {error}."))
-    })?;
+    let list = CompleteMultipartUpload::decode(&bytes).map_err(malformed)?;
     match (all, list.parts.is_empty()) {
         // Some clients send an empty list along.
         (true, true) => Ok(PartList::All),
@@ -196,47 +204,24 @@ async fn part_list(app: &App, call: &Call, body: &mut Body) -> Result<PartList, 
     }
 }
 
-fn upload_id(call: &Call) -> Result<&str, ServiceError> {
+/// The upload that a request is about.
+pub(super) fn upload_id(call: &Call) -> Result<&str, ServiceError> {
     match call.parameter("uploadId") {
         Some(id) if !id.is_empty() => Ok(id),
         _ => Err(argument("uploadId", "", "uploadId is missing.")),
     }
 }
 
-fn part_number(call: &Call) -> Result<u32, ServiceError> {
+/// The part that a request is about.
+pub(super) fn part_number(call: &Call) -> Result<u32, ServiceError> {
     let text = call.parameter("partNumber").unwrap_or_default();
-    decimal(text).filter(|number| (MIN_PART_NUMBER..=MAX_PART_NUMBER).contains(number)).ok_or_else(
-        || {
+    decimal(text)
+        .filter(|number: &u32| (MIN_PART_NUMBER..=MAX_PART_NUMBER).contains(number))
+        .ok_or_else(|| {
             argument(
                 "partNumber",
                 text,
                 "Part number must be an integer between 1 and 10000, inclusive.",
             )
-        },
-    )
-}
-
-/// A number up to `most`; an empty one is as good as none.
-fn bounded(call: &Call, name: &'static str, most: u32) -> Result<Option<u32>, ServiceError> {
-    match call.parameter(name) {
-        None | Some("") => Ok(None),
-        Some(text) => decimal(text).filter(|number| *number <= most).map(Some).ok_or_else(|| {
-            argument(name, text, &format!("{name} must be an integer of at most {most}."))
-        }),
-    }
-}
-
-fn decimal(text: &str) -> Option<u32> {
-    if !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
-}
-
-fn wants_url(call: &Call) -> Result<bool, ServiceError> {
-    match call.parameter("encoding-type") {
-        None | Some("") => Ok(false),
-        Some("url") => Ok(true),
-        Some(other) => Err(argument("encoding-type", other, "encoding-type must be url.")),
-    }
+        })
 }

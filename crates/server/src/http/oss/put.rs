@@ -1,4 +1,4 @@
-//! PutObject and DeleteObject.
+//! PutObject.
 
 use axum::body::Body as ReplyBody;
 use http::Response;
@@ -6,35 +6,28 @@ use vodferry_oss::ServiceError;
 use vodferry_oss::etag::{content_md5, quote};
 
 use super::super::App;
-use super::super::auth::Place;
+use super::super::auth::{Caller, Place};
 use super::super::body::Body;
 use super::super::call::Call;
 use super::super::reply::{empty, set};
-use super::receive::{Announced, CRC64, forbids_overwrite, object_headers, receive, refused};
-use super::service_error;
-use crate::store::{MetaError, PutObject};
+use super::receive::{
+    Announced, CRC64, forbids_overwrite, keeps, object_headers, receive, refused,
+};
+use crate::store::PutObject;
 
 /// `PUT /key`: the body becomes the object.
 pub(super) async fn put_object(
     app: &App,
+    caller: &Caller,
     call: &Call,
     place: &Place,
     body: &mut Body,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let announced = Announced::of(call)?;
-    let headers = object_headers(call)?;
+    let headers = object_headers(caller, call, place)?;
     let forbid_overwrite = forbids_overwrite(call);
-    if forbid_overwrite {
-        // Spares the client the bytes; the store decides when they are there.
-        match app.meta.head_object(&place.bucket, &place.key).await {
-            Ok(_) => {
-                let key = place.key.clone();
-                return Err(service_error(MetaError::FileAlreadyExists { key }));
-            }
-            Err(MetaError::NoSuchKey(_)) => {}
-            Err(error) => return Err(service_error(error)),
-        }
-    }
+    // Spares the client the bytes; the store decides when they are there.
+    keeps(app, place, forbid_overwrite).await?;
     let blob = receive(app, announced, body).await?;
     let (id, md5) = (blob.id.clone(), blob.md5);
     let put = PutObject {
@@ -54,13 +47,4 @@ pub(super) async fn put_object(
     set(&mut response, "content-md5", &content_md5(&md5));
     set(&mut response, CRC64, &info.crc64.to_string());
     Ok(response)
-}
-
-/// `DELETE /key`: 204, whether there was an object or not.
-pub(super) async fn delete_object(
-    app: &App,
-    place: &Place,
-) -> Result<Response<ReplyBody>, ServiceError> {
-    app.meta.delete_object(&place.bucket, &place.key, app.now_ms()).await.map_err(service_error)?;
-    Ok(empty(204))
 }

@@ -14,9 +14,12 @@ use super::super::auth::Place;
 use super::super::call::Call;
 use super::super::reply::{empty, set};
 use super::super::video::as_i64;
+use super::acl::OBJECT_ACL;
+use super::conditions::{OF_READS, Verdict};
+use super::errors::{blob_error, service_error};
 use super::receive::CRC64;
-use super::{blob_error, service_error};
-use crate::store::{BlobId, Extent, ObjectInfo};
+use super::tagging::{TAGGING, tags};
+use crate::store::{BlobId, BlobStream, Extent, ObjectInfo};
 
 /// `GET /key`
 pub(super) async fn get_object(
@@ -87,12 +90,20 @@ pub(super) async fn get_object_meta(
 
 fn object_response(status: u16, info: &ObjectInfo) -> Response<ReplyBody> {
     let mut response = empty(status);
-    for (name, value) in &info.headers {
+    for (name, value) in
+        info.headers.iter().filter(|(name, _)| name != OBJECT_ACL && name != TAGGING)
+    {
         set(&mut response, name, value);
     }
     validators(&mut response, info);
-    let kind = if info.md5.is_some() { "Normal" } else { "Multipart" };
-    set(&mut response, "x-oss-object-type", kind);
+    set(&mut response, "x-oss-object-type", info.kind());
+    let tags = tags(info).len();
+    if tags > 0 {
+        set(&mut response, "x-oss-tagging-count", &tags.to_string());
+    }
+    if info.appendable {
+        set(&mut response, "x-oss-next-append-position", &info.length.to_string());
+    }
     if !response.headers().contains_key("x-oss-storage-class") {
         set(&mut response, "x-oss-storage-class", "Standard");
     }
@@ -109,37 +120,19 @@ fn validators(response: &mut Response<ReplyBody>, info: &ObjectInfo) {
     set(response, CRC64, &info.crc64.to_string());
 }
 
-/// `Err` for 412, `Some` for 304; a date that cannot be read is no condition.
+/// `Err` for 412, `Some` for 304.
 fn check_conditions(
     call: &Call,
     info: &ObjectInfo,
 ) -> Result<Option<Response<ReplyBody>>, ServiceError> {
-    let modified = whole_seconds(as_i64(info.modified_ms));
-    let names = |list: &str| {
-        let own = normalise(&info.etag);
-        list.split(',').any(|etag| etag.trim() == "*" || normalise(etag) == own)
-    };
-    let date = |name| call.header(name).and_then(|text| parse_http(&text));
-    let failed = |header: &str| {
-        Err(ServiceError::of(Code::PreconditionFailed).with_context("Condition", header))
-    };
-    match call.header("if-match") {
-        Some(list) if !names(&list) => return failed("If-Match"),
-        Some(_) => {}
-        None if date("if-unmodified-since").is_some_and(|at| modified > at) => {
-            return failed("If-Unmodified-Since");
+    Ok(match OF_READS.check(call, info)? {
+        Verdict::Proceed => None,
+        Verdict::NotModified => {
+            let mut response = empty(304);
+            validators(&mut response, info);
+            Some(response)
         }
-        None => {}
-    }
-    let unchanged = match call.header("if-none-match") {
-        Some(list) => names(&list),
-        None => date("if-modified-since").is_some_and(|at| modified <= at),
-    };
-    Ok(unchanged.then(|| {
-        let mut response = empty(304);
-        validators(&mut response, info);
-        response
-    }))
+    })
 }
 
 /// Whether a range still belongs to the object that the client has the other bytes of.
@@ -153,13 +146,17 @@ fn still_same(call: &Call, info: &ObjectInfo) -> bool {
 
 /// Nothing of the object is in the range that was asked for.
 #[derive(Debug, PartialEq, Eq)]
-struct Unsatisfiable;
+pub(super) struct Unsatisfiable;
 
 /// The bytes that a `Range` header asks for; `None` for the whole object. Of several ranges the
 /// first counts.
 ///
 /// Without `standard` a range that reaches beyond the object gives all of it, as the original does.
-fn range_of(text: &str, length: u64, standard: bool) -> Result<Option<Range<u64>>, Unsatisfiable> {
+pub(super) fn range_of(
+    text: &str,
+    length: u64,
+    standard: bool,
+) -> Result<Option<Range<u64>>, Unsatisfiable> {
     let Some((first, last)) = text
         .strip_prefix("bytes=")
         .and_then(|ranges| ranges.split(',').next())
@@ -194,7 +191,7 @@ fn position(text: &str) -> Option<u64> {
 }
 
 /// Which bytes of which blobs make up `bytes` of an object.
-fn pieces(extents: Vec<Extent>, bytes: &Range<u64>) -> Vec<(BlobId, Range<u64>)> {
+pub(super) fn pieces(extents: Vec<Extent>, bytes: &Range<u64>) -> Vec<(BlobId, Range<u64>)> {
     let mut pieces = Vec::new();
     let mut begin = 0u64;
     for extent in extents {
@@ -208,13 +205,25 @@ fn pieces(extents: Vec<Extent>, bytes: &Range<u64>) -> Vec<(BlobId, Range<u64>)>
     pieces
 }
 
-/// The bytes, read while they are sent. The first blob is opened here, so that what cannot be read
-/// is an error and not a cut reply.
+/// The bytes, read while they are sent.
 async fn content(app: &App, pieces: Vec<(BlobId, Range<u64>)>) -> Result<ReplyBody, ServiceError> {
+    let Some(bytes) = stream(app, pieces).await? else { return Ok(ReplyBody::empty()) };
+    let span = tracing::Span::current();
+    Ok(ReplyBody::from_stream(bytes.inspect_err(move |error| {
+        span.in_scope(|| {
+            tracing::error!(error = error as &dyn std::error::Error, "a download was cut");
+        });
+    })))
+}
+
+/// The bytes of pieces in a row; none of no pieces. The first blob is opened here, so that what cannot
+/// be read is an error and not a cut reply.
+pub(super) async fn stream(
+    app: &App,
+    pieces: Vec<(BlobId, Range<u64>)>,
+) -> Result<Option<BlobStream>, ServiceError> {
     let mut pieces = pieces.into_iter();
-    let Some((id, range)) = pieces.next() else {
-        return Ok(ReplyBody::empty());
-    };
+    let Some((id, range)) = pieces.next() else { return Ok(None) };
     let first = app.blobs.read(&id, range).await.map_err(blob_error)?;
     let blobs = app.blobs.clone();
     let rest = stream::iter(pieces)
@@ -223,13 +232,7 @@ async fn content(app: &App, pieces: Vec<(BlobId, Range<u64>)>) -> Result<ReplyBo
             async move { blobs.read(&id, range).await }
         })
         .try_flatten();
-    let span = tracing::Span::current();
-    let bytes = first.chain(rest).inspect_err(move |error| {
-        span.in_scope(|| {
-            tracing::error!(error = error as &dyn std::error::Error, "a download was cut");
-        });
-    });
-    Ok(ReplyBody::from_stream(bytes))
+    Ok(Some(Box::pin(first.chain(rest))))
 }
 
 const OVERRIDES: &[&str] = &[

@@ -6,9 +6,12 @@ use vodferry_oss::limits::{MAX_PART_SIZE, MAX_USER_METADATA};
 use vodferry_oss::{Code, ServiceError};
 
 use super::super::App;
+use super::super::auth::{Caller, Place};
 use super::super::body::Body;
 use super::super::call::Call;
-use super::{argument, blob_error, body_error, service_error};
+use super::acl::{OBJECT_ACL, object_acl_header};
+use super::errors::{argument, blob_error, body_error, service_error};
+use super::tagging::{TAGGING, tagging_header};
 use crate::store::{Blob, BlobId, MetaError};
 
 /// What a client says about a body before it sends it.
@@ -43,6 +46,11 @@ impl Announced {
             None => None,
         };
         Ok(Announced { length, md5, crc64 })
+    }
+
+    /// Bytes, where the client knows.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
     }
 }
 
@@ -88,12 +96,19 @@ async fn remove(app: &App, id: &BlobId) {
     }
 }
 
-/// The headers that an object keeps and gives back.
-pub(super) fn object_headers(call: &Call) -> Result<Vec<(String, String)>, ServiceError> {
-    if let Some(acl) = call.header("x-oss-object-acl")
-        && !matches!(acl.as_ref(), "default" | "private")
-    {
-        return Err(super::not_implemented("public objects"));
+/// The headers that an object keeps, its ACL and tags among them, which not everybody may give it.
+pub(super) fn object_headers(
+    caller: &Caller,
+    call: &Call,
+    place: &Place,
+) -> Result<Vec<(String, String)>, ServiceError> {
+    let acl = object_acl_header(call)?.filter(|acl| acl != "default");
+    if acl.is_some() {
+        caller.require("oss:PutObjectAcl", place)?;
+    }
+    let tags = tagging_header(call)?;
+    if tags.is_some() {
+        caller.require("oss:PutObjectTagging", place)?;
     }
     let kept = |name: &str| KEPT.contains(&name) || name.starts_with(META);
     let mut headers = call.header_list();
@@ -109,12 +124,29 @@ pub(super) fn object_headers(call: &Call) -> Result<Vec<(String, String)>, Servi
         let rule = "The user metadata is longer than 8192 bytes.";
         return Err(argument("x-oss-meta-*", &user.to_string(), rule));
     }
+    headers.extend(acl.map(|acl| (OBJECT_ACL.to_owned(), acl)));
+    headers.extend(tags.map(|tags| (TAGGING.to_owned(), tags)));
     Ok(headers)
 }
 
 /// Whether an object that is already there is to be kept.
 pub(super) fn forbids_overwrite(call: &Call) -> bool {
     call.header("x-oss-forbid-overwrite").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// Refuses a key that is taken, when overwriting is forbidden.
+pub(super) async fn keeps(app: &App, place: &Place, forbid: bool) -> Result<(), ServiceError> {
+    if !forbid {
+        return Ok(());
+    }
+    match app.meta.head_object(&place.bucket, &place.key).await {
+        Ok(_) => {
+            let key = place.key.clone();
+            Err(service_error(MetaError::FileAlreadyExists { key }))
+        }
+        Err(MetaError::NoSuchKey(_)) => Ok(()),
+        Err(error) => Err(service_error(error)),
+    }
 }
 
 /// The CRC-64 of bodies and objects, in decimal.
@@ -131,7 +163,8 @@ const KEPT: &[&str] = &[
     "x-oss-storage-class",
 ];
 
-fn too_large(length: u64) -> ServiceError {
+/// More bytes than an upload may have.
+pub(super) fn too_large(length: u64) -> ServiceError {
     ServiceError::of(Code::EntityTooLarge)
         .with_context("MaxSizeAllowed", MAX_PART_SIZE.to_string())
         .with_context("ProposedSize", length.to_string())

@@ -31,7 +31,7 @@ pub(super) fn complete(
     let mut listed = kept.iter().map(|part| part.number).peekable();
     for part in &stored {
         if listed.next_if_eq(&part.number).is_none() {
-            discard_part(db, upload.manifest, part.number, request.now_ms)?;
+            objects::drop_part(db, upload.manifest, part.number, request.now_ms)?;
         }
     }
     let info = ObjectInfo {
@@ -41,6 +41,7 @@ pub(super) fn complete(
         md5: None,
         modified_ms: request.now_ms,
         headers: objects::read_headers(&upload.headers)?,
+        appendable: false,
     };
     let (bucket, key) = (&request.bucket, &request.key);
     objects::name(db, bucket, key, upload.manifest, &info, request.forbid_overwrite)?;
@@ -82,17 +83,6 @@ fn large_enough(kept: &[&Part], minimum: u64) -> Result<(), MetaError> {
         }
         None => Ok(()),
     }
-}
-
-fn discard_part(db: &Connection, manifest: i64, number: u32, now_ms: u64) -> Result<(), MetaError> {
-    db.prepare_cached(
-        "INSERT INTO garbage (blob, since_ms)
-         SELECT blob, ? FROM part WHERE manifest = ? AND number = ?",
-    )?
-    .execute(params![int(now_ms), manifest, number])?;
-    db.prepare_cached("DELETE FROM part WHERE manifest = ? AND number = ?")?
-        .execute(params![manifest, number])?;
-    Ok(())
 }
 
 /// Tells two part lists apart, whatever the case and quotes of their ETags.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags, Row, params};
 use vodferry_oss::crc64;
 use vodferry_oss::etag::{etag_of_md5, multipart_etag};
 
+use super::copies::appended_etag;
 use super::schema::{self, OpenError};
 use super::{int, uint};
 use crate::store::BlobId;
@@ -121,9 +122,9 @@ impl Inspection {
 
     /// Objects whose row is not what their parts add up to, in words.
     pub(in crate::store) fn inconsistent(&self) -> rusqlite::Result<Vec<String>> {
-        let mut objects = self
-            .db
-            .prepare("SELECT bucket, key, manifest, etag, length, crc64, md5 FROM object")?;
+        let mut objects = self.db.prepare(
+            "SELECT bucket, key, manifest, etag, length, crc64, md5, appendable FROM object",
+        )?;
         let mut parts = self
             .db
             .prepare("SELECT length, md5, crc64 FROM part WHERE manifest = ? ORDER BY number")?;
@@ -138,7 +139,9 @@ impl Inspection {
                 crc = crc64::combine(crc, part.get::<_, i64>(2)?.cast_unsigned(), part_length);
                 length += part_length;
             }
-            let etag = match (row.get::<_, Option<[u8; 16]>>(6)?, md5s.as_slice()) {
+            let whole_md5: Option<[u8; 16]> = row.get(6)?;
+            let etag = match (whole_md5, md5s.as_slice()) {
+                _ if row.get(7)? => appended_etag(&md5s),
                 (Some(_), [md5]) => etag_of_md5(md5),
                 _ => multipart_etag(md5s.iter().map(etag_of_md5)),
             };

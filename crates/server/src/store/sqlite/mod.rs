@@ -4,9 +4,12 @@
 //! here they are only sent to the writer or to a reader (see `group`). The tables are in
 //! `schema.sql`.
 
+mod buckets;
 mod complete;
+mod copies;
 mod group;
 mod inspect;
+mod list;
 mod objects;
 mod schema;
 mod upkeep;
@@ -19,10 +22,13 @@ use self::group::{Readers, Writer};
 pub(super) use self::inspect::{Inspection, NamedBlob};
 pub use self::schema::OpenError;
 use super::meta::{
-    Answer, Complete, Completed, MetaStore, NewVideo, Object, ObjectInfo, Part, PartPage,
-    PutObject, Video,
+    Answer, AppendObject, Complete, Completed, CopyObject, MetaStore, NewVideo, Object, ObjectInfo,
+    Part, PartPage, PutObject, Video,
 };
-use super::{Blob, BlobId};
+use super::{
+    Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, ObjectPage, Page,
+    UploadPage,
+};
 
 /// A [`MetaStore`] in one SQLite file.
 pub struct SqliteStore {
@@ -89,6 +95,73 @@ impl MetaStore for SqliteStore {
         Box::pin(self.readers.run("look for a bucket", verb))
     }
 
+    fn make_bucket(&self, bucket: Bucket) -> Answer<'_, bool> {
+        Box::pin(self.writer.run("make a bucket", move |db| buckets::make(db, &bucket)))
+    }
+
+    fn get_bucket<'a>(&'a self, bucket: &'a str) -> Answer<'a, Bucket> {
+        let bucket = bucket.to_owned();
+        Box::pin(self.readers.run("look for a bucket", move |db| buckets::get(db, &bucket)))
+    }
+
+    fn list_buckets(&self, query: BucketQuery) -> Answer<'_, Page<Bucket>> {
+        Box::pin(self.readers.run("list buckets", move |db| buckets::list(db, &query)))
+    }
+
+    fn delete_bucket<'a>(&'a self, bucket: &'a str) -> Answer<'a, ()> {
+        let bucket = bucket.to_owned();
+        Box::pin(self.writer.run("delete a bucket", move |db| buckets::delete(db, &bucket)))
+    }
+
+    fn set_bucket_acl<'a>(&'a self, bucket: &'a str, acl: &'a str) -> Answer<'a, ()> {
+        let (bucket, acl) = (bucket.to_owned(), acl.to_owned());
+        let verb = move |db: &_| buckets::set_acl(db, &bucket, &acl);
+        Box::pin(self.writer.run("change a bucket's ACL", verb))
+    }
+
+    fn bucket_use<'a>(&'a self, bucket: &'a str) -> Answer<'a, BucketUse> {
+        let bucket = bucket.to_owned();
+        Box::pin(self.readers.run("measure a bucket", move |db| buckets::usage(db, &bucket)))
+    }
+
+    fn bucket_document<'a>(
+        &'a self,
+        bucket: &'a str,
+        which: BucketDocument,
+    ) -> Answer<'a, Option<String>> {
+        let bucket = bucket.to_owned();
+        let verb = move |db: &_| buckets::document(db, &bucket, which);
+        Box::pin(self.readers.run("read a bucket's rules", verb))
+    }
+
+    fn set_bucket_document<'a>(
+        &'a self,
+        bucket: &'a str,
+        which: BucketDocument,
+        document: Option<String>,
+    ) -> Answer<'a, ()> {
+        let bucket = bucket.to_owned();
+        let verb = move |db: &_| buckets::set_document(db, &bucket, which, document.as_deref());
+        Box::pin(self.writer.run("change a bucket's rules", verb))
+    }
+
+    fn bucket_documents(&self, which: BucketDocument) -> Answer<'_, Vec<(String, String)>> {
+        let verb = move |db: &_| buckets::documents(db, which);
+        Box::pin(self.readers.run("read the buckets' rules", verb))
+    }
+
+    fn list_objects<'a>(&'a self, bucket: &'a str, query: KeyQuery) -> Answer<'a, ObjectPage> {
+        let bucket = bucket.to_owned();
+        let verb = move |db: &_| list::objects(db, &bucket, &query);
+        Box::pin(self.readers.run("list objects", verb))
+    }
+
+    fn list_uploads<'a>(&'a self, bucket: &'a str, query: KeyQuery) -> Answer<'a, UploadPage> {
+        let bucket = bucket.to_owned();
+        let verb = move |db: &_| list::uploads(db, &bucket, &query);
+        Box::pin(self.readers.run("list uploads", verb))
+    }
+
     fn put_object(&self, put: PutObject) -> Answer<'_, ObjectInfo> {
         Box::pin(self.writer.run("put an object", move |db| objects::put(db, put)))
     }
@@ -111,6 +184,38 @@ impl MetaStore for SqliteStore {
         Box::pin(self.writer.run("delete an object", verb))
     }
 
+    fn delete_objects<'a>(
+        &'a self,
+        bucket: &'a str,
+        keys: Vec<String>,
+        before_ms: Option<u64>,
+        now_ms: u64,
+    ) -> Answer<'a, u64> {
+        let bucket = bucket.to_owned();
+        let verb = move |db: &_| objects::delete_many(db, &bucket, &keys, before_ms, now_ms);
+        Box::pin(self.writer.run("delete objects", verb))
+    }
+
+    fn copy_object(&self, copy: CopyObject) -> Answer<'_, ObjectInfo> {
+        Box::pin(self.writer.run("copy an object", move |db| copies::copy(db, copy)))
+    }
+
+    fn append_object(&self, append: AppendObject) -> Answer<'_, ObjectInfo> {
+        Box::pin(self.writer.run("append to an object", move |db| copies::append(db, append)))
+    }
+
+    fn set_object_header<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        name: &'a str,
+        value: Option<String>,
+    ) -> Answer<'a, ()> {
+        let (bucket, key, name) = (bucket.to_owned(), key.to_owned(), name.to_owned());
+        let verb = move |db: &_| objects::set_header(db, &bucket, &key, &name, value);
+        Box::pin(self.writer.run("change an object", verb))
+    }
+
     fn initiate<'a>(
         &'a self,
         bucket: &'a str,
@@ -119,7 +224,19 @@ impl MetaStore for SqliteStore {
         now_ms: u64,
     ) -> Answer<'a, String> {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        let verb = move |db: &_| uploads::initiate(db, &bucket, &key, &headers, now_ms);
+        let verb = move |db: &_| uploads::initiate(db, &bucket, &key, &headers, false, now_ms);
+        Box::pin(self.writer.run("begin an upload", verb))
+    }
+
+    fn initiate_sequential<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        headers: Vec<(String, String)>,
+        now_ms: u64,
+    ) -> Answer<'a, String> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        let verb = move |db: &_| uploads::initiate(db, &bucket, &key, &headers, true, now_ms);
         Box::pin(self.writer.run("begin an upload", verb))
     }
 
@@ -145,8 +262,9 @@ impl MetaStore for SqliteStore {
     ) -> Answer<'a, Part> {
         let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
         let verb = move |db: &_| {
-            let manifest = uploads::find(db, &bucket, &key, &id)?.manifest;
-            uploads::put_part(db, manifest, number, &blob, now_ms)
+            let upload = uploads::find(db, &bucket, &key, &id)?;
+            uploads::check_turn(db, &upload, number)?;
+            uploads::put_part(db, upload.manifest, number, &blob, now_ms)
         };
         Box::pin(self.writer.run("put a part", verb))
     }

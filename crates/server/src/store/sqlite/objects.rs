@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use vodferry_oss::etag::etag_of_md5;
 
 use super::{int, uint, uploads, videos};
@@ -38,6 +38,7 @@ pub(super) fn put(db: &Connection, put: PutObject) -> Result<ObjectInfo, MetaErr
         md5: Some(put.blob.md5),
         modified_ms: put.now_ms,
         headers: put.headers,
+        appendable: false,
     };
     name(db, &put.bucket, &put.key, manifest, &info, put.forbid_overwrite)?;
     Ok(info)
@@ -59,8 +60,9 @@ pub(super) fn name(
         remove(db, bucket, key, old, info.modified_ms)?;
     }
     db.prepare_cached(
-        "INSERT INTO object (bucket, key, manifest, etag, length, crc64, md5, modified_ms, headers)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO object
+           (bucket, key, manifest, etag, length, crc64, md5, modified_ms, headers, appendable)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         bucket,
@@ -72,6 +74,7 @@ pub(super) fn name(
         info.md5,
         int(info.modified_ms),
         write_headers(&info.headers)?,
+        info.appendable,
     ])?;
     videos::object_arrived(db, bucket, key, info.length, info.modified_ms)
 }
@@ -81,30 +84,35 @@ pub(super) fn head(
     bucket: &str,
     key: &str,
 ) -> Result<(ObjectInfo, i64), MetaError> {
-    let found = db
-        .prepare_cached(
-            "SELECT etag, length, crc64, md5, modified_ms, headers, manifest
-             FROM object WHERE bucket = ? AND key = ?",
-        )?
-        .query_row([bucket, key], |row| {
-            let headers: String = row.get(5)?;
-            let info = ObjectInfo {
-                etag: row.get(0)?,
-                length: uint(row.get(1)?),
-                crc64: row.get::<_, i64>(2)?.cast_unsigned(),
-                md5: row.get(3)?,
-                modified_ms: uint(row.get(4)?),
-                headers: Vec::new(),
-            };
-            Ok((info, headers, row.get(6)?))
-        })
-        .optional()?;
-    let Some((mut info, headers, manifest)) = found else {
-        need_bucket(db, bucket)?;
-        return Err(MetaError::NoSuchKey(key.to_owned()));
+    let mut look =
+        db.prepare_cached(&format!("SELECT {COLUMNS} FROM object WHERE bucket = ? AND key = ?"))?;
+    let mut rows = look.query([bucket, key])?;
+    match rows.next()? {
+        Some(row) => read_info(row),
+        None => {
+            need_bucket(db, bucket)?;
+            Err(MetaError::NoSuchKey(key.to_owned()))
+        }
+    }
+}
+
+/// What [`read_info`] reads.
+pub(super) const COLUMNS: &str =
+    "etag, length, crc64, md5, modified_ms, headers, manifest, appendable";
+
+/// An object and its manifest, from a row that begins with [`COLUMNS`].
+pub(super) fn read_info(row: &Row<'_>) -> Result<(ObjectInfo, i64), MetaError> {
+    let headers: String = row.get(5)?;
+    let info = ObjectInfo {
+        etag: row.get(0)?,
+        length: uint(row.get(1)?),
+        crc64: row.get::<_, i64>(2)?.cast_unsigned(),
+        md5: row.get(3)?,
+        modified_ms: uint(row.get(4)?),
+        headers: read_headers(&headers)?,
+        appendable: row.get(7)?,
     };
-    info.headers = read_headers(&headers)?;
-    Ok((info, manifest))
+    Ok((info, row.get(6)?))
 }
 
 pub(super) fn get(db: &Connection, bucket: &str, key: &str) -> Result<Object, MetaError> {
@@ -132,19 +140,81 @@ pub(super) fn delete(
     Ok(true)
 }
 
+pub(super) fn delete_many(
+    db: &Connection,
+    bucket: &str,
+    keys: &[String],
+    before_ms: Option<u64>,
+    now_ms: u64,
+) -> Result<u64, MetaError> {
+    need_bucket(db, bucket)?;
+    let mut look = db.prepare_cached(
+        "SELECT manifest FROM object
+         WHERE bucket = ?1 AND key = ?2 AND (?3 IS NULL OR modified_ms < ?3)",
+    )?;
+    let mut deleted = 0;
+    for key in keys {
+        let key_row = params![bucket, key, before_ms.map(int)];
+        if let Some(manifest) = look.query_row(key_row, |row| row.get(0)).optional()? {
+            remove(db, bucket, key, manifest, now_ms)?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
+}
+
+pub(super) fn set_header(
+    db: &Connection,
+    bucket: &str,
+    key: &str,
+    name: &str,
+    value: Option<String>,
+) -> Result<(), MetaError> {
+    let (mut info, _) = head(db, bucket, key)?;
+    info.headers.retain(|(n, _)| n != name);
+    info.headers.extend(value.map(|value| (name.to_owned(), value)));
+    db.prepare_cached("UPDATE object SET headers = ? WHERE bucket = ? AND key = ?")?.execute([
+        write_headers(&info.headers)?.as_str(),
+        bucket,
+        key,
+    ])?;
+    Ok(())
+}
+
 pub(super) fn new_manifest(db: &Connection) -> Result<i64, MetaError> {
     db.prepare_cached("INSERT INTO manifest DEFAULT VALUES")?.execute([])?;
     Ok(db.last_insert_rowid())
 }
 
-/// Forgets a manifest that nothing refers to any more; its blobs become garbage.
+/// Forgets a manifest that nothing refers to any more; blobs that no other one names become garbage.
 pub(super) fn drop_manifest(db: &Connection, manifest: i64, now_ms: u64) -> Result<(), MetaError> {
     db.prepare_cached(
-        "INSERT INTO garbage (blob, since_ms) SELECT blob, ? FROM part WHERE manifest = ?",
+        "INSERT INTO garbage (blob, since_ms)
+         SELECT DISTINCT blob, ?1 FROM part WHERE manifest = ?2 AND NOT EXISTS
+           (SELECT 1 FROM part AS other WHERE other.blob = part.blob AND other.manifest <> ?2)",
     )?
     .execute([int(now_ms), manifest])?;
     db.prepare_cached("DELETE FROM part WHERE manifest = ?")?.execute([manifest])?;
     db.prepare_cached("DELETE FROM manifest WHERE manifest = ?")?.execute([manifest])?;
+    Ok(())
+}
+
+/// Takes one part out of a manifest, if it is there; a blob that is named nowhere else becomes garbage.
+pub(super) fn drop_part(
+    db: &Connection,
+    manifest: i64,
+    number: u32,
+    now_ms: u64,
+) -> Result<(), MetaError> {
+    db.prepare_cached(
+        "INSERT INTO garbage (blob, since_ms)
+         SELECT blob, ?1 FROM part WHERE manifest = ?2 AND number = ?3 AND NOT EXISTS
+           (SELECT 1 FROM part AS other
+            WHERE other.blob = part.blob AND (other.manifest <> ?2 OR other.number <> ?3))",
+    )?
+    .execute(params![int(now_ms), manifest, number])?;
+    db.prepare_cached("DELETE FROM part WHERE manifest = ? AND number = ?")?
+        .execute(params![manifest, number])?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 use vodferry_oss::etag::etag_of_md5;
 
-use super::objects::{drop_manifest, need_bucket, new_manifest, write_headers};
+use super::objects::{drop_manifest, drop_part, need_bucket, new_manifest, write_headers};
 use super::{int, uint};
 use crate::store::{Blob, MetaError, Part, PartPage};
 
@@ -15,6 +15,8 @@ pub(super) struct Upload {
     pub(super) manifest: i64,
     /// As given to Initiate, in the form of its column.
     pub(super) headers: String,
+    /// Its parts come in order.
+    pub(super) sequential: bool,
 }
 
 pub(super) fn initiate(
@@ -22,6 +24,7 @@ pub(super) fn initiate(
     bucket: &str,
     key: &str,
     headers: &[(String, String)],
+    sequential: bool,
     now_ms: u64,
 ) -> Result<String, MetaError> {
     need_bucket(db, bucket)?;
@@ -32,8 +35,8 @@ pub(super) fn initiate(
     })?;
     let upload_id = format!("{:032X}", u128::from_be_bytes(raw));
     db.prepare_cached(
-        "INSERT INTO upload (upload_id, bucket, key, manifest, initiated_ms, headers)
-         VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO upload (upload_id, bucket, key, manifest, initiated_ms, headers, sequential)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         upload_id,
@@ -41,7 +44,8 @@ pub(super) fn initiate(
         key,
         new_manifest(db)?,
         int(now_ms),
-        write_headers(headers)?
+        write_headers(headers)?,
+        sequential,
     ])?;
     Ok(upload_id)
 }
@@ -55,10 +59,11 @@ pub(super) fn find(
 ) -> Result<Upload, MetaError> {
     let found = db
         .prepare_cached(
-            "SELECT manifest, headers FROM upload WHERE upload_id = ? AND bucket = ? AND key = ?",
+            "SELECT manifest, headers, sequential FROM upload
+             WHERE upload_id = ? AND bucket = ? AND key = ?",
         )?
         .query_row([upload_id, bucket, key], |row| {
-            Ok(Upload { manifest: row.get(0)?, headers: row.get(1)? })
+            Ok(Upload { manifest: row.get(0)?, headers: row.get(1)?, sequential: row.get(2)? })
         })
         .optional()?;
     match found {
@@ -67,6 +72,25 @@ pub(super) fn find(
             need_bucket(db, bucket)?;
             Err(MetaError::NoSuchUpload(upload_id.to_owned()))
         }
+    }
+}
+
+/// Refuses a part of a sequential upload that is not the next one.
+pub(super) fn check_turn(db: &Connection, upload: &Upload, number: u32) -> Result<(), MetaError> {
+    if !upload.sequential {
+        return Ok(());
+    }
+    let mut look = db.prepare_cached("SELECT md5 FROM part WHERE manifest = ? AND number = ?")?;
+    let there = params![upload.manifest, number];
+    if let Some(md5) = look.query_row(there, |row| row.get(0)).optional()? {
+        return Err(MetaError::PartAlreadyExists { number, etag: etag_of_md5(&md5) });
+    }
+    let expected: u32 = db
+        .prepare_cached("SELECT coalesce(max(number), 0) + 1 FROM part WHERE manifest = ?")?
+        .query_row([upload.manifest], |row| row.get(0))?;
+    match number == expected {
+        true => Ok(()),
+        false => Err(MetaError::PartNotSequential { number, expected }),
     }
 }
 
@@ -83,13 +107,7 @@ pub(super) fn put_part(
     if discarded {
         return Err(MetaError::BlobDiscarded(blob.id.clone()));
     }
-    db.prepare_cached(
-        "INSERT INTO garbage (blob, since_ms)
-         SELECT blob, ? FROM part WHERE manifest = ? AND number = ?",
-    )?
-    .execute(params![int(now_ms), manifest, number])?;
-    db.prepare_cached("DELETE FROM part WHERE manifest = ? AND number = ?")?
-        .execute(params![manifest, number])?;
+    drop_part(db, manifest, number, now_ms)?;
     db.prepare_cached(
         "INSERT INTO part (manifest, number, blob, length, md5, crc64, modified_ms)
          VALUES (?, ?, ?, ?, ?, ?, ?)",

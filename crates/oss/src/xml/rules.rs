@@ -1,0 +1,191 @@
+//! The rules of a bucket: which pages may use it (CORS), and when what in it ends (lifecycle).
+//!
+//! What was put is given back whole, with what this crate has no word for, such as transitions to other storage classes;
+//! so both are read into values, and kept as the text of [`normalised`].
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::element::Element;
+use super::{Document, XmlError, XmlWriter};
+use crate::time::parse_iso;
+
+/// The request of PutBucketCors, the reply to GetBucketCors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CorsConfiguration {
+    /// The first that matches decides.
+    pub rules: Vec<CorsRule>,
+    /// Replies say `Vary: Origin` whether there was an origin or not.
+    pub response_vary: bool,
+}
+
+/// One rule of a CORS configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CorsRule {
+    /// Each with one `*` at most.
+    pub allowed_origins: Vec<String>,
+    /// `GET`, `PUT`, `DELETE`, `POST`, `HEAD`.
+    pub allowed_methods: Vec<String>,
+    /// Each with one `*` at most.
+    pub allowed_headers: Vec<String>,
+    /// What a page may read of a reply.
+    pub expose_headers: Vec<String>,
+    /// How long a browser may remember the answer, in seconds.
+    pub max_age_seconds: Option<u32>,
+}
+
+impl CorsConfiguration {
+    /// Root of the document.
+    pub const ROOT: &str = "CORSConfiguration";
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Malformed, or another document.
+    pub fn decode(body: &[u8]) -> Result<CorsConfiguration, XmlError> {
+        let document = Document::parse(body, Self::ROOT)?;
+        let rule = |rule: &Element<'_>| CorsRule {
+            allowed_origins: texts(rule, "AllowedOrigin"),
+            allowed_methods: texts(rule, "AllowedMethod"),
+            allowed_headers: texts(rule, "AllowedHeader"),
+            expose_headers: texts(rule, "ExposeHeader"),
+            max_age_seconds: document.number(rule, "MaxAgeSeconds"),
+        };
+        let rules = document.root.all("CORSRule").map(rule).collect();
+        let response_vary = document.root.flag("ResponseVary");
+        document.finish(CorsConfiguration { rules, response_vary })
+    }
+}
+
+/// The request of PutBucketLifecycle, the reply to GetBucketLifecycle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LifecycleConfiguration {
+    /// Each acts for itself.
+    pub rules: Vec<LifecycleRule>,
+}
+
+/// One rule of a lifecycle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LifecycleRule {
+    /// Names the rule; empty when the client chose none.
+    pub id: String,
+    /// Of what: keys that begin so; empty for all.
+    pub prefix: String,
+    /// `Enabled` or `Disabled`.
+    pub status: String,
+    /// And only objects that have all of these tags.
+    pub tags: Vec<(String, String)>,
+    /// When objects are deleted.
+    pub expiration: Option<Term>,
+    /// When unfinished uploads are aborted.
+    pub abort_multipart_upload: Option<Term>,
+    /// Names of its elements that are none of the above.
+    pub others: Vec<String>,
+}
+
+/// When something ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Term {
+    /// So many days after it was last modified or begun.
+    Days(u32),
+    /// At once, if it is from before this time (milliseconds since 1970).
+    CreatedBefore(i64),
+    /// Everything, from this time on (milliseconds since 1970).
+    Date(i64),
+}
+
+impl LifecycleConfiguration {
+    /// Root of the document.
+    pub const ROOT: &str = "LifecycleConfiguration";
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Malformed, another document, a rule without status, a term that says no time.
+    pub fn decode(body: &[u8]) -> Result<LifecycleConfiguration, XmlError> {
+        let document = Document::parse(body, Self::ROOT)?;
+        let rule = |rule: &Element<'_>| LifecycleRule {
+            id: rule.text("ID").trim_ascii().into(),
+            prefix: rule.text("Prefix").into(),
+            status: document.required(rule, "Status").trim_ascii().into(),
+            tags: rule
+                .all("Tag")
+                .map(|tag| (document.required(tag, "Key").into(), tag.text("Value").into()))
+                .collect(),
+            expiration: term(&document, rule, "Expiration"),
+            abort_multipart_upload: term(&document, rule, "AbortMultipartUpload"),
+            others: rule
+                .children
+                .iter()
+                .map(|child| child.name)
+                .filter(|name| !KNOWN.contains(name))
+                .map(String::from)
+                .collect(),
+        };
+        let rules = document.root.all("Rule").map(rule).collect();
+        document.finish(LifecycleConfiguration { rules })
+    }
+}
+
+const KNOWN: &[&str] = &["ID", "Prefix", "Status", "Tag", "Expiration", "AbortMultipartUpload"];
+
+/// A document with this root as this crate writes it: without namespaces, attributes, comments and blanks between
+/// elements. With `ids`, rules without an ID get `rule-1`, `rule-2` and so on.
+///
+/// # Errors
+/// Malformed, or another document.
+pub fn normalised(body: &[u8], root: &'static str, ids: bool) -> Result<String, XmlError> {
+    let document = Document::parse(body, root)?;
+    let mut xml = XmlWriter::new();
+    xml.open(root);
+    for (index, rule) in document.root.children.iter().enumerate() {
+        if !ids || rule.name != "Rule" || !rule.text("ID").trim_ascii().is_empty() {
+            copy(&mut xml, rule);
+            continue;
+        }
+        xml.open(rule.name);
+        let mut id = String::from("rule-");
+        crate::text::push_u64(&mut id, index as u64 + 1);
+        xml.text("ID", &id);
+        for child in rule.children.iter().filter(|child| child.name != "ID") {
+            copy(&mut xml, child);
+        }
+        xml.close(rule.name);
+    }
+    xml.close(root);
+    document.finish(xml.finish())
+}
+
+/// As deep as the reader lets documents be.
+fn copy(xml: &mut XmlWriter, element: &Element<'_>) {
+    if element.children.is_empty() {
+        xml.text(element.name, &element.text);
+        return;
+    }
+    xml.open(element.name);
+    for child in &element.children {
+        copy(xml, child);
+    }
+    xml.close(element.name);
+}
+
+fn texts(of: &Element<'_>, name: &str) -> Vec<String> {
+    of.all(name).map(|child| child.text.trim_ascii().into()).collect()
+}
+
+fn term(document: &Document<'_>, rule: &Element<'_>, name: &'static str) -> Option<Term> {
+    let of = rule.all(name).next()?;
+    let term = match document.number(of, "Days") {
+        Some(days) => Some(Term::Days(days)),
+        None => match (parse_iso(of.text("CreatedBeforeDate")), parse_iso(of.text("Date"))) {
+            (Some(at), _) => Some(Term::CreatedBefore(at)),
+            (None, Some(at)) => Some(Term::Date(at)),
+            (None, None) => None,
+        },
+    };
+    // Also one that holds something else, such as delete markers, of which there are none here.
+    if term.is_none() || of.children.len() != 1 {
+        document.note(XmlError::Value(name));
+    }
+    term
+}

@@ -1,0 +1,98 @@
+//! AppendObject.
+
+use axum::body::Body as ReplyBody;
+use http::Response;
+use vodferry_oss::etag::quote;
+use vodferry_oss::limits::MAX_PART_SIZE;
+use vodferry_oss::{Code, ServiceError};
+
+use super::super::App;
+use super::super::auth::{Caller, Place};
+use super::super::body::Body;
+use super::super::call::Call;
+use super::super::reply::{XML, empty, reply, set};
+use super::arguments::{decimal, text};
+use super::errors::{argument, service_error};
+use super::receive::{Announced, CRC64, object_headers, receive, refused, too_large};
+use crate::store::{AppendObject, MetaError};
+
+const NEXT: &str = "x-oss-next-append-position";
+
+/// `POST /key?append&position=N`
+pub(super) async fn append_object(
+    app: &App,
+    caller: &Caller,
+    call: &Call,
+    place: &Place,
+    body: &mut Body,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    let asked = text(call, "position");
+    let position: u64 = decimal(asked)
+        .ok_or_else(|| argument("position", asked, "position must be an integer, zero or more."))?;
+    let headers = object_headers(caller, call, place)?;
+    let announced = Announced::of(call)?;
+    let length = position.saturating_add(announced.length().unwrap_or(0));
+    if length > MAX_PART_SIZE {
+        return Err(too_large(length));
+    }
+    if let Err(error) = check(app, place, position).await {
+        return refusal(call, error);
+    }
+    let blob = receive(app, announced, body).await?;
+    let id = blob.id.clone();
+    let append = AppendObject {
+        bucket: place.bucket.clone(),
+        key: place.key.clone(),
+        position,
+        headers,
+        blob,
+        now_ms: app.now_ms(),
+    };
+    let info = match app.meta.append_object(append).await {
+        Ok(info) => info,
+        Err(error) => {
+            let told = refused(app, &id, error.clone()).await;
+            return if at_the_end(&error).is_some() { refusal(call, error) } else { Err(told) };
+        }
+    };
+    let mut response = empty(200);
+    set(&mut response, "etag", &quote(&info.etag));
+    set(&mut response, NEXT, &info.length.to_string());
+    set(&mut response, CRC64, &info.crc64.to_string());
+    Ok(response)
+}
+
+/// Spares the client the bytes; the store decides when they are there.
+async fn check(app: &App, place: &Place, position: u64) -> Result<(), MetaError> {
+    let length = match app.meta.head_object(&place.bucket, &place.key).await {
+        Ok(info) if !info.appendable => {
+            return Err(MetaError::ObjectNotAppendable(place.key.clone()));
+        }
+        Ok(info) => info.length,
+        Err(MetaError::NoSuchKey(_)) => 0,
+        Err(error) => return Err(error),
+    };
+    match length == position {
+        true => Ok(()),
+        false => Err(MetaError::PositionNotEqualToLength { position, length }),
+    }
+}
+
+/// A refusal that tells where the end is says so in a header, too: clients look for it there only.
+fn refusal(call: &Call, error: MetaError) -> Result<Response<ReplyBody>, ServiceError> {
+    let length = at_the_end(&error);
+    let mut error = service_error(error);
+    let Some(length) = length else { return Err(error) };
+    error.request_id = call.id.to_string();
+    error.host_id = call.authority.as_str().into();
+    let mut response = reply(Code::PositionNotEqualToLength.status(), XML, error.to_xml());
+    set(&mut response, NEXT, &length.to_string());
+    Ok(response)
+}
+
+fn at_the_end(error: &MetaError) -> Option<u64> {
+    match error {
+        MetaError::PositionNotEqualToLength { length, .. } => Some(*length),
+        _ => None,
+    }
+}
