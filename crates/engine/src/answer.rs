@@ -84,6 +84,8 @@ impl Transfer {
         let recorded =
             if resumes { core::mem::take(&mut upload.recorded) } else { before.records() };
         let parts = Parts::reconcile(plan, listed.as_deref().unwrap_or(&recorded), &recorded);
+        // Alive with parts missing: no Complete sent so far was carried out, whatever became of its reply.
+        upload.full &= listed.is_none() || parts.complete();
         let file = self.owner.file;
         if resumes {
             let (parts, bytes) = (parts.stored_count(), parts.stored_bytes());
