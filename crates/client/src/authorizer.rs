@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use vodferry_engine::{Op, Target};
-use vodferry_exchange::{Authority, Digests, request};
+use vodferry_exchange::{Authority, Digests, Signature, request};
 use vodferry_oss::Credential;
 use vodferry_oss::address::Style as AddressStyle;
 
@@ -27,13 +27,17 @@ pub struct UploadGrant {
     pub expires_at_ms: Option<i64>,
     /// The video this upload belongs to; `None` for plain uploads.
     pub video_id: Option<String>,
+    /// Region of the bucket, for example `cn-hangzhou`: requests are signed by V4. `None`: by V1, unless
+    /// [`Options::region`](crate::Options::region) says otherwise.
+    pub region: Option<String>,
 }
 
 impl UploadGrant {
     /// For a place and a credential known beforehand.
     pub fn new(target: Target, credential: Credential) -> UploadGrant {
         let style = AddressStyle::Auto;
-        UploadGrant { target, credential, style, expires_at_ms: None, video_id: None }
+        let (expires_at_ms, video_id, region) = (None, None, None);
+        UploadGrant { target, credential, style, expires_at_ms, video_id, region }
     }
 
     /// Reads an upload address and upload auth as the application server hands them out.
@@ -45,9 +49,7 @@ impl UploadGrant {
         let (authority, expires_at_ms) = Authority::from_upload(address, auth, wall_ms())
             .map_err(|error| Error::misuse(error.message()).with_source(error))?;
         // What no request can be made of is told here, where it is known who gave it.
-        let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-        let Credential { access_key_id, security_token, .. } = &authority.credential;
-        if !visible(access_key_id) || !security_token.iter().all(|token| visible(token.expose())) {
+        if !is_sendable(&authority.credential) {
             return Err(Error::misuse("the upload auth holds characters that HTTP does not allow"));
         }
         let op = Op::InitiateMultipartUpload;
@@ -61,17 +63,31 @@ impl UploadGrant {
             style: authority.style,
             expires_at_ms,
             video_id: None,
+            region: None,
         })
     }
 
-    /// What the shell keeps behind a grant id.
-    pub(crate) fn authority(&self) -> Authority {
+    /// What is wrong with it whatever the server says. (A place of which no request can be made fails its file alone.)
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if !is_sendable(&self.credential) {
+            return Err(Error::misuse("the access key holds characters that HTTP does not allow"));
+        }
+        self.region.as_deref().map_or(Ok(()), check_region)
+    }
+
+    /// What the shell keeps behind a grant id. `region`: for a grant that names none.
+    pub(crate) fn rights(&self, region: Option<&str>) -> Rights {
         let Target { endpoint, bucket, key } = self.target.clone();
-        Authority {
+        let authority = Authority {
             credential: self.credential.clone(),
             target: vodferry_oss::Target { endpoint, bucket, key },
             style: self.style,
-        }
+        };
+        let signature = match self.region.as_deref().or(region) {
+            Some(region) => Signature::V4 { region: region.to_owned() },
+            None => Signature::V1,
+        };
+        Rights { authority, signature }
     }
 
     /// Says for which video it is, so that it can be refreshed.
@@ -86,11 +102,46 @@ impl UploadGrant {
         self
     }
 
+    /// Names the region of the bucket, for example `cn-hangzhou`: requests are signed by V4.
+    pub fn region(mut self, region: impl Into<String>) -> UploadGrant {
+        self.region = Some(region.into());
+        self
+    }
+
     /// Says when the credential dies (milliseconds since 1970), so that it is renewed beforehand.
     pub fn expires_at_ms(mut self, at: i64) -> UploadGrant {
         self.expires_at_ms = Some(at);
         self
     }
+}
+
+/// What signs the requests of a grant, and how.
+pub(crate) struct Rights {
+    pub(crate) authority: Authority,
+    pub(crate) signature: Signature,
+}
+
+/// Whether `region` is one: letters, digits and dashes.
+///
+/// # Errors
+///
+/// Kind `Misuse` when it is not. `oss-cn-hangzhou` is the name of a host: the region is `cn-hangzhou`.
+pub(crate) fn check_region(region: &str) -> Result<(), Error> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if region.is_empty() || region.len() > 64 || !region.bytes().all(fits) {
+        return Err(Error::misuse("a region is letters, digits and dashes, such as cn-hangzhou"));
+    }
+    match region.strip_prefix("oss-") {
+        Some(rest) => Err(Error::misuse(format!("{region} is part of a host name: the region is {rest}"))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a credential can stand in headers.
+fn is_sendable(credential: &Credential) -> bool {
+    let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let Credential { access_key_id, security_token, .. } = credential;
+    visible(access_key_id) && security_token.iter().all(|token| visible(token.expose()))
 }
 
 /// What an [`Authorizer`] is asked for.

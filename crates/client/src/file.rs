@@ -110,7 +110,7 @@ impl File {
                 )));
             }
         }
-        Ok(())
+        self.grant.as_ref().map_or(Ok(()), UploadGrant::check)
     }
 
     pub(crate) fn title_or_stem(&self) -> String {

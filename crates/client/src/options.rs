@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use vodferry_engine::{Config, OnCancel, Retry};
 
+use crate::authorizer::check_region;
 use crate::part::PartMd5;
 use crate::{Error, lanes};
 
@@ -53,6 +54,9 @@ pub struct Options {
     pub limit: u64,
     /// Memory for part bodies in bytes. Parts that do not fit are read twice instead. Default 64 MiB.
     pub max_buffered: u64,
+    /// Region of the buckets, for example `cn-hangzhou`: requests are signed by V4. `None` (default): by V1, which every service and
+    /// server of this protocol takes, but for buckets set to V4 alone. The region of a grant wins.
+    pub region: Option<String>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// The way to the network. Default: as the environment says.
@@ -82,6 +86,7 @@ impl Default for Options {
             content_md5: true,
             limit: 0,
             max_buffered: 64 << 20,
+            region: None,
             timeouts: Timeouts::default(),
             proxy: Proxy::System,
             ca_file: None,
@@ -108,6 +113,7 @@ impl Options {
         if self.user_agent.bytes().any(|b| !(0x20..0x7f).contains(&b)) {
             return Err(Error::misuse("user_agent holds a character that HTTP does not allow"));
         }
+        self.region.as_deref().map_or(Ok(()), check_region)?;
         Ok(Config {
             part_size: self.part_size,
             parallel: self.parallel,

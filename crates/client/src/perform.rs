@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use vodferry_engine::{EffectId, ErrorKind, Fault, FaultKind, Input, Op, Reply};
-use vodferry_exchange::{Answer, Authority, Digests};
+use vodferry_exchange::{Answer, Digests, request_signed_with};
 use vodferry_oss::Response;
 
+use crate::authorizer::Rights;
 use crate::body::Meter;
 use crate::buffers::Buffers;
 use crate::clock::wall_ms;
@@ -29,7 +30,7 @@ pub(crate) struct Means {
 pub(crate) struct Errand {
     pub(crate) id: EffectId,
     pub(crate) op: Op,
-    pub(crate) authority: Arc<Authority>,
+    pub(crate) rights: Arc<Rights>,
     pub(crate) source: Option<Arc<Source>>,
     /// Of the object.
     pub(crate) headers: Vec<(String, String)>,
@@ -60,9 +61,11 @@ async fn exchange(
     sent: impl Fn(u64) + Send + Sync + 'static,
 ) -> Result<Answer, Fault> {
     let (body, digests) = body_of(means, &errand).await?;
-    let Errand { op, authority, headers, clock_offset_ms, .. } = errand;
+    let Errand { op, rights, headers, clock_offset_ms, .. } = errand;
     let at_ms = wall_ms().saturating_add(clock_offset_ms);
-    let mut request = vodferry_exchange::request(&op, &authority, &digests, &headers, at_ms)?;
+    let Rights { authority, signature } = &*rights;
+    let mut request =
+        request_signed_with(signature, &op, authority, &digests, &headers, at_ms)?;
     let body = body.unwrap_or_else(|| Body::from_bytes(std::mem::take(&mut request.body)));
     let host = request.authority.clone();
     let watch = Arc::new(Watch::new(means.timeouts, body.remaining()));
@@ -87,7 +90,7 @@ async fn exchange(
         fault(error.fault_kind(), error.code(), format!("{}: {error}", subject(&op)))
     })?;
     tracing::debug!(operation = subject(&op), status = response.status, "reply");
-    Ok(vodferry_exchange::answer(&op, &authority, &response, &digests))
+    Ok(vodferry_exchange::answer(&op, authority, &response, &digests))
 }
 
 /// The body of an operation that uploads, and what is known of its bytes.

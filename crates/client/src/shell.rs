@@ -17,8 +17,8 @@ use vodferry_engine::{
     Effect, EffectId, Engine, ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileId, Grant,
     GrantId, Input, ObjectInfo, Output, Target, Want,
 };
-use vodferry_exchange::Authority;
 
+use crate::authorizer::Rights;
 use crate::clock::Clock;
 use crate::perform::{Errand, Means, answer, perform};
 use crate::source::{Source, fault};
@@ -62,13 +62,18 @@ pub(crate) struct Entry {
 }
 
 /// The grant table: what is behind the ids that the engine knows. Secrets stay here, and are wiped when dropped.
-#[derive(Default)]
 pub(crate) struct Grants {
     last: u64,
-    table: HashMap<GrantId, (FileId, Arc<Authority>)>,
+    table: HashMap<GrantId, (FileId, Arc<Rights>)>,
+    /// Of grants that name none.
+    region: Option<String>,
 }
 
 impl Grants {
+    pub(crate) fn new(region: Option<String>) -> Grants {
+        Grants { last: 0, table: HashMap::new(), region }
+    }
+
     /// The grant as the engine sees it; `keep` it with [`Grants::keep`].
     pub(crate) fn issue(&mut self, grant: &UploadGrant) -> Grant {
         self.last += 1;
@@ -82,7 +87,8 @@ impl Grants {
 
     /// Keeps what is behind `id`.
     pub(crate) fn keep(&mut self, id: GrantId, file: FileId, grant: &UploadGrant) {
-        self.table.insert(id, (file, Arc::new(grant.authority())));
+        let rights = grant.rights(self.region.as_deref());
+        self.table.insert(id, (file, Arc::new(rights)));
     }
 }
 
@@ -202,8 +208,8 @@ impl Shell {
                 self.store.load(id, file, path, fixed.map(|grant| grant.target.clone()));
             }
             Effect::Perform { id, file, grant, op, clock_offset_ms } => {
-                let authority = state.grants.table.get(&grant).map(|(_, known)| known.clone());
-                let (Some(entry), Some(authority)) = (state.files.get(&file), authority) else {
+                let rights = state.grants.table.get(&grant).map(|(_, known)| known.clone());
+                let (Some(entry), Some(rights)) = (state.files.get(&file), rights) else {
                     let text = "the credential is not known any more";
                     let lost = fault(FaultKind::Fatal(ErrorKind::Auth), "UnknownGrant", text);
                     let _ = self.tell.send(Told::Done(id, answer(id, Err(lost))));
@@ -212,7 +218,7 @@ impl Shell {
                 let errand = Errand {
                     id,
                     op,
-                    authority,
+                    rights,
                     source: entry.source.clone(),
                     headers: entry.file.object_headers(),
                     clock_offset_ms,
@@ -247,7 +253,10 @@ impl Shell {
                 GrantRequest::Refresh { video_id, target: entry.target.clone() }
             }
         };
-        let work = async move { Told::Granted(id, file, authorizer.authorize(request).await) };
+        let work = async move {
+            let answer = authorizer.authorize(request).await;
+            Told::Granted(id, file, answer.and_then(|grant| grant.check().map(|()| grant)))
+        };
         self.spawn(id, work, Told::Granted(id, file, Err(panicked().into())));
     }
 

@@ -111,7 +111,7 @@ impl UploaderBuilder {
         let state = State {
             engine: Engine::new(config, seed)?,
             files: Default::default(),
-            grants: Grants::default(),
+            grants: Grants::new(options.region.clone()),
             subscribers: Vec::new(),
             authorizer,
             closed: false,
@@ -151,7 +151,8 @@ impl Uploader {
     ///
     /// # Errors
     ///
-    /// Kind `Misuse`: an empty path or name, a part size out of its range, a header that HTTP does not allow.
+    /// Kind `Misuse`: an empty path or name, a part size out of its range, a header that HTTP does not allow, a grant that
+    /// holds what no request can.
     pub fn add(&self, file: impl Into<File>) -> Result<FileId, Error> {
         let file = file.into();
         file.check()?;
@@ -249,8 +250,9 @@ impl Uploader {
     ///
     /// # Errors
     ///
-    /// Kind `Misuse` when the file is not in the list, or finished.
+    /// Kind `Misuse` when the file is not in the list, or finished, or when the grant holds what no request can.
     pub fn authorize(&self, file: FileId, grant: UploadGrant) -> Result<(), Error> {
+        grant.check()?;
         self.command(|state, now| {
             let issued = state.grants.issue(&grant);
             let id = issued.id;

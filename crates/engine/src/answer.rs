@@ -84,7 +84,9 @@ impl Transfer {
         let recorded =
             if resumes { core::mem::take(&mut upload.recorded) } else { before.records() };
         let parts = Parts::reconcile(plan, listed.as_deref().unwrap_or(&recorded), &recorded);
-        let file = self.owner.file;
+        // Alive with parts missing: no Complete sent so far was carried out, whatever became of its reply.
+        upload.full &= listed.is_none() || parts.complete();
+        let (file, unsaved) = (self.owner.file, upload.unsaved);
         if resumes {
             let (parts, bytes) = (parts.stored_count(), parts.stored_bytes());
             desk.event(Event::Resumed { file, parts, bytes });
@@ -99,7 +101,7 @@ impl Transfer {
             if !resumes && known.is_none() {
                 desk.event(Event::PartAcknowledged { file, part: part.clone() });
             }
-            if !parts.complete() || number != plan.count() {
+            if !unsaved && (!parts.complete() || number != plan.count()) {
                 desk.append(self.owner, Record::Part(part.clone()), false);
             }
         }
@@ -130,14 +132,14 @@ impl Transfer {
         let range = parts.plan().range(number);
         let part = PartInfo { number, length: range.end - range.start, etag, crc64 };
         parts.store(part.clone());
-        let complete = parts.complete();
+        let (complete, unsaved) = (parts.complete(), upload.unsaved);
         let file = self.owner.file;
         self.end_outage(desk);
         desk.event(Event::PartAcknowledged { file, part: part.clone() });
         self.on_progress(now, desk);
         if complete {
             self.save_last(desk, part);
-        } else {
+        } else if !unsaved {
             desk.append(self.owner, Record::Part(part), false);
         }
     }
@@ -162,10 +164,12 @@ impl Transfer {
     /// Every part is stored. The record that says so must survive a power loss before Complete may be sent: a checkpoint
     /// with parts missing proves that it never was.
     fn save_last(&mut self, desk: &mut Desk, part: PartInfo) {
-        if let Some(upload) = &mut self.upload {
-            upload.full = true;
-        }
-        self.phase = Phase::SavingLast(desk.append(self.owner, Record::Part(part), true));
+        let Some(upload) = &mut self.upload else { return };
+        upload.full = true;
+        self.phase = match upload.unsaved {
+            true => Phase::Completing,
+            false => Phase::SavingLast(desk.append(self.owner, Record::Part(part), true)),
+        };
     }
 
     fn on_progress(&mut self, now: Now, desk: &mut Desk) {

@@ -187,6 +187,22 @@ mod tests {
         assert!(!succeeded(&mut s).verified);
     }
 
+    /// Complete was refused as a part was missing: what is gone after that was dropped, not completed.
+    #[test]
+    fn an_upload_that_was_listed_with_parts_missing_was_not_completed() {
+        let mut s = Script::sending(config(), 1);
+        let id = s.parts(&[1])[0];
+        s.acknowledge(id, true);
+        let id = completing(&mut s);
+        s.answer(id, Err(fault(FaultKind::Relist)));
+        let (id, op) = s.perform();
+        assert!(matches!(op, Op::ListParts { .. }));
+        s.answer(id, Ok(Reply::Parts { parts: [].into(), next: None }));
+        let id = s.parts(&[1])[0];
+        s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+        assert_eq!(s.perform().1, Op::InitiateMultipartUpload);
+    }
+
     #[test]
     fn equal_length_alone_proves_nothing_either_way() {
         let mut s = sent_whole();

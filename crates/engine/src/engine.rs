@@ -312,10 +312,11 @@ impl Engine {
             let owner = Owner { file, attempt: self.attempts };
             if let Some(entry) = self.list.get_mut(file) {
                 let given = entry.pushed.take();
-                let access = match (given, entry.kept.take(), &entry.spec.grant) {
-                    (Some(grant), _, _) => Access::of(now, grant),
+                // Used once: what took its place, or that nothing could, is known by the next start.
+                let added = entry.spec.grant.take();
+                let access = match (given, entry.kept.take(), added) {
+                    (Some(grant), _, _) | (None, None, Some(grant)) => Access::of(now, grant),
                     (None, Some(held), _) => Access::again(held),
-                    (None, None, Some(grant)) => Access::of(now, grant.clone()),
                     (None, None, None) => Access::default(),
                 };
                 let transfer = Transfer::start(&mut self.desk, owner, entry.spec.part_size, access);

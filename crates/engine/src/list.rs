@@ -15,7 +15,10 @@ use crate::vocab::{FileId, FileSpec, FileState, FileView, Grant, Misuse, Target}
 /// One entry.
 #[derive(Debug)]
 pub(crate) struct File {
+    /// Its grant moves into the first transfer.
     pub(crate) spec: FileSpec,
+    /// It was given a grant when it was added.
+    given: bool,
     /// The newest grant of a file that was given one beforehand, with what was learned of it; takes the place of the spec's
     /// when the file starts again.
     pub(crate) kept: Option<Held>,
@@ -57,9 +60,9 @@ impl List {
             target: spec.grant.as_ref().map(|g| g.target.clone()),
             ..Facts::default()
         };
-        let state = FileState::Waiting;
-        self.files
-            .insert(id, File { spec, kept: None, pushed: None, transfer: None, state, facts });
+        let (state, given) = (FileState::Waiting, spec.grant.is_some());
+        let file = File { spec, given, kept: None, pushed: None, transfer: None, state, facts };
+        self.files.insert(id, file);
         self.count(id, state, true);
         id
     }
@@ -82,7 +85,7 @@ impl List {
                 file.facts = transfer.facts();
             }
             // A grant that came before the source was looked at is not used up by that either.
-            if file.spec.grant.is_some() || !transfer.is_loaded() {
+            if file.given || !transfer.is_loaded() {
                 file.kept = transfer.access.take().or(file.kept.take());
             }
         }

@@ -242,6 +242,11 @@ impl Transfer {
 
     /// A checkpoint append was answered.
     pub(crate) fn appended(&mut self, desk: &mut Desk, id: EffectId, result: Result<(), Fault>) {
+        if let (Phase::SavingBegin(saving), Err(_), Some(upload)) =
+            (&self.phase, &result, &mut self.upload)
+        {
+            upload.unsaved |= *saving == id;
+        }
         if let Some(fault) = result.err().filter(|_| !self.warned) {
             self.warned = true;
             let (file, error) = (self.owner.file, fault.into());

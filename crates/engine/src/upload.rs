@@ -28,6 +28,8 @@ pub(crate) struct Upload {
     pub(crate) full: bool,
     /// Found in a checkpoint, and Resumed was not told yet.
     pub(crate) resumes: bool,
+    /// Its Begin could not be stored: what stands in the checkpoint is another upload, and no part of this one may join it.
+    pub(crate) unsaved: bool,
 }
 
 impl Transfer {
@@ -50,6 +52,7 @@ impl Transfer {
             recorded: parts,
             alive: false,
             resumes: true,
+            unsaved: false,
         });
     }
 
@@ -113,6 +116,7 @@ impl Transfer {
             alive: true,
             full: false,
             resumes: false,
+            unsaved: false,
         });
         self.phase = Phase::SavingBegin(desk.append(self.owner, Record::Begin(begin), true));
     }
@@ -217,6 +221,26 @@ mod tests {
         // Its content is of another length: created anew.
         let mut s = Script::started(config(), 2 * MIB, Some(checkpoint(MIB, &[1])));
         assert_eq!(s.grant_asked(grant(1, None)), crate::Want::Create);
+    }
+
+    /// The disk is full for a moment: what stands in the checkpoint is the upload before.
+    #[test]
+    fn parts_of_an_upload_whose_begin_was_not_stored_join_no_other() {
+        let mut s = Script::started(config(), 2 * MIB, None);
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.answer(id, Ok(Reply::Initiated { upload_id: "U2".into() }));
+        let crate::Effect::AppendCheckpoint { id, .. } = s.effect() else { panic!("no Begin") };
+        let result = Err(fault(FaultKind::Fatal(ErrorKind::Storage)));
+        s.engine.handle(s.now, crate::Input::Appended { id, result });
+        assert!(matches!(s.event(), crate::Event::Warning { .. }));
+        for id in s.parts(&[1, 2]) {
+            s.stored(id);
+            assert!(matches!(s.event(), crate::Event::PartAcknowledged { .. }));
+            assert!(matches!(s.event(), crate::Event::Progress { .. }));
+        }
+        assert!(matches!(s.perform().1, Op::CompleteMultipartUpload { .. }));
+        assert_eq!(s.idle(), None);
     }
 
     #[test]

@@ -2,28 +2,71 @@
 //! nowhere.
 //!
 //! ```text
-//! token  = "CAIS" base64url( version kid-length kid expiry id-length id policy mac )
+//! token  = "CAIS" base64url( version kid expiry id tenant issuer role session policy mac )
 //! mac    = HMAC-SHA256(master[kid], everything before it)
 //! secret = base64url( HMAC-SHA256(master[kid], "secret" id) )
 //! ```
 //!
-//! The token holds no secret: who sees one cannot sign with it.
+//! Texts have their length in front of them, in one byte. The token holds no secret: who sees one
+//! cannot sign with it. A role is named, not copied: what it may do, and that it still exists, is read
+//! where it is used, and so is whether the key that asked for the credential was disabled since.
 
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use vodferry_oss::{Credential, Secret};
 
-use crate::keys::{Master, Masters, random_text};
+use crate::keys::{DEFAULT_TENANT, Master, Masters, random_text};
 use crate::policy::Policy;
+
+/// Whom a credential stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Whose buckets it is about. By default the tenant of the operators' first key.
+    pub tenant: String,
+    /// The access key that asked for it; none when nobody's key did, as in a grant of the
+    /// application server.
+    pub issuer: Option<KeyMark>,
+    /// The role that was assumed, if one was.
+    pub role: Option<AssumedRole>,
+}
+
+/// A role at work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssumedRole {
+    /// Id of the role: a new role of an old name is another one.
+    pub id: String,
+    /// As the caller named it.
+    pub session: String,
+}
+
+/// Tells an access key from others, in eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyMark([u8; 8]);
+
+impl KeyMark {
+    /// Of the key with this id.
+    pub fn of(access_key_id: &str) -> KeyMark {
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(access_key_id));
+        KeyMark([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl Default for Subject {
+    fn default() -> Subject {
+        Subject { tenant: DEFAULT_TENANT.to_owned(), issuer: None, role: None }
+    }
+}
 
 /// What a token says, once it is verified.
 #[derive(Clone, Debug)]
 pub struct Claims {
-    /// What the credential may do.
+    /// Whom the credential stands for.
+    pub subject: Subject,
+    /// What the credential may do; less where its role may not.
     pub policy: Policy,
     /// Verifies the signature of the request.
     pub secret: Secret,
@@ -32,12 +75,27 @@ pub struct Claims {
 }
 
 /// Makes a credential that may do what `policy` says for `life` from `now_ms` on; answers it with
-/// the moment it runs out, in milliseconds since 1970.
+/// the moment it runs out, in milliseconds since 1970. It stands for nobody in particular
+/// ([`Subject::default`]).
 ///
 /// # Errors
 /// [`IssueError`].
 pub fn issue(
     masters: &Masters,
+    policy: &Policy,
+    life: Duration,
+    now_ms: u64,
+) -> Result<(Credential, u64), IssueError> {
+    issue_to(masters, &Subject::default(), policy, life, now_ms)
+}
+
+/// As [`issue`], for `subject`.
+///
+/// # Errors
+/// [`IssueError`].
+pub fn issue_to(
+    masters: &Masters,
+    subject: &Subject,
     policy: &Policy,
     life: Duration,
     now_ms: u64,
@@ -50,6 +108,7 @@ pub fn issue(
     push_short(&mut claims, master.kid.as_bytes()).ok_or(IssueError::TooLarge)?;
     claims.extend(expires_ms.to_be_bytes());
     push_short(&mut claims, id.as_bytes()).ok_or(IssueError::TooLarge)?;
+    push_subject(&mut claims, subject).ok_or(IssueError::TooLarge)?;
     claims.extend(policy.encode().ok_or(IssueError::TooLarge)?);
     let mac = keyed(master, &[&claims]).finalize().into_bytes();
     claims.extend(mac);
@@ -120,7 +179,8 @@ pub enum IssueError {
 }
 
 const PREFIX: &str = "CAIS";
-const VERSION: u8 = 1;
+/// 1 had no subject.
+const VERSION: u8 = 2;
 const MAX_TOKEN: usize = 2048;
 const MAC_LENGTH: usize = 32;
 
@@ -140,7 +200,30 @@ fn open(masters: &Masters, token: &str) -> Option<(Vec<u8>, Claims)> {
     let expires_ms = u64::from_be_bytes(rest.split_off(..8)?.try_into().ok()?);
     let id = take_short(&mut rest)?;
     let secret = secret_of(master, std::str::from_utf8(id).ok()?);
-    Some((id.to_vec(), Claims { policy: Policy::decode(rest)?, secret, expires_ms }))
+    let subject = take_subject(&mut rest)?;
+    Some((id.to_vec(), Claims { subject, policy: Policy::decode(rest)?, secret, expires_ms }))
+}
+
+fn push_subject(out: &mut Vec<u8>, subject: &Subject) -> Option<()> {
+    push_short(out, subject.tenant.as_bytes())?;
+    push_short(out, subject.issuer.as_ref().map_or(&[], |mark| mark.0.as_slice()))?;
+    let (id, session) = match &subject.role {
+        Some(role) => (role.id.as_str(), role.session.as_str()),
+        None => ("", ""),
+    };
+    push_short(out, id.as_bytes())?;
+    push_short(out, session.as_bytes())
+}
+
+fn take_subject(rest: &mut &[u8]) -> Option<Subject> {
+    let tenant = take_text(rest)?;
+    let issuer = match take_short(rest)? {
+        [] => None,
+        mark => Some(KeyMark(mark.try_into().ok()?)),
+    };
+    let (id, session) = (take_text(rest)?, take_text(rest)?);
+    let role = (!id.is_empty()).then_some(AssumedRole { id, session });
+    Some(Subject { tenant, issuer, role })
 }
 
 fn secret_of(master: &Master, access_key_id: &str) -> Secret {
@@ -163,6 +246,10 @@ fn push_short(out: &mut Vec<u8>, bytes: &[u8]) -> Option<()> {
     out.push(u8::try_from(bytes.len()).ok()?);
     out.extend(bytes);
     Some(())
+}
+
+fn take_text(rest: &mut &[u8]) -> Option<String> {
+    Some(std::str::from_utf8(take_short(rest)?).ok()?.to_owned())
 }
 
 fn take_short<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -196,6 +283,7 @@ mod tests {
         let token = token_of(&credential);
         let claims = verify(&masters(), &credential.access_key_id, &token, NOW).unwrap();
         assert_eq!(claims.policy, Policy::upload_only("films", "sv/1.mp4"));
+        assert_eq!(claims.subject, Subject::default());
         assert_eq!(claims.secret, credential.access_key_secret);
         assert_eq!(claims.expires_ms, expires_ms);
         assert!(is_temporary(&credential.access_key_id));
@@ -293,10 +381,34 @@ mod tests {
     }
 
     #[test]
+    fn a_subject_travels_along() {
+        let subject = Subject {
+            tenant: "studio".to_owned(),
+            issuer: Some(KeyMark::of("VFkey")),
+            role: Some(AssumedRole { id: "3100".to_owned(), session: "me@home".to_owned() }),
+        };
+        let life = Duration::from_secs(900);
+        let (credential, _) =
+            issue_to(&masters(), &subject, &Policy::everything(), life, NOW).unwrap();
+        let token = token_of(&credential);
+        let claims = verify(&masters(), &credential.access_key_id, &token, NOW).unwrap();
+        assert_eq!(claims.subject, subject);
+        assert_ne!(KeyMark::of("VFkey"), KeyMark::of("VFkex"));
+        let long = Subject { tenant: "t".repeat(256), ..Subject::default() };
+        let refused = issue_to(&masters(), &long, &Policy::everything(), life, NOW);
+        assert!(matches!(refused, Err(IssueError::TooLarge)));
+    }
+
+    #[test]
     fn the_longest_key_fits_and_more_is_refused() {
         let life = Duration::from_secs(3600);
         let longest = Policy::upload_only(&"b".repeat(63), &"k".repeat(1023));
-        let (credential, _) = issue(&masters(), &longest, life, NOW).unwrap();
+        let subject = Subject {
+            tenant: "t".repeat(32),
+            issuer: Some(KeyMark::of("VFkey")),
+            role: Some(AssumedRole { id: "3".repeat(16), session: "s".repeat(64) }),
+        };
+        let (credential, _) = issue_to(&masters(), &subject, &longest, life, NOW).unwrap();
         let token = token_of(&credential);
         assert!(token.len() < 2048, "{}", token.len());
         let claims = verify(&masters(), &credential.access_key_id, &token, NOW).unwrap();

@@ -2,6 +2,8 @@
 
 use vodferry_oss::Secret;
 
+pub(crate) const DEFAULT_TENANT: &str = "main";
+
 /// Two masters, the newer one current.
 pub(crate) struct Masters([Master; 2]);
 

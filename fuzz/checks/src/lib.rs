@@ -22,8 +22,8 @@ mod xml;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../crates/client/src/journal.rs"]
 mod journal;
-#[allow(dead_code, unreachable_pub)]
-#[path = "../../../crates/server/src/policy.rs"]
+#[allow(dead_code, unreachable_pub, unused_imports)]
+#[path = "../../../crates/server/src/policy/mod.rs"]
 mod policy;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../crates/server/src/token.rs"]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::keys::Masters;
-use crate::policy::{Pattern, Policy};
+use crate::policy::{Context, Pattern, Policy};
 use crate::token::{IssueError, TokenError, issue, verify};
 
 const NOW: u64 = 1_795_168_800_000;
@@ -18,10 +18,21 @@ pub fn policies(data: &[u8]) {
             assert_eq!(verify(&masters, ID, &text, NOW).err(), Some(TokenError::Invalid));
         }
     }
+    // What people write is understood or refused in one line, and travels as what it is.
+    if let Ok(text) = std::str::from_utf8(data) {
+        match Policy::parse(text) {
+            Ok(policy) => {
+                if let Some(bytes) = policy.encode() {
+                    assert_eq!(Policy::decode(&bytes), Some(policy));
+                }
+            }
+            Err(error) => assert!(!error.to_string().contains('\n'), "{error}"),
+        }
+    }
     let Some(policy) = Policy::decode(data) else { return };
     assert_eq!(policy.encode().as_deref(), Some(data), "there is one spelling of a policy");
     let bucket = policy.sole_object().map_or("demo-bkt", |(bucket, _)| bucket).to_owned();
-    let wanted = policy.allows("oss:PutObject", &format!("{bucket}/sv/1.mp4"));
+    let wanted = policy.allows("oss:PutObject", &format!("{bucket}/sv/1.mp4"), &context());
     for statement in &policy.statements {
         for pattern in statement.actions.iter().chain(&statement.resources) {
             matches(pattern);
@@ -38,7 +49,10 @@ pub fn policies(data: &[u8]) {
     let claims = verify(&masters, id, token, NOW).expect("issued just now");
     assert_eq!((&claims.policy, claims.expires_ms), (&policy, expires_ms));
     assert_eq!(claims.secret, credential.access_key_secret);
-    assert_eq!(claims.policy.allows("oss:PutObject", &format!("{bucket}/sv/1.mp4")), wanted);
+    assert_eq!(
+        claims.policy.allows("oss:PutObject", &format!("{bucket}/sv/1.mp4"), &context()),
+        wanted
+    );
     assert_eq!(verify(&masters, ID, token, NOW).err(), Some(TokenError::KeyMismatch));
     assert_eq!(verify(&masters, id, token, expires_ms).err(), Some(TokenError::Expired));
     // One character changed, anywhere.
@@ -48,6 +62,17 @@ pub fn policies(data: &[u8]) {
     let mut forged = token.to_owned();
     forged.replace_range(at..=at, other);
     assert_eq!(verify(&masters, id, &forged, NOW).err(), Some(TokenError::Invalid), "at {at}");
+}
+
+fn context() -> Context<'static> {
+    Context {
+        source_ip: [10, 0, 0, 1].into(),
+        secure: true,
+        now_ms: NOW,
+        prefix: Some("sv/"),
+        delimiter: None,
+        user_agent: "",
+    }
 }
 
 /// Against the definition, which is too slow for a server.

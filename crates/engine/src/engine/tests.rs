@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::script::*;
-use crate::{Effect, EffectId, ErrorKind, FaultKind, ObjectInfo, Op, Record, Reply};
+use crate::{Effect, EffectId, ErrorKind, FaultKind, ObjectInfo, Op, Record, Reply, Want};
 use alloc::vec;
 
 /// Two files of three parts, the first one sending.
@@ -264,6 +264,36 @@ fn a_failed_file_stops_the_run_where_asked_and_takes_part_again() {
     assert_eq!(states(&s), [FileState::Failed, FileState::Waiting]);
     s.engine.start(s.now);
     assert!(matches!(s.effect(), Effect::LoadCheckpoint { file: FIRST, .. }));
+}
+
+/// The video of a file added with a grant is gone, and nothing took its place before the file was left.
+#[test]
+fn a_grant_that_was_used_up_is_not_taken_again_at_the_next_start() {
+    let mut s = Script::new(config());
+    let spec = FileSpec { grant: Some(grant(1, None)), part_size: 0 };
+    let file = s.engine.add(s.now, spec).expect("a valid spec");
+    s.engine.start(s.now);
+    s.load(MIB, None);
+    s.started_event();
+    let (id, _) = s.perform();
+    s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+    s.saved(true);
+    let id = s.parts(&[1])[0];
+    s.answer(id, Err(fault(FaultKind::Expired)));
+    let (id, want) = s.ask();
+    assert_eq!(want, Want::Refresh { video_id: Some("v".into()) });
+    s.granted(id, Err(fault(FaultKind::NoSuchUpload)));
+    assert_eq!(s.ask().1, Want::Create);
+    s.engine.pause(s.now, Some(file)).expect("under way");
+    s.engine.resume(s.now, Some(file)).expect("paused");
+    let found = s.drain().into_iter().find_map(|output| match output {
+        Output::Effect(Effect::LoadCheckpoint { id, .. }) => Some(id),
+        _ => None,
+    });
+    let result = Ok((source(MIB), Some(checkpoint(MIB, &[]))));
+    s.engine.handle(s.now, Input::Loaded { id: found.expect("a load"), result });
+    s.started_event();
+    assert_eq!(s.ask().1, Want::Refresh { video_id: Some("v".into()) });
 }
 
 #[test]

@@ -11,9 +11,9 @@ use vodferry_oss::{Code, Secret, ServiceError};
 
 use super::App;
 use super::call::Call;
+use super::caller::{Caller, Circumstances, KeyError};
 use super::video::as_i64;
-use crate::policy::{Policy, object_resource};
-use crate::token::{self, TokenError};
+use crate::token::TokenError;
 
 /// What a request is about. Without a key: a bucket; without a bucket: the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,32 +22,6 @@ pub(crate) struct Place {
     pub(crate) bucket: String,
     /// Object key, decoded, or empty.
     pub(crate) key: String,
-}
-
-/// Who asks, verified.
-#[derive(Debug)]
-pub(crate) struct Caller {
-    policy: Policy,
-}
-
-impl Caller {
-    /// Somebody who may do what `policy` says.
-    pub(crate) fn of(policy: Policy) -> Caller {
-        Caller { policy }
-    }
-
-    /// Refuses what the policy does not allow.
-    pub(crate) fn require(&self, action: &str, place: &Place) -> Result<(), ServiceError> {
-        let resource = match place.key.as_str() {
-            "" => place.bucket.clone(),
-            key => object_resource(&place.bucket, key),
-        };
-        if self.policy.allows(action, &resource) {
-            return Ok(());
-        }
-        let message = format!("This credential does not allow {action} on {resource}.");
-        Err(ServiceError::of(Code::AccessDenied).with_message(message))
-    }
 }
 
 /// Checks, in this order: a signature is there, its key is known, its token is good, its time is
@@ -63,7 +37,7 @@ pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), Se
             .with_message("Anonymous access is forbidden: the request is not signed.")
     })?;
     let now = app.now_ms();
-    let (secret, policy) = key(app, &presented, now)?;
+    let (secret, caller) = key(app, call, &presented, now)?;
     presented.check_time(as_i64(now))?;
     presented.check_region(Region::Only(&app.config.region))?;
     if presented.content_sha256().is_some() {
@@ -72,13 +46,13 @@ pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), Se
             .with_message("x-oss-content-sha256 must be UNSIGNED-PAYLOAD."));
     }
 
-    let places = places(app, call, &path, &policy);
+    let places = places(app, call, &path, &caller);
     let method = call.method.as_str();
     let signed = |place: &&Place| {
         presented.verify(&secret, method, &headers, &call.query, &place.bucket, &place.key)
     };
     if let Some(place) = places.iter().find(signed) {
-        return Ok((Caller { policy }, place.clone()));
+        return Ok((caller, place.clone()));
     }
     let first = places.first().cloned().unwrap_or(Place::service());
     Err(presented.mismatch(method, &headers, &call.query, &first.bucket, &first.key))
@@ -90,45 +64,48 @@ impl Place {
     }
 }
 
-/// The secret that must have signed, and what it may do.
-fn key(app: &App, presented: &Presented, now: u64) -> Result<(Secret, Policy), ServiceError> {
+/// The secret that must have signed, and who that is.
+fn key(
+    app: &App,
+    call: &Call,
+    presented: &Presented,
+    now: u64,
+) -> Result<(Secret, Caller), ServiceError> {
     let id = &presented.access_key_id;
     let unknown = |message: &str| {
         ServiceError::of(Code::InvalidAccessKeyId)
             .with_message(message)
             .with_context("OSSAccessKeyId", id.clone())
     };
-    if !token::is_temporary(id) {
-        let key = app.keys.access_key(id).ok_or_else(|| {
+    let token = presented.security_token.as_ref().map(Secret::expose);
+    let found = Caller::find(&app.keys.current(), id, token, Circumstances::of(call, now));
+    found.map_err(|error| match error {
+        KeyError::Unknown => {
             unknown("The OSS Access Key Id you provided does not exist in our records.")
-        })?;
-        if presented.security_token.is_some() {
-            return Err(ServiceError::of(Code::SecurityTokenNotSupported));
         }
-        return Ok((key.secret.clone(), Policy::everything()));
-    }
-    let Some(token) = &presented.security_token else {
-        return Err(unknown("A temporary access key needs its security token."));
-    };
-    let claims = token::verify(&app.keys.masters, id, token.expose(), now).map_err(|error| {
-        ServiceError::of(match error {
-            TokenError::Invalid => Code::InvalidSecurityToken,
-            TokenError::KeyMismatch => Code::AccessKeyIdAndSecurityTokenNotMatch,
-            TokenError::Expired => Code::SecurityTokenExpired,
-        })
-    })?;
-    Ok((claims.secret, claims.policy))
+        KeyError::Inactive => unknown("The OSS Access Key Id you provided is disabled."),
+        KeyError::TokenMissing => unknown("A temporary access key needs its security token."),
+        KeyError::TokenUnwanted => ServiceError::of(Code::SecurityTokenNotSupported),
+        KeyError::Token(TokenError::Invalid) => ServiceError::of(Code::InvalidSecurityToken),
+        KeyError::Token(TokenError::KeyMismatch) => {
+            ServiceError::of(Code::AccessKeyIdAndSecurityTokenNotMatch)
+        }
+        KeyError::Token(TokenError::Expired) => ServiceError::of(Code::SecurityTokenExpired),
+        // A client that is able to asks for another credential.
+        KeyError::Revoked => ServiceError::of(Code::SecurityTokenExpired)
+            .with_message("The security token you provided has been revoked."),
+    })
 }
 
 /// Everything that the request may mean, likeliest first.
-fn places(app: &App, call: &Call, path: &str, policy: &Policy) -> Vec<Place> {
+fn places(app: &App, call: &Call, path: &str, caller: &Caller) -> Vec<Place> {
     let mut places: Vec<Place> = candidates(&call.authority, path, &app.base_domains, &[])
         .into_iter()
         .map(|(bucket, key)| Place { bucket, key })
         .collect();
     // A domain bound to one bucket names it nowhere, but an upload credential is good for one
     // bucket only.
-    if let Some((bucket, _)) = policy.sole_object() {
+    if let Some((bucket, _)) = caller.sole_object() {
         let key = path.strip_prefix('/').unwrap_or(path);
         let place = Place { bucket: bucket.to_owned(), key: key.to_owned() };
         if !places.contains(&place) {

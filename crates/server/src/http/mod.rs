@@ -10,6 +10,7 @@ mod app_server;
 mod auth;
 mod body;
 mod call;
+mod caller;
 mod cors;
 mod health;
 mod listen;
@@ -25,7 +26,7 @@ mod video;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::keys::Keys;
+use crate::keys::LiveKeys;
 use crate::store::{BlobStore, Clock, MetaStore};
 
 pub use serve::{Environment, FirstStart, Running, ServeError, serve, serve_in};
@@ -37,7 +38,7 @@ pub(crate) struct App {
     pub(crate) endpoint: String,
     /// Domains under which a bucket is the first label of the host.
     pub(crate) base_domains: Vec<String>,
-    pub(crate) keys: Keys,
+    pub(crate) keys: LiveKeys,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) meta: Arc<dyn MetaStore>,
     pub(crate) clock: Clock,

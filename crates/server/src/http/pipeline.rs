@@ -33,7 +33,7 @@ pub(crate) async fn handle(
     let span = tracing::info_span!("request", %id, %peer, %method, path);
     async {
         let mut response = route(&app, &call, &mut body).await;
-        cors::expose(&call, &mut response);
+        cors::expose(&app, &call, &mut response).await;
         stamp(&mut response, call.id, began.elapsed().as_millis());
         if may_drain(&call) {
             body.drain();
@@ -52,7 +52,7 @@ pub(crate) async fn handle(
 /// Which of the four services a request is for.
 async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBody> {
     if cors::concerns(call) && call.method == Method::OPTIONS {
-        return cors::preflight(call).unwrap_or_else(|error| refuse(call, error));
+        return cors::preflight(app, call).await.unwrap_or_else(|error| refuse(call, error));
     }
     if !is_oss_signed(call) {
         if call.path.starts_with(health::PREFIX) {

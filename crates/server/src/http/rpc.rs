@@ -14,11 +14,11 @@ use vodferry_vod::rpc;
 use super::App;
 use super::body::Body;
 use super::call::Call;
+use super::caller::{Caller, Circumstances, KeyError};
 use super::reply::{JSON, XML, reply};
 use super::video::{self, ApiError, Granted, Proposal, as_i64};
-use crate::policy::Policy;
 use crate::store::Video;
-use crate::token::{self, TokenError};
+use crate::token::TokenError;
 
 /// Whether a request is a call of this API: `Action` in the query, or in a form on `/`.
 pub(crate) fn is_call(call: &Call) -> bool {
@@ -77,8 +77,8 @@ async fn answer(
         let message = format!("there is no action {action} here");
         return Err(ApiError::new(404, "InvalidAction.NotFound", message));
     };
-    let policy = authenticate(app, method, parameters)?;
-    if !policy.allows(&format!("vod:{action}"), "*") {
+    let caller = authenticate(app, call, method, parameters)?;
+    if !caller.may(&format!("vod:{action}"), "*") {
         let message = format!("this key may not call {action}");
         return Err(ApiError::new(403, "Forbidden.RAM", message));
     }
@@ -114,16 +114,17 @@ impl Parameters {
 /// What the key of a call may do, when its signature is right.
 fn authenticate(
     app: &App,
+    call: &Call,
     method: vodferry_oss::Method,
     parameters: &Parameters,
-) -> Result<Policy, ApiError> {
+) -> Result<Caller, ApiError> {
     let id = parameters.required("AccessKeyId")?;
     parameters.required("Signature")?;
     if parameters.get("SignatureMethod").is_some_and(|m| !m.eq_ignore_ascii_case("HMAC-SHA1")) {
         return Err(ApiError::bad("InvalidSignatureMethod", "only HMAC-SHA1 is served here"));
     }
     let now = app.now_ms();
-    let (secret, policy) = key(app, id, parameters.get("SecurityToken"), now)?;
+    let (secret, caller) = key(app, call, id, parameters.get("SecurityToken"), now)?;
     // Without a Timestamp, as some upload SDKs sign, only the life of the token bounds a replay.
     if let Some(text) = parameters.get("Timestamp") {
         let Some(at) = parse_iso(text) else {
@@ -145,30 +146,44 @@ fn authenticate(
         );
         return Err(ApiError::bad("SignatureDoesNotMatch", message));
     }
-    Ok(policy)
+    Ok(caller)
 }
 
-fn key(app: &App, id: &str, token: Option<&str>, now: u64) -> Result<(Secret, Policy), ApiError> {
-    let unknown =
-        || ApiError::new(404, "InvalidAccessKeyId.NotFound", "this access key id is not known");
-    if !token::is_temporary(id) {
-        let key = app.keys.access_key(id).ok_or_else(unknown)?;
-        return Ok((key.secret.clone(), Policy::everything()));
-    }
-    let token = token.ok_or_else(|| {
-        ApiError::bad("MissingSecurityToken", "a temporary access key needs its SecurityToken")
-    })?;
-    match token::verify(&app.keys.masters, id, token, now) {
-        Ok(claims) => Ok((claims.secret, claims.policy)),
-        Err(error) => {
+fn key(
+    app: &App,
+    call: &Call,
+    id: &str,
+    token: Option<&str>,
+    now: u64,
+) -> Result<(Secret, Caller), ApiError> {
+    let found = Caller::find(&app.keys.current(), id, token, Circumstances::of(call, now));
+    found.map_err(|error| match error {
+        KeyError::Unknown => {
+            ApiError::new(404, "InvalidAccessKeyId.NotFound", "this access key id is not known")
+        }
+        KeyError::Inactive => {
+            ApiError::bad("InvalidAccessKeyId.Inactive", "this access key is disabled")
+        }
+        KeyError::TokenMissing => {
+            ApiError::bad("MissingSecurityToken", "a temporary access key needs its SecurityToken")
+        }
+        KeyError::TokenUnwanted => ApiError::bad(
+            "InvalidSecurityToken.MismatchWithAccessKey",
+            "a long-lived access key takes no SecurityToken",
+        ),
+        KeyError::Token(error) => {
             let code = match error {
                 TokenError::Invalid => "InvalidSecurityToken.Malformed",
                 TokenError::KeyMismatch => "InvalidSecurityToken.MismatchWithAccessKey",
                 TokenError::Expired => "InvalidSecurityToken.Expired",
             };
-            Err(ApiError::bad(code, error.to_string()))
+            ApiError::bad(code, error.to_string())
         }
-    }
+        // A client that is able to asks for another credential.
+        KeyError::Revoked => {
+            ApiError::bad("InvalidSecurityToken.Expired", "the security token has been revoked")
+        }
+    })
 }
 
 #[derive(Clone, Copy)]

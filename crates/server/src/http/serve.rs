@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::listen::accept;
 use crate::config::{Config, ConfigError};
-use crate::keys::{self, KEYS_FILE, Keys, KeysError};
+use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
     BlobError, BlobStore, Clock, DATABASE_FILE, DiskBlobs, Fs, Janitor, JanitorOptions, MetaError,
     MetaStore, OpenError, RealFs, SqliteOptions, SqliteStore, wall_clock,
@@ -71,7 +71,7 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
     let app = Arc::new(App {
         endpoint: endpoint.clone(),
         base_domains,
-        keys: opened.keys,
+        keys: LiveKeys::new(&config.data, opened.keys),
         blobs: opened.blobs,
         meta: opened.meta,
         clock,

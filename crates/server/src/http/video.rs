@@ -84,7 +84,7 @@ pub(crate) async fn refresh(app: &App, video_id: &str) -> Result<Granted, ApiErr
 fn grant(app: &App, video: &Video) -> Result<Granted, ApiError> {
     let life = app.config.credential_life;
     let policy = Policy::upload_only(&video.info.bucket, &video.info.key);
-    let (credential, expires_ms) = issue(&app.keys.masters, &policy, life, app.now_ms())?;
+    let (credential, expires_ms) = issue(&app.keys.current().masters, &policy, life, app.now_ms())?;
     let address = UploadAddress {
         endpoint: app.endpoint.clone(),
         bucket: video.info.bucket.clone(),

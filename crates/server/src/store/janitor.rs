@@ -14,7 +14,7 @@ use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::steady::Steady;
-use super::{BlobError, BlobId, BlobStore, Clock, MetaError, MetaStore};
+use super::{BlobError, BlobId, BlobStore, Clock, Ended, MetaError, MetaStore, apply_lifecycles};
 
 /// A janitor at work. Dropped, it stops after the deletion under way.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ pub struct Janitor {
 pub struct JanitorOptions {
     /// Pause between two rounds. Default one minute.
     pub every: Duration,
-    /// Pause between two walks through all blobs. Default one hour.
+    /// Pause between two walks through all blobs, and through all objects and uploads that lifecycle
+    /// rules are about. Default one hour.
     pub walk_every: Duration,
     /// How long an upload may stay open after Initiate. Default seven days.
     pub upload_life: Duration,
@@ -186,6 +187,13 @@ async fn work(
                 Ok(0) => {}
                 Ok(unnamed) => tracing::info!(unnamed, "blobs that nothing names are garbage now"),
                 Err(error) => report(&error),
+            }
+            match apply_lifecycles(meta, now_ms).await {
+                Ok(ended) if ended == Ended::default() => {}
+                Ok(Ended { objects, uploads }) => {
+                    tracing::info!(objects, uploads, "ended what lifecycle rules say");
+                }
+                Err(error) => report(&error.into()),
             }
         }
         match sweep(blobs, meta, options, now_ms).await {

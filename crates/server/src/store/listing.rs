@@ -7,7 +7,7 @@ use super::ObjectInfo;
 pub struct Bucket {
     /// Its name.
     pub name: String,
-    /// Number of the account that made it; empty for the operator's.
+    /// The tenant that made it.
     pub owner: String,
     /// `private`, `public-read` or `public-read-write`.
     pub acl: String,
@@ -20,7 +20,7 @@ pub struct Bucket {
 /// Which buckets a page shows: those after `after`, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketQuery {
-    /// Only this account's; `None` for everybody's.
+    /// Only this tenant's; `None` for everybody's.
     pub owner: Option<String>,
     /// Only names that begin so.
     pub prefix: String,

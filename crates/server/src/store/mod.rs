@@ -14,6 +14,7 @@ mod blob;
 mod disk;
 mod fsck;
 mod janitor;
+mod lifecycle;
 mod listing;
 mod meta;
 mod sqlite;
@@ -28,6 +29,7 @@ pub use disk::{DiskBlobs, Fs, FsFile, RealFs};
 pub(crate) use fsck::DATABASE_FILE;
 pub use fsck::{FsckError, FsckOptions, FsckReport, fsck};
 pub use janitor::{Janitor, JanitorOptions, SweepError, Swept, discard_unnamed, sweep};
+pub use lifecycle::{Ended, apply_lifecycles};
 pub use listing::{
     Bucket, BucketDocument, BucketQuery, BucketUse, Entry, KeyQuery, ObjectPage, OpenUpload, Page,
     UploadPage,

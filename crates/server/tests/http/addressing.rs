@@ -3,7 +3,7 @@
 use vodferry_oss::sign::{presign_v1, sign_v1};
 use vodferry_oss::{Method, Response};
 
-use crate::support::{BUCKET, Build, Server, exchange, now_ms, refused, text};
+use crate::support::{BUCKET, Build, Server, exchange, now_ms, text};
 
 /// Sends a signed PUT and GET of `key` with this target (`{}` is the path of the key) and Host;
 /// what GET answers.

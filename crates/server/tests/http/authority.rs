@@ -156,6 +156,7 @@ async fn deny_wins() {
         effect,
         actions: glob(actions),
         resources: glob(resources),
+        conditions: vec![],
     };
     let policy = Policy {
         statements: vec![

@@ -151,7 +151,10 @@ async fn an_upload_is_not_begun_where_overwriting_is_forbidden() {
     let server = Server::start().await;
     server.put("k", b"x").await;
     let begin = |key: &str| {
-        server.request(Method::Post, key).query("uploads", "").with("x-oss-forbid-overwrite", "true")
+        server
+            .request(Method::Post, key)
+            .query("uploads", "")
+            .with("x-oss-forbid-overwrite", "true")
     };
     assert_eq!(refused(&server.send("k", begin("k")).await, 409), "FileAlreadyExists");
     assert_eq!(server.send("free", begin("free")).await.status, 200);
@@ -160,7 +163,8 @@ async fn an_upload_is_not_begun_where_overwriting_is_forbidden() {
 #[tokio::test]
 async fn an_acl_may_come_with_each_way_to_make_an_object() {
     let server = Server::start().await;
-    let anonymous = async |key: &str| server.send_raw(&server.request(Method::Get, key)).await.status;
+    let anonymous =
+        async |key: &str| server.send_raw(&server.request(Method::Get, key)).await.status;
     let public = |request: vodferry_oss::Request| request.with("x-oss-object-acl", "public-read");
     server.send("put", public(server.request(Method::Put, "put").body(b"x"))).await;
     assert_eq!(anonymous("put").await, 200);

@@ -7,9 +7,10 @@ use vodferry_oss::limits::MAX_PART_SIZE;
 use vodferry_oss::{Code, ServiceError};
 
 use super::super::App;
-use super::super::auth::{Caller, Place};
+use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
+use super::super::caller::Caller;
 use super::super::reply::{XML, empty, reply, set};
 use super::arguments::{decimal, text};
 use super::errors::{argument, service_error};

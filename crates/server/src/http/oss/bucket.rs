@@ -13,27 +13,30 @@ use super::super::App;
 use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
+use super::super::caller::Caller;
 use super::super::reply::{XML, empty, reply};
 use super::super::video::as_i64;
 use super::acl::bucket_acl_header;
 use super::arguments::{document, page_limit, text};
 use super::errors::{malformed, not_implemented, service_error};
+use crate::keys::account_of;
 use crate::store::{Bucket, BucketQuery};
 
-/// `GET /` on the service's own host: all buckets.
+/// `GET /` on the service's own host: the caller's buckets.
 pub(super) async fn list_buckets(
     app: &App,
+    caller: &Caller,
     call: &Call,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let max_keys = page_limit(call, "max-keys", 100)?;
     let query = BucketQuery {
-        owner: None,
+        owner: Some(caller.tenant().to_owned()),
         prefix: text(call, "prefix").to_owned(),
         after: text(call, "marker").to_owned(),
         limit: max_keys as usize,
     };
     let result = ListAllMyBucketsResult {
-        owner: owner_named(""),
+        owner: owner_named(caller.tenant()),
         prefix: query.prefix.clone(),
         marker: query.after.clone(),
         max_keys,
@@ -53,6 +56,7 @@ pub(super) async fn list_buckets(
 /// `PUT /`
 pub(super) async fn put_bucket(
     app: &App,
+    caller: &Caller,
     call: &Call,
     place: &Place,
     body: &mut Body,
@@ -79,7 +83,7 @@ pub(super) async fn put_bucket(
     };
     let bucket = Bucket {
         name: place.bucket.clone(),
-        owner: String::new(),
+        owner: caller.tenant().to_owned(),
         acl: bucket_acl_header(call)?.unwrap_or_else(|| "private".to_owned()),
         storage_class,
         created_ms: app.now_ms(),
@@ -130,14 +134,11 @@ pub(super) async fn get_bucket_stat(
     Ok(reply(200, XML, stat.encode()))
 }
 
-/// The account of this name as replies tell it; empty is the operator's.
-pub(super) fn owner_named(name: &str) -> Owner {
-    let id = if name.is_empty() { OPERATOR } else { name };
-    Owner { id: id.to_owned(), display_name: id.to_owned() }
+/// A tenant as replies tell it.
+pub(super) fn owner_named(tenant: &str) -> Owner {
+    let id = account_of(tenant);
+    Owner { display_name: id.clone(), id }
 }
-
-/// Stands for the operator's account where the protocol wants the number of one.
-const OPERATOR: &str = "1000000000000001";
 
 const CLASSES: &[&str] = &["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"];
 

@@ -15,8 +15,9 @@ use vodferry_oss::xml::{copy_object_result, copy_part_result};
 use vodferry_oss::{Code, ServiceError};
 
 use super::super::App;
-use super::super::auth::{Caller, Place};
+use super::super::auth::Place;
 use super::super::call::Call;
+use super::super::caller::Caller;
 use super::super::reply::{XML, empty, reply, set};
 use super::super::video::as_i64;
 use super::acl::OBJECT_ACL;
@@ -26,6 +27,7 @@ use super::multipart::{part_number, upload_id};
 use super::read::{Unsatisfiable, pieces, range_of, stream};
 use super::receive::{CRC64, forbids_overwrite, object_headers, refused, too_large};
 use super::tagging::TAGGING;
+use super::{Operation, require_owned};
 use crate::store::{CopyObject, Object, ObjectInfo};
 
 /// Names the source: `/bucket/key`, encoded.
@@ -38,7 +40,7 @@ pub(super) async fn copy_object(
     call: &Call,
     place: &Place,
 ) -> Result<Response<ReplyBody>, ServiceError> {
-    let from = source(caller, call)?;
+    let from = source(app, caller, call).await?;
     let info = app.meta.head_object(&from.bucket, &from.key).await.map_err(service_error)?;
     if OF_COPIES.check(call, &info)? == Verdict::NotModified {
         return Ok(not_modified(&info));
@@ -70,7 +72,7 @@ pub(super) async fn upload_part_copy(
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let upload_id = upload_id(call)?;
     let number = part_number(call)?;
-    let from = source(caller, call)?;
+    let from = source(app, caller, call).await?;
     app.meta.check_upload(&place.bucket, &place.key, upload_id).await.map_err(service_error)?;
     let object = app.meta.get_object(&from.bucket, &from.key).await.map_err(service_error)?;
     if OF_COPIES.check(call, &object.info)? == Verdict::NotModified {
@@ -126,7 +128,7 @@ async fn copied_range(
 }
 
 /// The object to copy, which the caller must be allowed to read.
-fn source(caller: &Caller, call: &Call) -> Result<Place, ServiceError> {
+async fn source(app: &App, caller: &Caller, call: &Call) -> Result<Place, ServiceError> {
     let text = call.header(COPY_SOURCE).unwrap_or_default();
     let bad = || argument(COPY_SOURCE, &text, "x-oss-copy-source must be /bucket/key, encoded.");
     let (path, version) = text.split_once("?versionId=").unwrap_or((&text, "null"));
@@ -138,6 +140,7 @@ fn source(caller: &Caller, call: &Call) -> Result<Place, ServiceError> {
     let (bucket, key) = path.split_once('/').filter(|(_, key)| !key.is_empty()).ok_or_else(bad)?;
     let place = Place { bucket: bucket.to_owned(), key: key.to_owned() };
     caller.require("oss:GetObject", &place)?;
+    require_owned(app, Operation::GetObject, caller, &place).await?;
     Ok(place)
 }
 

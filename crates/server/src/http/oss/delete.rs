@@ -6,9 +6,10 @@ use vodferry_oss::xml::{Delete, delete_result};
 use vodferry_oss::{Code, ServiceError};
 
 use super::super::App;
-use super::super::auth::{Caller, Place};
+use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
+use super::super::caller::Caller;
 use super::super::reply::{XML, empty, reply};
 use super::arguments::{document, wants_url};
 use super::errors::{malformed, missing, not_implemented, service_error};

@@ -15,6 +15,7 @@ mod multipart;
 mod put;
 mod read;
 mod receive;
+mod rules;
 mod tagging;
 mod unsigned;
 
@@ -26,9 +27,11 @@ use vodferry_oss::address::valid_key;
 use vodferry_oss::{Code, ServiceError};
 
 use super::App;
-use super::auth::{Caller, Place};
+use super::auth::Place;
 use super::body::Body;
 use super::call::Call;
+use super::caller::Caller;
+use crate::store::BucketDocument::{Cors, Lifecycle};
 pub(crate) use unsigned::{answer as answer_unsigned, is_unsigned};
 
 /// The operations of this server.
@@ -44,6 +47,10 @@ pub(crate) enum Operation {
     CopyObject,
     /// `DELETE /`
     DeleteBucket,
+    /// `DELETE /?cors`
+    DeleteBucketCors,
+    /// `DELETE /?lifecycle`
+    DeleteBucketLifecycle,
     /// `POST /?delete`
     DeleteMultipleObjects,
     /// `DELETE /key`
@@ -52,8 +59,12 @@ pub(crate) enum Operation {
     DeleteObjectTagging,
     /// `GET /?acl`
     GetBucketAcl,
+    /// `GET /?cors`
+    GetBucketCors,
     /// `GET /?bucketInfo`
     GetBucketInfo,
+    /// `GET /?lifecycle`
+    GetBucketLifecycle,
     /// `GET /?location`
     GetBucketLocation,
     /// `GET /?stat`
@@ -82,6 +93,10 @@ pub(crate) enum Operation {
     PutBucket,
     /// `PUT /?acl`
     PutBucketAcl,
+    /// `PUT /?cors`
+    PutBucketCors,
+    /// `PUT /?lifecycle`
+    PutBucketLifecycle,
     /// `PUT /key`
     PutObject,
     /// `PUT /key?acl`
@@ -124,9 +139,13 @@ impl Operation {
         match self {
             Operation::AbortMultipartUpload => "oss:AbortMultipartUpload",
             Operation::DeleteBucket => "oss:DeleteBucket",
+            Operation::DeleteBucketCors => "oss:DeleteBucketCors",
+            Operation::DeleteBucketLifecycle => "oss:DeleteBucketLifecycle",
             Operation::DeleteMultipleObjects | Operation::DeleteObject => "oss:DeleteObject",
             Operation::DeleteObjectTagging => "oss:DeleteObjectTagging",
             Operation::GetBucketAcl => "oss:GetBucketAcl",
+            Operation::GetBucketCors => "oss:GetBucketCors",
+            Operation::GetBucketLifecycle => "oss:GetBucketLifecycle",
             Operation::GetBucketInfo => "oss:GetBucketInfo",
             Operation::GetBucketLocation => "oss:GetBucketLocation",
             Operation::GetBucketStat => "oss:GetBucketStat",
@@ -141,6 +160,8 @@ impl Operation {
             Operation::ListParts => "oss:ListParts",
             Operation::PutBucket => "oss:PutBucket",
             Operation::PutBucketAcl => "oss:PutBucketAcl",
+            Operation::PutBucketCors => "oss:PutBucketCors",
+            Operation::PutBucketLifecycle => "oss:PutBucketLifecycle",
             Operation::PutObjectAcl => "oss:PutObjectAcl",
             Operation::PutObjectTagging => "oss:PutObjectTagging",
             Operation::AppendObject
@@ -162,11 +183,8 @@ impl Operation {
         place: &Place,
         body: &mut Body,
     ) -> Result<Response<ReplyBody>, ServiceError> {
-        if !matches!(self, Operation::PutBucket | Operation::GetService)
-            && !app.meta.bucket_exists(&place.bucket).await.map_err(errors::service_error)?
-        {
-            return Err(ServiceError::of(Code::NoSuchBucket)
-                .with_context("BucketName", place.bucket.clone()));
+        if !matches!(self, Operation::PutBucket | Operation::GetService) {
+            require_owned(app, self, caller, place).await?;
         }
         if !place.key.is_empty() && !valid_key(&place.key) {
             return Err(ServiceError::of(Code::InvalidObjectName)
@@ -180,12 +198,16 @@ impl Operation {
             }
             Operation::CopyObject => copy::copy_object(app, caller, call, place).await,
             Operation::DeleteBucket => bucket::delete_bucket(app, place).await,
+            Operation::DeleteBucketCors => rules::delete(app, place, Cors).await,
+            Operation::DeleteBucketLifecycle => rules::delete(app, place, Lifecycle).await,
             Operation::DeleteMultipleObjects => {
                 delete::delete_objects(app, caller, call, place, body).await
             }
             Operation::DeleteObject => delete::delete_object(app, place).await,
             Operation::DeleteObjectTagging => tagging::delete_object_tagging(app, place).await,
             Operation::GetBucketAcl => acl::get_bucket_acl(app, place).await,
+            Operation::GetBucketCors => rules::get(app, place, Cors).await,
+            Operation::GetBucketLifecycle => rules::get(app, place, Lifecycle).await,
             Operation::GetBucketInfo => bucket::get_bucket_info(app, place).await,
             Operation::GetBucketLocation => Ok(bucket::get_bucket_location(app)),
             Operation::GetBucketStat => bucket::get_bucket_stat(app, place).await,
@@ -193,7 +215,7 @@ impl Operation {
             Operation::GetObjectAcl => acl::get_object_acl(app, place).await,
             Operation::GetObjectMeta => read::get_object_meta(app, call, place).await,
             Operation::GetObjectTagging => tagging::get_object_tagging(app, place).await,
-            Operation::GetService => bucket::list_buckets(app, call).await,
+            Operation::GetService => bucket::list_buckets(app, caller, call).await,
             Operation::HeadObject => read::head_object(app, call, place).await,
             Operation::InitiateMultipartUpload => {
                 multipart::initiate(app, caller, call, place).await
@@ -201,8 +223,10 @@ impl Operation {
             Operation::ListMultipartUploads => list::list_uploads(app, call, place).await,
             Operation::ListObjects => list::list_objects(app, call, place).await,
             Operation::ListParts => multipart::list_parts(app, call, place).await,
-            Operation::PutBucket => bucket::put_bucket(app, call, place, body).await,
+            Operation::PutBucket => bucket::put_bucket(app, caller, call, place, body).await,
             Operation::PutBucketAcl => acl::put_bucket_acl(app, call, place).await,
+            Operation::PutBucketCors => rules::put(app, call, place, body, Cors).await,
+            Operation::PutBucketLifecycle => rules::put(app, call, place, body, Lifecycle).await,
             Operation::PutObject => put::put_object(app, caller, call, place, body).await,
             Operation::PutObjectAcl => acl::put_object_acl(app, call, place).await,
             Operation::PutObjectTagging => {
@@ -214,6 +238,23 @@ impl Operation {
     }
 }
 
+/// Refuses what is about a bucket that is not there, or about another's that its ACL does not open.
+async fn require_owned(
+    app: &App,
+    operation: Operation,
+    caller: &Caller,
+    place: &Place,
+) -> Result<(), ServiceError> {
+    let bucket = app.meta.get_bucket(&place.bucket).await.map_err(errors::service_error)?;
+    if bucket.owner == caller.tenant()
+        || unsigned::is_public(app, operation, place, &bucket).await?
+    {
+        return Ok(());
+    }
+    Err(ServiceError::of(Code::AccessDenied)
+        .with_message("The bucket you access does not belong to you."))
+}
+
 fn of_service(call: &Call) -> Option<Operation> {
     (call.method == Method::GET).then_some(Operation::GetService)
 }
@@ -222,14 +263,20 @@ fn of_bucket(call: &Call) -> Option<Operation> {
     let has = |name| call.parameter(name).is_some();
     Some(match call.method {
         Method::GET if has("acl") => Operation::GetBucketAcl,
+        Method::GET if has("cors") => Operation::GetBucketCors,
+        Method::GET if has("lifecycle") => Operation::GetBucketLifecycle,
         Method::GET if has("bucketInfo") => Operation::GetBucketInfo,
         Method::GET if has("location") => Operation::GetBucketLocation,
         Method::GET if has("stat") => Operation::GetBucketStat,
         Method::GET if has("uploads") => Operation::ListMultipartUploads,
         Method::GET => Operation::ListObjects,
         Method::PUT if has("acl") => Operation::PutBucketAcl,
-        Method::PUT => Operation::PutBucket,
+        Method::PUT if has("cors") => Operation::PutBucketCors,
+        Method::PUT if has("lifecycle") => Operation::PutBucketLifecycle,
+        Method::PUT if !has("delete") => Operation::PutBucket,
         Method::POST if has("delete") => Operation::DeleteMultipleObjects,
+        Method::DELETE if has("cors") => Operation::DeleteBucketCors,
+        Method::DELETE if has("lifecycle") => Operation::DeleteBucketLifecycle,
         Method::DELETE if !has("acl") && !has("delete") => Operation::DeleteBucket,
         _ => return None,
     })

@@ -14,9 +14,10 @@ use vodferry_oss::xml::{
 use vodferry_oss::{Code, ServiceError};
 
 use super::super::App;
-use super::super::auth::{Caller, Place};
+use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
+use super::super::caller::Caller;
 use super::super::reply::{XML, empty, reply, set};
 use super::super::video::as_i64;
 use super::acl::{OBJECT_ACL, object_acl_header};

@@ -6,9 +6,10 @@ use vodferry_oss::ServiceError;
 use vodferry_oss::etag::{content_md5, quote};
 
 use super::super::App;
-use super::super::auth::{Caller, Place};
+use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
+use super::super::caller::Caller;
 use super::super::reply::{empty, set};
 use super::receive::{
     Announced, CRC64, forbids_overwrite, keeps, object_headers, receive, refused,

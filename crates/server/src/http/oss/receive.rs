@@ -6,9 +6,10 @@ use vodferry_oss::limits::{MAX_PART_SIZE, MAX_USER_METADATA};
 use vodferry_oss::{Code, ServiceError};
 
 use super::super::App;
-use super::super::auth::{Caller, Place};
+use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
+use super::super::caller::Caller;
 use super::acl::{OBJECT_ACL, object_acl_header};
 use super::errors::{argument, blob_error, body_error, service_error};
 use super::tagging::{TAGGING, tagging_header};

@@ -9,14 +9,15 @@ use vodferry_oss::encode::decode_path;
 use vodferry_oss::{Code, ServiceError};
 
 use super::super::App;
-use super::super::auth::{Caller, Place};
+use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
+use super::super::caller::{Caller, Circumstances};
 use super::Operation;
 use super::acl::effective;
 use super::errors::service_error;
 use crate::policy::{Pattern, Policy, object_resource};
-use crate::store::MetaError;
+use crate::store::{Bucket, MetaError};
 
 /// Whether a request bears no sign of a signature.
 pub(crate) fn is_unsigned(call: &Call) -> bool {
@@ -40,14 +41,17 @@ pub(crate) async fn answer(
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let place = place(app, call).await?;
     let operation = Operation::of(call, &place)?;
-    if !is_public(app, operation, &place).await? {
+    let bucket = app.meta.get_bucket(&place.bucket).await.map_err(service_error)?;
+    if !is_public(app, operation, &place, &bucket).await? {
         return Err(refusal());
     }
     if call.query.iter().any(|(name, _)| name.starts_with("response-")) {
         return Err(ServiceError::of(Code::InvalidRequest)
             .with_message("Requests that are not signed cannot override headers of the reply."));
     }
-    operation.run(app, &everybody(operation, &place), call, &place, body).await
+    let request = Circumstances::of(call, app.now_ms());
+    let everybody = Caller::anonymous(&bucket.owner, only(operation, &place), request);
+    operation.run(app, &everybody, call, &place, body).await
 }
 
 /// What a request means: the first candidate whose bucket exists.
@@ -65,8 +69,12 @@ pub(super) async fn place(app: &App, call: &Call) -> Result<Place, ServiceError>
 }
 
 /// Whether everybody may do this.
-async fn is_public(app: &App, operation: Operation, place: &Place) -> Result<bool, ServiceError> {
-    let bucket = app.meta.get_bucket(&place.bucket).await.map_err(service_error)?;
+pub(super) async fn is_public(
+    app: &App,
+    operation: Operation,
+    place: &Place,
+    bucket: &Bucket,
+) -> Result<bool, ServiceError> {
     let info = match place.key.as_str() {
         "" => None,
         key => match app.meta.head_object(&place.bucket, key).await {
@@ -94,8 +102,8 @@ async fn is_public(app: &App, operation: Operation, place: &Place) -> Result<boo
     })
 }
 
-/// Somebody who may do this one thing.
-fn everybody(operation: Operation, place: &Place) -> Caller {
+/// The right to this one thing.
+fn only(operation: Operation, place: &Place) -> Policy {
     let resource = match place.key.as_str() {
         "" => place.bucket.clone(),
         key => object_resource(&place.bucket, key),
@@ -105,7 +113,7 @@ fn everybody(operation: Operation, place: &Place) -> Caller {
         statement.actions = vec![Pattern::Literal(operation.action().to_owned())];
         statement.resources = vec![Pattern::Literal(resource.clone())];
     }
-    Caller::of(policy)
+    policy
 }
 
 fn refusal() -> ServiceError {

@@ -1,6 +1,6 @@
 -- Version 2: what is kept of buckets beside their names; blobs that several objects share; objects that grow.
 
-ALTER TABLE bucket ADD COLUMN owner         TEXT NOT NULL DEFAULT '';
+ALTER TABLE bucket ADD COLUMN owner         TEXT NOT NULL DEFAULT 'main';
 ALTER TABLE bucket ADD COLUMN acl           TEXT NOT NULL DEFAULT 'private';
 ALTER TABLE bucket ADD COLUMN storage_class TEXT NOT NULL DEFAULT 'Standard';
 

@@ -107,6 +107,11 @@ pub(super) fn put_part(
     if discarded {
         return Err(MetaError::BlobDiscarded(blob.id.clone()));
     }
+    // Only copies share blobs, and they name what is named.
+    if db.prepare_cached("SELECT 1 FROM part WHERE blob = ?")?.exists([blob.id.as_str()])? {
+        let source = Arc::new(std::io::Error::other(format!("blob {} has a name", blob.id)));
+        return Err(MetaError::Storage { doing: "name a blob", source });
+    }
     drop_part(db, manifest, number, now_ms)?;
     db.prepare_cached(
         "INSERT INTO part (manifest, number, blob, length, md5, crc64, modified_ms)
