@@ -2,10 +2,11 @@
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use vodferry::Options;
 
-use crate::cli::{Cli, PlaceArgs, TransferArgs};
+use crate::cli::{Cli, OnBusy, PlaceArgs, TransferArgs};
 use crate::voyage::{Entry, Outcome};
 use crate::{output, records, shell};
 
@@ -39,7 +40,8 @@ impl Again<'_> {
     }
 
     fn resume(&self, open: &[&Entry]) -> String {
-        let PlaceArgs { server, token, address, auth, endpoint, bucket, keys_file } = self.place;
+        let PlaceArgs { server, token, address, auth, endpoint, bucket, keys_file, region } =
+            self.place;
         let mut command = Command::new("vodferry resume");
         command.path("--config", &self.global.config);
         command.text("--server", server);
@@ -49,6 +51,7 @@ impl Again<'_> {
         command.text("--endpoint", endpoint);
         command.text("--bucket", bucket);
         command.path("--keys-file", keys_file);
+        command.text("--region", region);
         // The part size is in the checkpoint.
         let how = self.transfer;
         command.number("--parallel", how.parallel.map(u64::from));
@@ -57,9 +60,12 @@ impl Again<'_> {
         if how.no_md5 {
             command.word(OsStr::new("--no-md5"));
         }
-        if let Some(time) = how.retry_for {
-            command.flag("--retry-for", OsStr::new(&format!("{}ms", time.as_millis())));
+        command.time("--retry-for", how.retry_for);
+        if how.on_busy == Some(OnBusy::Wait) {
+            command.flag("--on-busy", OsStr::new("wait"));
         }
+        command.time("--connect-timeout", how.connect_timeout);
+        command.time("--idle-timeout", how.idle_timeout);
         for entry in open {
             command.file(entry.path.as_os_str());
         }
@@ -104,6 +110,12 @@ impl Command {
     fn number(&mut self, flag: &str, value: Option<u64>) {
         if let Some(value) = value {
             self.flag(flag, OsStr::new(&value.to_string()));
+        }
+    }
+
+    fn time(&mut self, flag: &str, value: Option<Duration>) {
+        if let Some(value) = value {
+            self.flag(flag, OsStr::new(&format!("{}ms", value.as_millis())));
         }
     }
 

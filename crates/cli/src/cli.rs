@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use serde::Deserialize;
 
 use crate::units;
 
@@ -135,6 +136,10 @@ pub(crate) struct PlaceArgs {
     /// Take access key and server token from the keys.toml of a `vodferry serve` data folder [env: VODFERRY_KEYS_FILE]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) keys_file: Option<PathBuf>,
+
+    /// Region of the bucket, for example cn-hangzhou: requests are signed by V4 [default: none, they are signed by V1]
+    #[arg(long, value_name = "NAME", env = "VODFERRY_REGION")]
+    pub(crate) region: Option<String>,
 }
 
 /// How bytes travel.
@@ -168,6 +173,28 @@ pub(crate) struct TransferArgs {
     /// Give a file up after this long without an acknowledged part, for example 90s or 10m [default: 10m]
     #[arg(long, value_name = "DURATION", env = "VODFERRY_RETRY_FOR", value_parser = units::parse_duration)]
     pub(crate) retry_for: Option<Duration>,
+
+    /// When another process uploads the same file: fail, or wait until it ends and go on with what it left [default: fail]
+    #[arg(long, value_name = "WHAT", env = "VODFERRY_ON_BUSY")]
+    pub(crate) on_busy: Option<OnBusy>,
+
+    /// Give a connection attempt up after this long [default: 10s]
+    #[arg(long, value_name = "DURATION", env = "VODFERRY_CONNECT_TIMEOUT", value_parser = units::parse_timeout)]
+    pub(crate) connect_timeout: Option<Duration>,
+
+    /// Give a request up after this long without a byte in either direction; it is tried again as --retry-for says [default: 30s]
+    #[arg(long, value_name = "DURATION", env = "VODFERRY_IDLE_TIMEOUT", value_parser = units::parse_timeout)]
+    pub(crate) idle_timeout: Option<Duration>,
+}
+
+/// What to do about another process that uploads the same file.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnBusy {
+    /// End with exit code 7
+    Fail,
+    /// Wait, then go on
+    Wait,
 }
 
 /// What is shown.
@@ -235,6 +262,10 @@ pub(crate) struct StoreArgs {
     /// Take the access key from the keys.toml of a `vodferry serve` data folder [env: VODFERRY_KEYS_FILE]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) keys_file: Option<PathBuf>,
+
+    /// Region of the bucket, for example cn-hangzhou: the URL is signed by V4 [default: none, it is signed by V1]
+    #[arg(long, value_name = "NAME", env = "VODFERRY_REGION")]
+    pub(crate) region: Option<String>,
 }
 
 /// `vodferry serve`.

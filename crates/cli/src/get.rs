@@ -17,7 +17,7 @@ use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::place::Store;
 use crate::settings::Settings;
-use crate::{json, output, signals, units};
+use crate::{json, output, signals, transfer, units};
 
 /// How long a download with keys may take.
 const LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -76,7 +76,15 @@ fn presign(
     let Store { endpoint, credential } = Store::resolve(store, settings)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let target = Target { endpoint, bucket: bucket.to_owned(), key: key.to_owned() };
-    Ok(vodferry::presigned_url(&target, &credential, (now + life).as_secs())?)
+    let url = match transfer::region(&store.region, settings) {
+        None => vodferry::presigned_url(&target, &credential, (now + life).as_secs()),
+        Some(region) => {
+            let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+            let life = u32::try_from(life.as_secs()).unwrap_or(u32::MAX);
+            vodferry::presigned_url_v4(&target, &credential, &region, now, life)
+        }
+    };
+    Ok(url?)
 }
 
 /// Why a download failed: on its way, or where it was written.

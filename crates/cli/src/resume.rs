@@ -25,7 +25,7 @@ pub(crate) async fn run(
     if args.transfer.no_record {
         return Err(Failure::usage("--no-record leaves nothing to resume from"));
     }
-    let options = transfer::options(&args.transfer, settings);
+    let options = transfer::options(&args.place, &args.transfer, settings);
     let records = records::unfinished(&options)?;
     if args.list {
         records.iter().for_each(|record| listing::print(record, args.display.json));

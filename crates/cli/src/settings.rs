@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use crate::cli::OnBusy;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::units;
@@ -33,6 +34,12 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "duration")]
     pub(crate) retry_for: Option<Duration>,
     pub(crate) md5: Option<bool>,
+    pub(crate) region: Option<String>,
+    pub(crate) on_busy: Option<OnBusy>,
+    #[serde(deserialize_with = "timeout")]
+    pub(crate) connect_timeout: Option<Duration>,
+    #[serde(deserialize_with = "timeout")]
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) serve: Option<vodferry_server::Config>,
 }
 
@@ -91,6 +98,10 @@ fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Er
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     quantity(deserializer, units::parse_duration)
+}
+
+fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    quantity(deserializer, units::parse_timeout)
 }
 
 fn quantity<'de, D: Deserializer<'de>, T>(

@@ -52,6 +52,16 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("no duration: {text:?} (use for example 30s, 10m or 2h)"))
 }
 
+/// Reads how long to wait for something: a duration that is not zero.
+pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => {
+            Err("no time at all would give everything up (use for example 30s)".into())
+        }
+        time => Ok(time),
+    }
+}
+
 /// Writes a size for people: `512 B`, `8.0 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];

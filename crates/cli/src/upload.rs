@@ -20,7 +20,7 @@ pub(crate) async fn run(
     settings: &Settings,
 ) -> Result<ExitCode, Failure> {
     let place = Place::resolve(&args.place, settings)?;
-    let options = transfer::options(&args.transfer, settings);
+    let options = transfer::options(&args.place, &args.transfer, settings);
     let files = files(args, &place)?;
     let (exit, entries) = voyage::launch(&place, &options, &args.display, files).await?;
     if exit == ExitCode::Interrupted {

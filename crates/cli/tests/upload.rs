@@ -375,3 +375,35 @@ fn a_long_name_without_a_title_arrives() {
     env.file(&name, 10);
     env.run(&["upload", &name, "--server", &server.url]).ok();
 }
+
+#[test]
+fn with_a_region_requests_are_signed_by_v4() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    env.file("a.mp4", 3_500_000);
+    let args = ["upload", "--json", "--server", &server.url, "a.mp4", "--region"];
+    let done = env.run(&[&args[..], &["cn-shanghai"]].concat()).ok().event("succeeded");
+    let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+    let wrong = env.run(&[&args[..], &["cn-hangzhou"]].concat()).fails(9, "region");
+    assert!(wrong.stderr.contains("hint: the region"), "{wrong:?}");
+    for none in ["oss-cn-shanghai", "cn shanghai", "cn-shanghai\r\nx: y"] {
+        env.run(&[&args[..], &[none]].concat()).fails(2, "region");
+    }
+    // The environment's, which an empty flag takes back.
+    let mut by_variable = env.command(&args[..5]);
+    Ran::of(by_variable.env("VODFERRY_REGION", "cn-hangzhou")).fails(9, "region");
+    let mut taken_back = env.command(&[&args[..], &[""]].concat());
+    Ran::of(taken_back.env("VODFERRY_REGION", "cn-hangzhou")).ok();
+
+    let keys = server.keys_file();
+    let presigned = |region: &str| {
+        let mut command = env.command(&["url", &object, "--endpoint", &server.url, "--keys-file"]);
+        Ran::of(command.arg(&keys).args(["--region", region])).ok().stdout.trim_end().to_owned()
+    };
+    let url = presigned("cn-shanghai");
+    assert!(url.contains("x-oss-signature-version=OSS4-HMAC-SHA256"), "{url}");
+    env.run(&["get", &url, "-o", "back.mp4"]).ok();
+    assert!(fs::read(env.path("back.mp4")).unwrap() == fs::read(env.path("a.mp4")).unwrap());
+    let code = env.run(&["get", &presigned("cn-hangzhou"), "-o", "no.mp4"]).fails(9, "region").code;
+    assert_eq!(code, Some(9));
+}

@@ -132,7 +132,9 @@ pub(crate) fn check_region(region: &str) -> Result<(), Error> {
         return Err(Error::misuse("a region is letters, digits and dashes, such as cn-hangzhou"));
     }
     match region.strip_prefix("oss-") {
-        Some(rest) => Err(Error::misuse(format!("{region} is part of a host name: the region is {rest}"))),
+        Some(rest) => {
+            Err(Error::misuse(format!("{region} is part of a host name: the region is {rest}")))
+        }
         None => Ok(()),
     }
 }

@@ -11,9 +11,10 @@ use crc_fast::{CrcAlgorithm, Digest};
 use vodferry_engine::{ErrorKind, FaultKind, Target};
 use vodferry_oss::encode::decode_path;
 use vodferry_oss::etag::quote;
-use vodferry_oss::sign::presign_v1;
+use vodferry_oss::sign::{OptionsV4, presign_v1, presign_v4};
 use vodferry_oss::{Credential, Method, Request, Response, ServiceError, Style};
 
+use crate::authorizer::check_region;
 use crate::{Body, Error, Http, TransportError, TransportErrorKind};
 
 /// Bytes asked for at once: half of what a reply may hold.
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(64);
 /// How often one range is asked for before the download is given up.
 const TRIES: u32 = 6;
 
-/// The URL by which anyone can download the object until `expires_s` (seconds since 1970): as good as a secret until then.
+/// The URL by which anyone can download the object until `expires_s` (seconds since 1970): as good as a secret until then. Signed by V1.
 ///
 /// # Errors
 ///
@@ -33,6 +34,37 @@ pub fn presigned_url(
     credential: &Credential,
     expires_s: u64,
 ) -> Result<String, Error> {
+    let mut request = unsigned(target)?;
+    presign_v1(&mut request, &target.bucket, &target.key, credential, expires_s);
+    Ok(request.url())
+}
+
+/// As [`presigned_url`], signed by V4 for a bucket of `region` (for example `cn-hangzhou`). It works from `from_ms` (milliseconds since
+/// 1970) for `life_s` seconds, at most 604,800.
+///
+/// # Errors
+///
+/// Kind `Misuse` when the target is no valid endpoint, bucket and key, or the region or the life is none.
+pub fn presigned_url_v4(
+    target: &Target,
+    credential: &Credential,
+    region: &str,
+    from_ms: i64,
+    life_s: u32,
+) -> Result<String, Error> {
+    check_region(region)?;
+    if !(1..=604_800).contains(&life_s) {
+        return Err(Error::misuse("a URL signed by V4 lives for 1 to 604800 seconds"));
+    }
+    let mut request = unsigned(target)?;
+    let options = OptionsV4 { region, additional_headers: &[] };
+    let Target { bucket, key, .. } = target;
+    presign_v4(&mut request, bucket, key, credential, options, from_ms, life_s);
+    Ok(request.url())
+}
+
+/// A download that nobody signed yet.
+fn unsigned(target: &Target) -> Result<Request, Error> {
     let invalid = |text: String| Error::new(ErrorKind::Misuse, "InvalidTarget", text);
     if target.key.is_empty() {
         return Err(invalid("the key is empty".to_owned()));
@@ -42,10 +74,7 @@ pub fn presigned_url(
         bucket: target.bucket.clone(),
         key: target.key.clone(),
     };
-    let mut request = Request::to(Method::Get, &place, Style::Auto)
-        .map_err(|error| invalid(error.to_string()))?;
-    presign_v1(&mut request, &target.bucket, &target.key, credential, expires_s);
-    Ok(request.url())
+    Request::to(Method::Get, &place, Style::Auto).map_err(|error| invalid(error.to_string()))
 }
 
 /// One object on its way here.

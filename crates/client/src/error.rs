@@ -71,6 +71,10 @@ impl Error {
 
     /// What the reader could do about it, as one line; `None` when nothing sensible comes to mind.
     pub fn hint(&self) -> Option<&'static str> {
+        // The service's code for it says less than its words.
+        if self.code() == "InvalidArgument" && self.message().contains("signing region") {
+            return Some("the region is that of the bucket, for example cn-hangzhou");
+        }
         hint(self.kind, &self.fault.code)
     }
 

@@ -68,7 +68,7 @@ pub use app_server::AppServer;
 pub use authorizer::{Authorizer, BoxFuture, GrantRequest, UploadGrant};
 pub use body::{Body, BodyError};
 pub use checkpoints::{CheckpointInfo, Checkpoints};
-pub use download::{Download, presigned_url};
+pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;
 pub use events::Events;
 pub use file::{File, FileStatus, Uploaded};

@@ -64,8 +64,7 @@ async fn exchange(
     let Errand { op, rights, headers, clock_offset_ms, .. } = errand;
     let at_ms = wall_ms().saturating_add(clock_offset_ms);
     let Rights { authority, signature } = &*rights;
-    let mut request =
-        request_signed_with(signature, &op, authority, &digests, &headers, at_ms)?;
+    let mut request = request_signed_with(signature, &op, authority, &digests, &headers, at_ms)?;
     let body = body.unwrap_or_else(|| Body::from_bytes(std::mem::take(&mut request.body)));
     let host = request.authority.clone();
     let watch = Arc::new(Watch::new(means.timeouts, body.remaining()));

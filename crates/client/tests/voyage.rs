@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use vodferry::{
-    AddressStyle, AppServer, Body, Checkpoints, Credential, Event, File, FileState, Http, Method,
-    Options, Proxy, Request, Target, Uploader, http_client,
+    AddressStyle, AppServer, Body, Checkpoints, Credential, ErrorKind, Event, File, FileState,
+    Http, Method, Options, Proxy, Request, Target, UploadGrant, Uploader, http_client,
 };
 use vodferry_server::keys::{KEYS_FILE, Keys};
 use vodferry_server::{Config, Running, serve};
@@ -207,6 +207,81 @@ async fn keys_with_dot_segments_arrive_as_they_are() {
         assert_eq!(error.kind, vodferry::ErrorKind::Misuse, "{key}: {error:?}");
         assert!(error.message.contains("HTTP"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn with_a_region_everything_is_signed_by_v4() {
+    let harbour = Harbour::open().await;
+    let (path, bytes) = harbour.write("a.mp4", 3_500_000);
+    let v4 = |region: &str| {
+        let mut options = harbour.options();
+        options.region = Some(region.into());
+        options
+    };
+    // By an application server, and to a place known beforehand whose grant names the region.
+    let uploader = harbour.uploader(v4("cn-shanghai"));
+    uploader.add(File::path(&path)).unwrap();
+    let target = Target {
+        endpoint: harbour.server.endpoint().to_owned(),
+        bucket: "vod-media".into(),
+        key: "v4/假 日+%.mp4".into(),
+    };
+    let grant = UploadGrant::new(target, harbour.operator.clone()).region("cn-shanghai");
+    uploader.add(File::path(&path).grant(grant.clone())).unwrap();
+    uploader.start();
+    for status in uploader.wait().await {
+        assert_eq!(status.state, FileState::Succeeded, "{:?}", status.error);
+        assert!(harbour.fetch(status.target.as_ref().unwrap(), bytes.len()).await == bytes);
+    }
+    // The grant's region wins.
+    let uploader = harbour.uploader(v4("cn-nowhere"));
+    uploader.add(File::path(&path).grant(grant)).unwrap();
+    uploader.add(File::path(&path)).unwrap();
+    uploader.start();
+    let statuses = uploader.wait().await;
+    assert_eq!(statuses[0].state, FileState::Succeeded, "{:?}", statuses[0].error);
+    // Another region is refused by what it is, at the first request.
+    let error = vodferry::Error::from(statuses[1].error.clone().unwrap());
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Service, "InvalidArgument"));
+    assert!(error.message().contains("region"), "{error}");
+    assert!(error.hint().unwrap().contains("region") && error.request_id().is_some());
+    harbour.server.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_no_region_or_no_credential_is_refused_at_once() {
+    let harbour = Harbour::open().await;
+    for region in
+        ["", "cn shanghai", "cn-shanghai\r\nx: y", "cn/shanghai", "oss-cn-shanghai", "深圳"]
+    {
+        let mut options = harbour.options();
+        options.region = Some(region.into());
+        let error = Uploader::builder().options(options).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse, "{region}");
+    }
+    let target = Target { endpoint: "http://h".into(), bucket: "bkt".into(), key: "k".into() };
+    let good = UploadGrant::new(target, harbour.operator.clone());
+    let uploader = harbour.uploader(harbour.options());
+    let id = uploader.add(File::path("a").grant(good.clone())).unwrap();
+    let mut split = good.clone();
+    split.credential.access_key_id = "AK\r\nx-evil: 1".into();
+    let mut split_token = good.clone();
+    split_token.credential.security_token = Some("hush\nx-evil: 1".into());
+    for bad in [good.region("a b"), split, split_token] {
+        let error = uploader.add(File::path("a").grant(bad.clone())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse);
+        assert!(!error.to_string().contains("hush"));
+        assert_eq!(uploader.authorize(id, bad.clone()).unwrap_err().kind(), ErrorKind::Misuse);
+        // As the authorizer's answer.
+        let answer = move |_| std::future::ready(Ok(bad.clone()));
+        let asking = Uploader::builder().options(harbour.options()).authorizer(answer);
+        let asking = asking.build().unwrap();
+        asking.add(File::path(harbour.write("b.mp4", 10).0)).unwrap();
+        asking.start();
+        let error = asking.wait().await[0].error.clone().unwrap();
+        assert_eq!(error.kind, ErrorKind::Misuse, "{error:?}");
+    }
+    harbour.server.shutdown().await;
 }
 
 #[tokio::test]

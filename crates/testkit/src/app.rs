@@ -69,6 +69,7 @@ impl World {
     pub(crate) fn list(&mut self, index: usize) -> Check {
         let now = self.clock.now();
         let terms = self.terms();
+        self.meet("add", None);
         let Self { files, authority, store, coverage, .. } = self;
         let Some(file) = files.get_mut(index) else { return Ok(()) };
         let mut grant = None;
@@ -100,6 +101,7 @@ impl World {
     pub(crate) fn start(&mut self) -> Check {
         self.note(|| "start".to_owned());
         self.coverage.hit("command", "start");
+        self.meet("start", None);
         let anew = self.scenario.config.restart_failed && !self.checker.is_running();
         self.checker.started();
         self.engine.start(self.clock.now());
@@ -124,7 +126,7 @@ impl World {
                 _ => false,
             };
             if wanted {
-                self.restore(index, id)?;
+                self.restore(id)?;
             }
         }
         self.start()
@@ -175,9 +177,9 @@ impl World {
     /// The application hands out a grant.
     pub(crate) fn push(&mut self, file: FileId, refresh: bool, video: Option<&str>) -> Check {
         let terms = self.terms();
-        let Some(index) = self.index(file) else { return Ok(()) };
-        let key = self.files[index].key.clone();
-        let other = refresh && video.is_some() && self.mishap();
+        let index = self.index(file);
+        let key = index.map_or_else(|| "nobody".to_owned(), |i| self.files[i].key.clone());
+        let other = refresh && video.is_some() && (self.mishap() || self.mishap());
         let Self { authority, store, .. } = self;
         let grant = match refresh && !other {
             true => authority
@@ -186,9 +188,11 @@ impl World {
             false => authority.create(store, &key, terms),
         };
         if other {
-            self.coverage.hit("grant", "other place");
+            self.coverage.hit("grant fault", "other place");
         }
+        let list = self.meet("authorize", Some(file));
         let result = self.engine.authorize(self.clock.now(), file, grant.clone());
+        self.judge("authorize", file, &list, result.is_ok())?;
         self.note(|| format!("authorize {} with {grant:?}: {result:?}", file.0));
         if result.is_ok() {
             self.coverage.hit("command", "authorize");
@@ -202,18 +206,19 @@ impl World {
         let terms = self.terms();
         let index = self.index(file);
         let key = index.map_or_else(|| "nobody".to_owned(), |i| self.files[i].key.clone());
-        if self.mishap() {
-            let (name, kind) = match self.rng.chance(700) {
-                true => ("authorizer fails for a while", FaultKind::Transient(ErrorKind::Network)),
-                false => ("authorizer refuses", FaultKind::Fatal(ErrorKind::Auth)),
+        if self.mishap() || self.mishap() {
+            let (name, kind) = match self.rng.below(10) {
+                0..4 => ("authorizer fails for a while", FaultKind::Transient(ErrorKind::Network)),
+                4..7 => ("authorizer refuses", FaultKind::Fatal(ErrorKind::Auth)),
+                _ => ("authorizer asks for patience", FaultKind::SlowDown),
             };
-            self.coverage.hit("grant", name);
+            self.coverage.hit("grant fault", name);
             return Err(fault(kind, "AuthorizerFailed"));
         }
         if let Want::Refresh { video_id: Some(video) } = want
-            && self.mishap()
+            && (self.mishap() || self.mishap() || self.mishap())
         {
-            self.coverage.hit("grant", "video gone");
+            self.coverage.hit("grant fault", "video gone");
             self.authority.delete(video);
         }
         self.coverage.hit("grant", "authorizer answers");
@@ -287,14 +292,14 @@ impl World {
         }
         let life_ms = match (self.mishap(), self.rng.below(10)) {
             (true, 0) => {
-                self.coverage.hit("grant", "dead on arrival");
+                self.coverage.hit("grant fault", "dead on arrival");
                 -1_000
             }
             (true, _) => {
-                self.coverage.hit("grant", "soon dying");
+                self.coverage.hit("grant fault", "soon dying");
                 self.rng.between(1_000, 30_000) as i64
             }
-            (false, _) => 3_000_000,
+            (false, _) => self.scenario.life_ms,
         };
         Terms { now_ms, life_ms }
     }

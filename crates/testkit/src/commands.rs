@@ -1,6 +1,6 @@
 //! What the application and its machine do without being asked: commands at any moment, and death.
 
-use vodferry_engine::{Engine, FileId};
+use vodferry_engine::{Engine, FileId, FileState, FileView};
 
 use crate::app::Outcome;
 use crate::checker::{Check, broken};
@@ -15,6 +15,7 @@ enum Command {
     ChangeSource,
     Clear,
     ClockJump,
+    Echo,
     Network,
     PauseFile,
     PauseList,
@@ -31,8 +32,9 @@ const COMMANDS: &[(Command, u64)] = &[
     (Command::Authorize, 4),
     (Command::Cancel, 7),
     (Command::ChangeSource, 4),
-    (Command::Clear, 1),
+    (Command::Clear, 2),
     (Command::ClockJump, 4),
+    (Command::Echo, 12),
     (Command::Network, 5),
     (Command::PauseFile, 8),
     (Command::PauseList, 6),
@@ -50,7 +52,11 @@ impl World {
         let now = self.clock.now();
         let command = self.rng.weighted(COMMANDS);
         let index = self.rng.below(self.files.len() as u64) as usize;
-        let file = self.files.get(index).and_then(|f| f.id);
+        let mut file = self.files.get(index).and_then(|f| f.id);
+        if !self.removed.is_empty() && self.rng.chance(40) {
+            let gone = self.rng.below(self.removed.len() as u64) as usize;
+            file = self.removed.get(gone).copied();
+        }
         match (command, file) {
             (Command::Add, _) if self.files.len() < 8 => {
                 let plan = scenario::file(&mut self.rng, self.sources.len(), &self.scenario.config);
@@ -59,6 +65,8 @@ impl World {
             (Command::Clear, _) => {
                 self.note(|| "clear".to_owned());
                 self.coverage.hit("command", "clear");
+                self.meet("clear", None);
+                self.removed.extend(self.files.iter().filter_map(|f| f.id));
                 self.engine.clear(now);
                 self.checker.cleared();
                 for file in &mut self.files {
@@ -71,17 +79,21 @@ impl World {
             (Command::ClockJump, _) => {
                 let skew = self.rng.pick(&[0, 3_600_000, -3_600_000, 86_400_000 * 30, -20_000]);
                 self.note(|| format!("the wall clock is now {skew} ms ahead"));
+                self.coverage.hit("fault", "clock jump");
                 self.clock.jump(skew);
             }
+            (Command::Echo, _) => return self.echo(),
             (Command::Network, _) => {
                 self.note(|| "network_changed".to_owned());
                 self.coverage.hit("command", "network_changed");
+                self.meet("network_changed", None);
                 self.engine.network_changed(now);
             }
             (Command::Start, _) => return self.start(),
             (Command::Stop, _) => {
                 self.note(|| "stop".to_owned());
                 self.coverage.hit("command", "stop");
+                self.meet("stop", None);
                 self.engine.stop(now);
                 self.checker.stopped();
             }
@@ -92,25 +104,27 @@ impl World {
                 let video = video.and_then(|v| v.video_id);
                 self.push(id, true, video.as_deref())?;
             }
-            (Command::Cancel, Some(id)) => return self.cancel(index, id),
+            (Command::Cancel, Some(id)) => return self.cancel(id),
             (Command::ChangeSource, _) => self.change_source(index),
             (Command::PauseFile, Some(id)) => return self.pause(Some(id)).map(drop),
             (Command::Remove, Some(id)) => {
+                let list = self.meet("remove", Some(id));
                 let result = self.engine.remove(now, id);
                 self.note(|| format!("remove {}: {result:?}", id.0));
-                if result.is_err() {
-                    return broken("1 remove takes every listed file", format!("file {}", id.0));
+                self.judge("remove", id, &list, result.is_ok())?;
+                if result.is_ok() {
+                    self.coverage.hit("command", "remove");
+                    self.checker.removed(id);
+                    self.removed.push(id);
                 }
-                self.coverage.hit("command", "remove");
-                self.checker.removed(id);
-                if let Some(file) = self.files.get_mut(index) {
+                if let Some(file) = self.files.iter_mut().find(|f| f.id == Some(id)) {
                     file.id = None;
                     if !matches!(file.outcome, Outcome::Succeeded(_)) {
                         file.outcome = Outcome::Removed;
                     }
                 }
             }
-            (Command::Restore, Some(id)) => return self.restore(index, id),
+            (Command::Restore, Some(id)) => return self.restore(id),
             (Command::ResumeFile, Some(id)) => return self.resume(Some(id)).map(drop),
             _ => {}
         }
@@ -149,6 +163,8 @@ impl World {
         }
         self.journal_free.clear();
         self.looked_at.clear();
+        self.heard.clear();
+        self.removed.clear();
         self.deadline = None;
         self.checker.crashed();
         let seed = self.rng.bits();
@@ -178,8 +194,13 @@ impl World {
     }
 
     fn pause(&mut self, file: Option<FileId>) -> Check {
+        let name = if file.is_some() { "pause" } else { "pause list" };
+        let list = self.meet(name, file);
         let result = self.engine.pause(self.clock.now(), file);
         self.note(|| format!("pause {file:?}: {result:?}"));
+        if let Some(file) = file {
+            self.judge("pause", file, &list, result.is_ok())?;
+        }
         if result.is_ok() {
             let name = if file.is_some() { "pause file" } else { "pause list" };
             self.coverage.hit("command", name);
@@ -189,8 +210,13 @@ impl World {
     }
 
     pub(crate) fn resume(&mut self, file: Option<FileId>) -> Check {
+        let name = if file.is_some() { "resume" } else { "resume list" };
+        let list = self.meet(name, file);
         let result = self.engine.resume(self.clock.now(), file);
         self.note(|| format!("resume {file:?}: {result:?}"));
+        if let Some(file) = file {
+            self.judge("resume", file, &list, result.is_ok())?;
+        }
         if result.is_ok() {
             let name = if file.is_some() { "resume file" } else { "resume list" };
             self.coverage.hit("command", name);
@@ -199,36 +225,62 @@ impl World {
         self.drain(usize::MAX).map(drop)
     }
 
-    fn cancel(&mut self, index: usize, id: FileId) -> Check {
+    fn cancel(&mut self, id: FileId) -> Check {
+        let list = self.meet("cancel", Some(id));
         let result = self.engine.cancel(self.clock.now(), id);
         self.note(|| format!("cancel {}: {result:?}", id.0));
+        self.judge("cancel", id, &list, result.is_ok())?;
         if result.is_ok() {
             self.coverage.hit("command", "cancel");
             self.checker.canceled(id)?;
-        } else if self.files.get(index).is_some_and(|f| f.outcome == Outcome::Open) {
-            return broken("7 a file that is not finished can be cancelled", format!("{}", id.0));
         }
         self.drain(usize::MAX).map(drop)
     }
 
-    pub(crate) fn restore(&mut self, index: usize, id: FileId) -> Check {
+    pub(crate) fn restore(&mut self, id: FileId) -> Check {
+        let list = self.meet("restore", Some(id));
         let result = self.engine.restore(self.clock.now(), id);
         self.note(|| format!("restore {}: {result:?}", id.0));
-        let Some(file) = self.files.get_mut(index) else { return Ok(()) };
-        let lost = matches!(file.outcome, Outcome::Failed(_) | Outcome::Canceled);
+        self.judge("restore", id, &list, result.is_ok())?;
         if result.is_ok() {
-            file.outcome = Outcome::Open;
+            if let Some(file) = self.files.iter_mut().find(|f| f.id == Some(id)) {
+                file.outcome = Outcome::Open;
+            }
             self.coverage.hit("command", "restore");
             self.checker.restored(id)?;
-        } else if lost {
-            return broken("7 a failed or cancelled file can be restored", format!("{}", id.0));
         }
         self.drain(usize::MAX).map(drop)
+    }
+
+    /// A command for one file is taken or refused by the file's state alone, and a refused one changes nothing.
+    pub(crate) fn judge(&self, name: &str, id: FileId, before: &[FileView], taken: bool) -> Check {
+        let state = before.iter().find(|view| view.id == id).map(|view| view.state);
+        let over =
+            matches!(state, Some(FileState::Succeeded | FileState::Failed | FileState::Canceled));
+        let lost = matches!(state, Some(FileState::Failed | FileState::Canceled));
+        let rightly = match name {
+            "remove" => state.is_some(),
+            "restore" => lost,
+            _ => state.is_some() && !over,
+        };
+        if taken != rightly {
+            let what = format!("{name} of file {} ({state:?}): taken {taken}", id.0);
+            return broken("1 commands are taken or refused by the file's state", what);
+        }
+        if !taken && self.engine.files() != before {
+            return broken("1 a refused command changes nothing", format!("{name} of {}", id.0));
+        }
+        Ok(())
     }
 
     fn change_source(&mut self, index: usize) {
         let Some(plan) = self.files.get(index).map(|f| f.plan.clone()) else { return };
-        let length = if self.rng.chance(600) { plan.length } else { plan.length + 1 };
+        let length = match self.rng.below(10) {
+            0 => plan.length / 2,
+            1 => self.rng.below(vodferry_engine::SMALL_FILE),
+            2..5 => plan.length + 1,
+            _ => plan.length,
+        };
         if let Some(source) = self.sources.get_mut(plan.source) {
             source.change(length);
             self.coverage.hit("fault", "source changed between runs");

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::pairs::Pairs;
+
 /// Everything that a simulation must have reached at least once, by group.
 const EXPECTED: &[(&str, &[&str])] = &[
     (
         "fault",
         &[
             "append failure",
+            "another kind of reply",
+            "clock jump",
             "clock skew",
             "credential expired",
             "duplicated reply",
@@ -34,17 +38,15 @@ const EXPECTED: &[(&str, &[&str])] = &[
             "upload dropped",
         ],
     ),
+    ("grant", &["authorizer answers", "given with the file", "pushed in a handler", "pushed late"]),
     (
-        "grant",
+        "grant fault",
         &[
-            "authorizer answers",
+            "authorizer asks for patience",
             "authorizer fails for a while",
             "authorizer refuses",
             "dead on arrival",
-            "given with the file",
             "other place",
-            "pushed in a handler",
-            "pushed late",
             "soon dying",
             "video gone",
         ],
@@ -108,6 +110,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
     (
         "story",
         &[
+            "an answer of old",
             "checkpoint found",
             "completion found by head",
             "completion replayed",
@@ -125,10 +128,15 @@ const EXPECTED: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The groups whose members are misfortunes: of requests, of credentials, of the machine.
+const FAULTS: &[&str] = &["fault", "grant fault", "death"];
+
 /// Counts by group and name.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
     counts: BTreeMap<(&'static str, &'static str), u64>,
+    /// Which input met which state.
+    pub pairs: Pairs,
 }
 
 impl Coverage {
@@ -147,13 +155,24 @@ impl Coverage {
         for (name, count) in &other.counts {
             *self.counts.entry(*name).or_default() += count;
         }
+        self.pairs.merge(&other.pairs);
     }
 
     /// What should have been reached and was not.
     pub fn missing(&self) -> Vec<String> {
-        let all =
-            EXPECTED.iter().flat_map(|(group, names)| names.iter().map(move |n| (*group, *n)));
-        all.filter(|(g, n)| self.count(g, n) == 0).map(|(g, n)| format!("{g}: {n}")).collect()
+        self.below(1, |_| true)
+    }
+
+    /// Faults of all kinds that were reached fewer than `least` times.
+    pub fn rare_faults(&self, least: u64) -> Vec<String> {
+        self.below(least, |group| FAULTS.contains(&group))
+    }
+
+    fn below(&self, least: u64, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let groups = EXPECTED.iter().filter(|(group, _)| wanted(group));
+        let all = groups.flat_map(|(group, names)| names.iter().map(move |n| (*group, *n)));
+        let few = all.map(|(g, n)| (g, n, self.count(g, n))).filter(|(_, _, n)| *n < least);
+        few.map(|(group, name, count)| format!("{group}: {name} ({count})")).collect()
     }
 }
 
@@ -181,7 +200,9 @@ mod tests {
         let all = coverage.missing().len();
         coverage.hit("fault", "request lost");
         assert_eq!(coverage.missing().len(), all - 1);
-        assert!(!coverage.missing().contains(&"fault: request lost".to_owned()));
+        assert!(!coverage.missing().contains(&"fault: request lost (0)".to_owned()));
+        assert!(coverage.rare_faults(2).contains(&"fault: request lost (1)".to_owned()));
+        assert!(!coverage.rare_faults(1).contains(&"story: small file (0)".to_owned()));
         assert!(coverage.to_string().contains("request lost"));
     }
 }

@@ -1,6 +1,6 @@
 //! What may befall one request, and how often in this world.
 
-use vodferry_engine::{ErrorKind, Fault, FaultKind, Op};
+use vodferry_engine::{ErrorKind, Fault, FaultKind, ObjectInfo, Op, PartInfo, Reply};
 
 use crate::rng::Rng;
 use crate::store::fault;
@@ -40,6 +40,10 @@ pub enum Fate {
     PartDamaged,
     /// InvalidPart without a cause.
     Relist,
+    /// Refused for its time, without a cause.
+    Skew,
+    /// Carried out, and answered as if something else had been asked.
+    Misplaced,
     /// Refused for good.
     Fatal,
 }
@@ -62,6 +66,8 @@ impl Fate {
             Fate::IntegrityRefused => "integrity: refused",
             Fate::IntegrityGarbled => "integrity: reply garbled",
             Fate::Relist => "invalid part: spurious",
+            Fate::Skew => return None,
+            Fate::Misplaced => "another kind of reply",
             Fate::Fatal => "fatal refusal",
         })
     }
@@ -80,6 +86,7 @@ impl Fate {
                 fault(FaultKind::Transient(ErrorKind::Integrity), "InvalidDigest")
             }
             Fate::Relist => fault(FaultKind::Relist, "InvalidPart"),
+            Fate::Skew => fault(FaultKind::ClockSkew, "RequestTimeTooSkewed"),
             Fate::Fatal => fault(FaultKind::Fatal(ErrorKind::Auth), "AccessDenied"),
             _ => return None,
         })
@@ -115,6 +122,36 @@ impl Fate {
     }
 }
 
+/// A reply to something else than `op`.
+pub fn misplaced(rng: &mut Rng, op: &Op) -> Reply {
+    let object = ObjectInfo::default();
+    let part = PartInfo { number: 1, length: 1, etag: "E".to_owned(), crc64: Some(1) };
+    let (not, replies) = (
+        match op {
+            Op::AbortMultipartUpload { .. } => 0,
+            Op::CompleteMultipartUpload { .. } => 1,
+            Op::HeadObject { .. } => 2,
+            Op::InitiateMultipartUpload => 3,
+            Op::UploadPart { .. } => 4,
+            Op::ListParts { .. } => 5,
+            Op::PutObject { .. } => 6,
+            Op::ListMultipartUploads => 7,
+        },
+        [
+            Reply::Aborted,
+            Reply::Completed(object.clone()),
+            Reply::Head(Some(object.clone())),
+            Reply::Initiated { upload_id: "nobody's".to_owned() },
+            Reply::PartUploaded { etag: "E".to_owned(), crc64: Some(1) },
+            Reply::Parts { parts: vec![part], next: None },
+            Reply::Put(object),
+            Reply::Uploads(vec!["nobody's".to_owned()]),
+        ],
+    );
+    let index = (not + rng.between(1, replies.len() as u64 - 1) as usize) % replies.len();
+    replies[index].clone()
+}
+
 /// No reply.
 pub fn lost() -> Fault {
     Fault {
@@ -122,6 +159,9 @@ pub fn lost() -> Fault {
         ..fault(FaultKind::Transient(ErrorKind::Network), "ConnectionReset")
     }
 }
+
+/// No request is struck more often, per thousand: some must come through.
+const MOST_STRUCK: u64 = 500;
 
 const STORM: &[(Fate, u64)] = &[
     (Fate::RequestLost, 10),
@@ -134,12 +174,14 @@ const STORM: &[(Fate, u64)] = &[
     (Fate::SlowDownFor, 4),
     (Fate::IntegrityRefused, 4),
     (Fate::IntegrityGarbled, 4),
-    (Fate::Expire, 4),
-    (Fate::Drop, 3),
-    (Fate::PartLost, 6),
-    (Fate::PartDamaged, 6),
+    (Fate::Expire, 8),
+    (Fate::Drop, 4),
+    (Fate::PartLost, 10),
+    (Fate::PartDamaged, 10),
     (Fate::Relist, 6),
-    (Fate::Fatal, 1),
+    (Fate::Skew, 2),
+    (Fate::Misplaced, 6),
+    (Fate::Fatal, 2),
 ];
 
 /// How often which fate strikes. Each world draws its own kinds of fault, so that rare pairs meet undisturbed.
@@ -166,10 +208,16 @@ impl Weather {
 
     /// What befalls this request.
     pub fn fate(&self, rng: &mut Rng, op: &Op) -> Fate {
-        if self.per_mille == 0 || !rng.chance(self.per_mille) {
+        // Of many requests one is no part: struck as often as parts are, they would hardly be struck at all.
+        let often = match op {
+            Op::UploadPart { .. } => 1,
+            Op::CompleteMultipartUpload { .. } | Op::HeadObject { .. } => 4,
+            _ => 2,
+        };
+        if !rng.chance((self.per_mille * often).min(MOST_STRUCK)) {
             return Fate::Fine;
         }
-        let fate = rng.weighted(&self.fates);
-        if fate.fits(op) { fate } else { Fate::Fine }
+        let fitting: Vec<_> = self.fates.iter().copied().filter(|(f, _)| f.fits(op)).collect();
+        if fitting.is_empty() { Fate::Fine } else { rng.weighted(&fitting) }
     }
 }

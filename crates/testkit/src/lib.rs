@@ -13,6 +13,7 @@ pub mod faults;
 pub mod journal;
 #[cfg(feature = "net")]
 pub mod net;
+pub mod pairs;
 pub mod rng;
 pub mod scenario;
 pub mod script;

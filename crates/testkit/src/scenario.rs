@@ -36,6 +36,8 @@ pub struct Scenario {
     pub deaths: u64,
     /// Local faults (sources, journals, authorizer, clock), per thousand chances.
     pub mishaps: u64,
+    /// How long grants live, in milliseconds, unless a mishap shortens it.
+    pub life_ms: i64,
     /// Each upload has a video with a key of its own; otherwise each file has its key.
     pub videos: bool,
     /// Grants tell when they die.
@@ -74,6 +76,7 @@ impl Scenario {
             commands: rng.pick(&[0, 10, 30, 60, 150]),
             deaths: rng.pick(&[0, 0, 5, 15, 40]),
             mishaps: rng.pick(&[0, 20, 60, 150]),
+            life_ms: rng.pick(&[3_000_000, 3_000_000, 3_000_000, 900_000, 8_000]),
             videos: rng.chance(600),
             dated: rng.chance(700),
             skew_ms: rng.pick(&[0, 0, 2_000, -60_000, 7_200_000, -7_200_000]),

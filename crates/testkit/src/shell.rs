@@ -1,15 +1,21 @@
 //! The model shell: performs effects as a real one would, at its own pace and with its own misfortunes.
 
 use vodferry_engine::{
-    Effect, EffectId, ErrorKind, Event, FaultKind, FileId, Input, Op, Output, Record, Reply,
+    Effect, EffectId, ErrorKind, Event, FaultKind, FileId, FileState, Input, Op, Output, Record,
+    Reply,
 };
 
 use crate::checker::{Check, Violation, broken};
 use crate::content::Version;
-use crate::faults::{Fate, lost};
+use crate::faults::{Fate, lost, misplaced};
+use crate::pairs::{self, list_row};
 use crate::store::{Request, fault};
 use crate::world::{Call, JournalCall, Pending, World};
 
+/// A disk may be as slow as this.
+const SLOW_DISK_MS: u64 = 4_000;
+/// So many answers are remembered.
+const HEARD: usize = 30;
 /// So many outputs in a row do not end.
 const MAX_OUTPUTS: usize = 10_000;
 
@@ -84,6 +90,7 @@ impl World {
     /// Hands an answer to the engine without asking what follows.
     pub(crate) fn hand_over(&mut self, input: Input) -> Check {
         self.note(|| format!("input {input:?}"));
+        self.meet_answer(&input);
         if let Input::Answer { id, result: Err(fault), .. } = &input
             && fault.kind == FaultKind::Expired
             && self.checker.flight(*id).is_some()
@@ -98,8 +105,44 @@ impl World {
             _ => None,
         };
         self.checker.delivered(&input, version, &mut self.coverage);
+        let seldom = matches!(input, Input::Granted { .. } | Input::Loaded { .. });
+        if seldom || self.rng.chance(200) {
+            self.heard.truncate(HEARD);
+            self.heard.push_front(input.clone());
+        }
         self.engine.handle(self.clock.now(), input);
         Ok(())
+    }
+
+    /// An answer that was given before comes once more; or one to a question that nobody asked.
+    pub(crate) fn echo(&mut self) -> Check {
+        let index = self.rng.below(self.heard.len() as u64 + 1) as usize;
+        let nobody = EffectId(u64::MAX - self.rng.below(3));
+        let input = match (self.heard.get(index).cloned(), self.rng.below(3)) {
+            (Some(input), _) => input,
+            (None, 0) => {
+                Input::Answer { id: nobody, result: Ok(Reply::Aborted), server_date_ms: None }
+            }
+            (None, 1) => Input::Appended { id: nobody, result: Ok(()) },
+            (None, _) => Input::Sent { id: nobody, bytes: 1 },
+        };
+        self.coverage.hit("story", "an answer of old");
+        self.deliver(input)
+    }
+
+    fn meet_answer(&mut self, input: &Input) {
+        let Some((file, wanted, abort)) = self.checker.concerns(input) else {
+            self.meet("unknown id", None);
+            return;
+        };
+        let column = if wanted { pairs::wanted(input, abort) } else { pairs::late(input, abort) };
+        let state = self.engine.files().into_iter().find(|view| view.id == file).map(|v| v.state);
+        if abort && !matches!(state, None | Some(FileState::Canceled)) {
+            // Restored since: the Abort is of an upload that this file has left.
+            let list = list_row(self.engine.is_running(), self.checker.is_paused());
+            return self.coverage.pairs.hit(list, column);
+        }
+        self.meet(column, Some(file));
     }
 
     fn perform(&mut self, effect: Effect) -> Check {
@@ -137,7 +180,8 @@ impl World {
                 if reads && present != Some(body) {
                     let result = Err(fault(FaultKind::SourceChanged, "SourceChanged"));
                     let input = Input::Answer { id, result, server_date_ms: None };
-                    self.later(1, Pending::Deliver(input));
+                    let read = self.rng.between(1, 200);
+                    self.later(read, Pending::Deliver(input));
                     return Ok(());
                 }
                 let fate = self.fate(&op, grant);
@@ -156,11 +200,14 @@ impl World {
             self.later(wait, Pending::Deliver(input));
             return;
         }
-        if let Op::UploadPart { range, .. } = &call.op
-            && self.rng.chance(300)
-        {
+        let body = match &call.op {
+            Op::UploadPart { range, .. } => Some(range.end - range.start),
+            Op::PutObject { length } => Some(*length),
+            _ => None,
+        };
+        if let Some(length) = body.filter(|_| self.rng.chance(300)) {
             // A shell that counts headers too may tell more than there is.
-            let bytes = self.rng.between(0, (range.end - range.start) * 5 / 4);
+            let bytes = self.rng.between(0, length * 5 / 4);
             self.later(way / 2, Pending::Deliver(Input::Sent { id, bytes }));
         }
         self.later(way, Pending::Arrive(call));
@@ -179,7 +226,10 @@ impl World {
             self.coverage.hit("fault", "reply lost: complete");
         }
         let (id, dated) = (call.id, call.fate != Fate::ReplyLost);
-        let result = call.fate.veil().map_or(result, Err);
+        let result = match call.fate {
+            Fate::Misplaced => Ok(misplaced(&mut self.rng, &call.op)),
+            fate => fate.veil().map_or(result, Err),
+        };
         let back = match call.fate {
             Fate::ReplyLost => self.rng.between(1_000, 30_000),
             Fate::LateReply => self.rng.between(5_000, 60_000),
@@ -300,7 +350,8 @@ impl World {
 
     fn queue_journal(&mut self, file: FileId, call: JournalCall) {
         let free = self.journal_free.get(&file).copied().unwrap_or(0);
-        let at = free.max(self.clock.mono_ms() + self.rng.below(30));
+        let most = if self.mishap() || self.mishap() { SLOW_DISK_MS } else { 30 };
+        let at = free.max(self.clock.mono_ms() + self.rng.below(most));
         self.journal_free.insert(file, at);
         self.at(at, Pending::Journal(file, call));
     }
@@ -370,8 +421,7 @@ fn event_name(event: &Event) -> &'static str {
     }
 }
 
-fn state_name(state: vodferry_engine::FileState) -> &'static str {
-    use vodferry_engine::FileState;
+fn state_name(state: FileState) -> &'static str {
     match state {
         FileState::Waiting => "Waiting",
         FileState::Active => "Active",

@@ -5,11 +5,11 @@
 //! cancelled nor removed has to arrive. The [`Checker`] looks at every step.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use vodferry_engine::{
-    EffectId, Engine, FileId, FileState, GrantId, Input, Op, Record, Source, Want,
+    EffectId, Engine, FileId, FileState, FileView, GrantId, Input, Op, Record, Source, Want,
 };
 
 use crate::app::{AppFile, Outcome};
@@ -19,6 +19,7 @@ use crate::content::{SourceModel, Version};
 use crate::coverage::Coverage;
 use crate::faults::{Fate, Weather};
 use crate::journal::Journals;
+use crate::pairs::{Stage, list_row, row};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
 use crate::store::Store;
@@ -28,6 +29,9 @@ use crate::time::Clock;
 const CALM_STEPS: u64 = 60_000;
 /// So many wake-ups in a row that bring nothing are a loop.
 const IDLE_WAKES: u32 = 300;
+
+/// Commands more, per thousand steps, while a file is where it does not stay for long.
+const BRIEF: u64 = 50;
 
 /// What will happen at a later moment.
 #[derive(Clone, Debug)]
@@ -84,6 +88,10 @@ pub struct World {
     pub(crate) journal_free: BTreeMap<FileId, u64>,
     /// The content that each file's load looked at.
     pub(crate) looked_at: BTreeMap<FileId, (Version, Source)>,
+    /// Answers given before: any of them may come once more at any time.
+    pub(crate) heard: VecDeque<Input>,
+    /// Files that were in the list.
+    pub(crate) removed: Vec<FileId>,
     /// What this world reached.
     pub coverage: Coverage,
     trace: Option<Vec<String>>,
@@ -133,6 +141,8 @@ impl World {
             deadline: None,
             journal_free: BTreeMap::new(),
             looked_at: BTreeMap::new(),
+            heard: VecDeque::new(),
+            removed: Vec::new(),
             coverage: Coverage::default(),
             trace: trace.then(Vec::new),
             sequence: 0,
@@ -157,7 +167,7 @@ impl World {
         for _ in 0..self.scenario.steps {
             if self.rng.chance(self.scenario.deaths) {
                 self.die()?;
-            } else if self.rng.chance(self.scenario.commands) {
+            } else if self.rng.chance(self.scenario.commands + self.hurry()) {
                 self.command()?;
             } else if !self.step()? {
                 // Nothing is under way: only a command, or nothing at all, can go on from here.
@@ -165,6 +175,14 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Commands more, per thousand steps: a moment that does not last gets its share of them.
+    fn hurry(&self) -> u64 {
+        match self.scenario.commands {
+            0 => 0,
+            _ => self.checker.briefness() * BRIEF,
+        }
     }
 
     /// The next thing happens; false when nothing is left to happen.
@@ -190,6 +208,7 @@ impl World {
                     self.clock.advance(late);
                 }
                 self.note(|| "the timer wakes the engine".to_owned());
+                self.meet("timer", None);
                 if self.drain(usize::MAX)? == 0 {
                     self.idle_wakes += 1;
                 }
@@ -293,6 +312,20 @@ impl World {
     /// A fault outside the network strikes now.
     pub(crate) fn mishap(&mut self) -> bool {
         !self.calm && self.rng.chance(self.scenario.mishaps)
+    }
+
+    /// A command or the timer is about to meet `file`, or every file of the list. Tells the list as it is before.
+    pub(crate) fn meet(&mut self, column: &str, file: Option<FileId>) -> Vec<FileView> {
+        let list = self.engine.files();
+        let pairs = &mut self.coverage.pairs;
+        pairs.hit(list_row(self.engine.is_running(), self.checker.is_paused()), column);
+        for view in list.iter().filter(|view| file.is_none_or(|file| file == view.id)) {
+            pairs.hit(row(Some(view.state), self.checker.stage(view.id)), column);
+        }
+        if file.is_some_and(|file| list.iter().all(|view| view.id != file)) {
+            pairs.hit(row(None, Stage::Loading), column);
+        }
+        list
     }
 
     /// Writes a line of the trace, if there is one.

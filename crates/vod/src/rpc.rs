@@ -17,6 +17,8 @@ use vodferry_oss::encode::encode_component;
 use vodferry_oss::sign::signature_v1;
 use vodferry_oss::{Credential, Method, Secret};
 
+use crate::text::equal;
+
 /// The parameter that carries the signature, and that alone is not signed.
 pub const SIGNATURE: &str = "Signature";
 
@@ -99,12 +101,6 @@ pub fn string_to_sign(method: Method, pairs: &[(String, String)]) -> String {
     out.push_str("&%2F&");
     out.push_str(&encode_component(&query));
     out
-}
-
-/// Whether two texts are equal, in a time that tells their lengths only.
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    let differences = a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a ^ b));
-    a.len() == b.len() && core::hint::black_box(differences) == 0
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The books of what came back: which parts the engine knows of, which credentials died, which uploads are gone.
 
 use vodferry_engine::{
-    Checkpoint, EffectId, Fault, FaultKind, FileId, Input, ObjectInfo, Op, PartInfo, Reply, Source,
+    Checkpoint, Fault, FaultKind, FileId, Input, ObjectInfo, Op, PartInfo, Reply, Source,
 };
 
 use super::{Checker, FileWatch, Flight, Loaded, UploadWatch};
 use crate::content::Version;
 use crate::coverage::Coverage;
+use crate::pairs::Stage;
 
 impl Checker {
     /// The shell is about to hand this to the engine. `version` is the content that a load looked at.
@@ -16,10 +17,22 @@ impl Checker {
                 Some(flight) => self.answered(&flight, result, coverage),
                 None => coverage.hit("story", "late answer after abandon"),
             },
-            Input::Appended { id, .. } => {
+            Input::Appended { id, result } => {
                 if let Some(upload) = self.begins.remove(id).and_then(|u| self.uploads.get_mut(&u))
                 {
                     upload.begun = true;
+                    upload.unsaved = result.is_err();
+                }
+                if let Some((file, _)) = self.owners.get(id).copied() {
+                    self.watch(file, |watch| {
+                        if watch.appends.remove(id) && watch.appends.is_empty() {
+                            watch.stage = match watch.stage {
+                                Stage::SavingBegin => Stage::Sending,
+                                Stage::SavingLast => Stage::Completing,
+                                stage => stage,
+                            };
+                        }
+                    });
                 }
             }
             Input::Granted { id, result } => {
@@ -38,8 +51,14 @@ impl Checker {
                 }
             }
             Input::Loaded { id, result } => {
+                let Some((file, _)) = self.owners.get(id).copied() else { return };
+                let Some(watch) = self.files.get_mut(&file) else { return };
+                if watch.load.take_if(|load| load == id).is_none() {
+                    return;
+                }
+                watch.stage = Stage::Granting;
                 if let (Ok((source, found)), Some(version)) = (result, version) {
-                    self.load(*id, source, found.as_ref(), version, coverage);
+                    self.load(file, source, found.as_ref(), version, coverage);
                 }
             }
             Input::Sent { .. } => {}
@@ -48,13 +67,12 @@ impl Checker {
 
     fn load(
         &mut self,
-        id: EffectId,
+        file: FileId,
         source: &Source,
         found: Option<&Checkpoint>,
         version: Version,
         coverage: &mut Coverage,
     ) {
-        let Some(file) = self.loads.remove(&id) else { return };
         let Some(watch) = self.files.get_mut(&file) else { return };
         let length = source.length;
         watch.loaded = Some(Loaded { version, length, checkpoint: found.cloned() });
@@ -72,6 +90,7 @@ impl Checker {
             key: begin.target.key.clone(),
             part_size: begin.part_size,
             begun: true,
+            unsaved: false,
             known: Default::default(),
             damaged: Default::default(),
             completed: false,
@@ -96,7 +115,7 @@ impl Checker {
         coverage: &mut Coverage,
     ) {
         let file = flight.file;
-        if result.is_ok() {
+        if result.as_ref().is_ok_and(|reply| answers(&flight.op, reply)) {
             self.used.insert(flight.grant);
         }
         match (&flight.op, result) {
@@ -129,13 +148,16 @@ impl Checker {
                 }
                 self.whole(file);
             }
-            (_, Ok(Reply::Completed(_) | Reply::Put(_))) => self.whole(file),
+            (Op::CompleteMultipartUpload { .. }, Ok(Reply::Completed(_)))
+            | (Op::PutObject { .. }, Ok(Reply::Put(_))) => self.whole(file),
             _ => {}
         }
     }
 
     fn refused(&mut self, flight: &Flight, fault: &Fault, coverage: &mut Coverage) {
         match fault.kind {
+            // What an Abort finds out, its file does not hear.
+            FaultKind::Expired if matches!(flight.op, Op::AbortMultipartUpload { .. }) => {}
             FaultKind::Expired => {
                 self.dead.insert(flight.grant);
             }
@@ -175,5 +197,19 @@ impl Checker {
         self.watch(file, |watch| {
             watch.high = watch.loaded.as_ref().map_or(watch.high, |l| l.length);
         });
+    }
+}
+
+/// Whether this is a reply to what was asked.
+pub(super) fn answers(op: &Op, reply: &Reply) -> bool {
+    match op {
+        Op::AbortMultipartUpload { .. } => matches!(reply, Reply::Aborted),
+        Op::CompleteMultipartUpload { .. } => matches!(reply, Reply::Completed(_)),
+        Op::HeadObject { .. } => matches!(reply, Reply::Head(_)),
+        Op::InitiateMultipartUpload => matches!(reply, Reply::Initiated { .. }),
+        Op::ListMultipartUploads => matches!(reply, Reply::Uploads(_)),
+        Op::ListParts { .. } => matches!(reply, Reply::Parts { .. }),
+        Op::PutObject { .. } => matches!(reply, Reply::Put(_)),
+        Op::UploadPart { .. } => matches!(reply, Reply::PartUploaded { .. }),
     }
 }

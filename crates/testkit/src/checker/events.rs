@@ -84,6 +84,7 @@ impl Checker {
             }
             Event::Failed { .. } => {
                 watch.attempt = None;
+                watch.appends.clear();
                 watch.standing = Standing::Failed;
                 watch.paused = false;
                 let rightly = self.failed_rightly(file, event);
@@ -99,6 +100,7 @@ impl Checker {
                 let outage = attempt.outage;
                 let version = watch.loaded.as_ref().map(|l| l.version);
                 watch.attempt = None;
+                watch.appends.clear();
                 watch.standing = Standing::Succeeded;
                 if !at_total {
                     return broken("2 progress ends at the total", format!("{event:?}"));

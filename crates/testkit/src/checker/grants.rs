@@ -17,8 +17,16 @@ impl Checker {
     }
 
     pub(super) fn renewed(&mut self, file: FileId, grant: &Grant) {
+        let stillborn = self.stillborn.contains(&grant.id);
+        let at = self.files.get(&file).and_then(|f| self.uploads.get(f.upload.as_ref()?));
+        let moves = !stillborn && at.is_some_and(|upload| upload.key != grant.target.key);
         self.watch(file, |watch| {
-            watch.grant = Some(grant.clone());
+            if moves {
+                watch.upload = None;
+            }
+            let before = watch.grant.replace(grant.clone());
+            // As good as no answer where the engine knows the time: what was there before goes on.
+            watch.spare = if stillborn { watch.spare.take().or(before) } else { None };
             watch.expired_told = false;
             watch.ask_failed = false;
         });
@@ -67,8 +75,13 @@ impl Checker {
         if granted.is_some() && content.is_some() && granted != content {
             return broken("8 other content gets a grant of its own", what());
         }
-        let newest = watch.and_then(|f| f.grant.as_ref());
-        let Some(newest) = newest.filter(|newest| newest.id == grant) else {
+        if matches!(op, Op::AbortMultipartUpload { .. }) {
+            // Tried again in the background, whatever becomes of its file in the meantime.
+            return Ok(());
+        }
+        let held = watch.into_iter().flat_map(|f| [f.grant.as_ref(), f.spare.as_ref()]);
+        let Some(newest) = held.flatten().find(|held| held.id == grant) else {
+            let newest = watch.and_then(|f| f.grant.as_ref());
             return broken("5 the newest credential signs", format!("{}: {newest:?}", what()));
         };
         let upload_id = match op {

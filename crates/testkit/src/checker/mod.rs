@@ -12,10 +12,11 @@ mod traffic;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vodferry_engine::{
-    Checkpoint, Config, EffectId, FileId, FileState, FileView, Grant, GrantId, Op,
+    Checkpoint, Config, EffectId, FileId, FileState, FileView, Grant, GrantId, Input, Op,
 };
 
 use crate::content::Version;
+use crate::pairs::{Stage, id_of};
 
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +68,17 @@ pub(crate) struct Loaded {
 pub(crate) struct FileWatch {
     app: usize,
     standing: Standing,
+    stage: Stage,
+    /// The load and the appends that the present attempt waits for.
+    load: Option<EffectId>,
+    appends: BTreeSet<EffectId>,
     paused: bool,
     owes_canceled: bool,
     attempt: Option<Attempt>,
     pub(crate) loaded: Option<Loaded>,
     grant: Option<Grant>,
+    /// The one before a newest that was dead when it came.
+    spare: Option<Grant>,
     /// The application handed out a grant of its own accord.
     given: bool,
     /// The content for which the authorizer answered.
@@ -102,6 +109,8 @@ pub(crate) struct UploadWatch {
     key: String,
     part_size: u64,
     begun: bool,
+    /// Its Begin could not be stored.
+    unsaved: bool,
     /// Parts that the engine knows the server to hold, with their length.
     known: BTreeMap<u32, u64>,
     damaged: BTreeSet<u32>,
@@ -121,7 +130,8 @@ pub struct Checker {
     pub(crate) files: BTreeMap<FileId, FileWatch>,
     flights: BTreeMap<EffectId, Flight>,
     ask: Option<(EffectId, FileId)>,
-    loads: BTreeMap<EffectId, FileId>,
+    /// Every effect that wants an answer: for which file, and whether it is an Abort.
+    owners: BTreeMap<EffectId, (FileId, bool)>,
     begins: BTreeMap<EffectId, String>,
     uploads: BTreeMap<String, UploadWatch>,
     dead: BTreeSet<GrantId>,
@@ -144,7 +154,7 @@ impl Checker {
             files: BTreeMap::new(),
             flights: BTreeMap::new(),
             ask: None,
-            loads: BTreeMap::new(),
+            owners: BTreeMap::new(),
             begins: BTreeMap::new(),
             uploads: BTreeMap::new(),
             dead: BTreeSet::new(),
@@ -165,12 +175,16 @@ impl Checker {
         let watch = FileWatch {
             app,
             standing: Standing::Queued,
+            stage: Stage::Loading,
+            load: None,
+            appends: BTreeSet::new(),
             paused: false,
             owes_canceled: false,
             attempt: None,
             loaded: None,
             given: grant.is_some(),
             grant,
+            spare: None,
             granted_for: None,
             expired_told: false,
             ask_failed: false,
@@ -271,7 +285,7 @@ impl Checker {
         self.files.clear();
         self.flights.clear();
         self.ask = None;
-        self.loads.clear();
+        self.owners.clear();
         self.begins.clear();
         for upload in self.uploads.values_mut() {
             upload.exempt |= upload.ending;
@@ -286,6 +300,42 @@ impl Checker {
     /// The credential has carried something out.
     pub fn is_used(&self, grant: GrantId) -> bool {
         self.used.contains(&grant)
+    }
+
+    /// The whole list is paused.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// What a file under way waits for.
+    pub fn stage(&self, file: FileId) -> Stage {
+        self.files.get(&file).map(|watch| watch.stage).unwrap_or_default()
+    }
+
+    /// How rare a moment this is: 0 when every file under way is in a stage that lasts.
+    pub fn briefness(&self) -> u64 {
+        let of = |f: &FileWatch| match f.stage {
+            _ if f.standing != Standing::Queued || f.attempt.is_none() => 0,
+            _ if f.expired_told => 4,
+            Stage::Granting | Stage::Sending => 0,
+            Stage::Putting | Stage::Searching | Stage::Looking => 4,
+            _ => 1,
+        };
+        self.files.values().map(of).max().unwrap_or(0)
+    }
+
+    /// Which file an answer is for, whether it is still wanted, and whether it answers an Abort. `None`: no such effect.
+    pub fn concerns(&self, input: &Input) -> Option<(FileId, bool, bool)> {
+        let id = id_of(input);
+        let (file, abort) = *self.owners.get(&id)?;
+        let watch = self.files.get(&file);
+        let wanted = match input {
+            Input::Answer { .. } | Input::Sent { .. } => self.flights.contains_key(&id),
+            Input::Appended { .. } => watch.is_some_and(|w| w.appends.contains(&id)),
+            Input::Granted { .. } => self.ask.is_some_and(|(ask, _)| ask == id),
+            Input::Loaded { .. } => watch.is_some_and(|w| w.load == Some(id)),
+        };
+        Some((file, wanted, abort))
     }
 
     /// The operation of a request that is still wanted.
@@ -360,6 +410,8 @@ impl Checker {
         let Some(watch) = self.files.get_mut(&file) else { return };
         watch.standing = standing;
         watch.attempt = None;
+        watch.load = None;
+        watch.appends.clear();
         watch.paused = false;
         watch.upload = None;
         watch.loaded = None;
@@ -383,6 +435,8 @@ impl FileWatch {
         if let Some(attempt) = self.attempt.as_mut() {
             attempt.closing = true;
         }
+        self.load = None;
+        self.appends.clear();
         self.upload = None;
         self.gone = false;
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use vodferry_engine::{Effect, EffectId, FileId, MAX_PART_SIZE, MAX_PARTS, Op, Record, SMALL_FILE};
 
-use super::{Check, Checker, Flight, UploadWatch, broken};
+use super::{Check, Checker, Flight, Standing, UploadWatch, broken};
 use crate::coverage::Coverage;
 use crate::journal::Journals;
+use crate::pairs::Stage;
 use crate::store::Store;
 
 impl Checker {
@@ -25,22 +26,60 @@ impl Checker {
                 Ok(())
             }
             Effect::AppendCheckpoint { id, file, record, sync } => {
+                self.owners.insert(*id, (*file, false));
+                let stage = match record {
+                    Record::Begin(_) => Some(Stage::SavingBegin),
+                    Record::Part(_) if *sync => Some(Stage::SavingLast),
+                    Record::Part(_) | Record::End => None,
+                };
+                self.watch(*file, |watch| {
+                    watch.stage = stage.unwrap_or(watch.stage);
+                    if watch.standing == Standing::Queued {
+                        watch.appends.insert(*id);
+                    }
+                });
                 self.append(*id, *file, record, *sync)
             }
-            Effect::AskGrant { id, file, want } => self.asks_rightly(*id, *file, want),
+            Effect::AskGrant { id, file, want } => {
+                self.owners.insert(*id, (*file, false));
+                self.asks_rightly(*id, *file, want)
+            }
             Effect::CloseCheckpoint { .. } => Ok(()),
             Effect::LoadCheckpoint { id, file } => {
-                self.loads.insert(*id, *file);
-                self.watch(*file, |watch| watch.loaded = None);
+                self.owners.insert(*id, (*file, false));
+                self.watch(*file, |watch| {
+                    watch.loaded = None;
+                    watch.load = Some(*id);
+                    watch.stage = Stage::Loading;
+                });
                 Ok(())
             }
             Effect::Perform { id, file, grant, op, .. } => {
                 let flight = Flight { file: *file, grant: *grant, op: op.clone() };
                 self.perform(&flight, store, journals, coverage)?;
+                let abort = matches!(op, Op::AbortMultipartUpload { .. });
+                self.owners.insert(*id, (*file, abort));
+                if let Some(stage) = self.stage_of(*file, op) {
+                    self.watch(*file, |watch| watch.stage = stage);
+                }
                 self.flights.insert(*id, flight);
                 Ok(())
             }
         }
+    }
+
+    fn stage_of(&self, file: FileId, op: &Op) -> Option<Stage> {
+        let mine = self.files.get(&file).and_then(|f| f.upload.as_ref());
+        Some(match op {
+            Op::AbortMultipartUpload { .. } => return None,
+            Op::CompleteMultipartUpload { .. } => Stage::Completing,
+            Op::HeadObject { .. } => Stage::Looking,
+            Op::InitiateMultipartUpload => Stage::Initiating,
+            Op::ListParts { upload_id, .. } if mine == Some(upload_id) => Stage::Listing,
+            Op::ListMultipartUploads | Op::ListParts { .. } => Stage::Searching,
+            Op::PutObject { .. } => Stage::Putting,
+            Op::UploadPart { .. } => Stage::Sending,
+        })
     }
 
     fn append(&mut self, id: EffectId, file: FileId, record: &Record, sync: bool) -> Check {
@@ -75,12 +114,16 @@ impl Checker {
                     key: begin.target.key.clone(),
                     part_size: begin.part_size,
                     begun: false,
+                    unsaved: false,
                     known: Default::default(),
                     damaged: Default::default(),
                     completed: false,
                     exempt: self.shared.contains(&loaded.version.source),
                     ending: false,
                 };
+                // Moved by the application: what was done elsewhere is on no record any more.
+                let elsewhere = |u: &&mut UploadWatch| u.app == upload.app && u.key != upload.key;
+                self.uploads.values_mut().filter(elsewhere).for_each(|u| u.exempt = true);
                 self.uploads.insert(begin.upload_id.clone(), upload);
                 self.begins.insert(id, begin.upload_id.clone());
                 watch.upload = Some(begin.upload_id.clone());
@@ -94,7 +137,14 @@ impl Checker {
                 mine.for_each(|u| u.ending = true);
                 Ok(())
             }
-            Record::Part(_) => Ok(()),
+            Record::Part(part) => {
+                let watch = self.files.get(&file);
+                let upload = watch.and_then(|w| self.uploads.get(w.upload.as_ref()?));
+                match upload.is_some_and(|upload| upload.unsaved) {
+                    true => broken("3 a part joins no other upload's records", format!("{part:?}")),
+                    false => Ok(()),
+                }
+            }
         }
     }
 
