@@ -65,7 +65,7 @@ impl Place {
 }
 
 /// The secret that must have signed, and who that is.
-fn key(
+pub(super) fn key(
     app: &App,
     call: &Call,
     presented: &Presented,

@@ -15,6 +15,8 @@ mod oss_buckets;
 mod oss_changes;
 mod oss_copies;
 mod oss_lists;
+mod oss_post;
+mod oss_rules;
 mod rpc;
 mod slow;
 mod start;

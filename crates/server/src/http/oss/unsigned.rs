@@ -1,9 +1,10 @@
-//! Requests that nobody signed: whatever the ACL of a bucket or an object lets everybody do.
+//! Requests that nobody signed: forms, which have a signature of their own inside, and whatever the
+//! ACL of a bucket or an object lets everybody do.
 
 use std::sync::Arc;
 
 use axum::body::Body as ReplyBody;
-use http::Response;
+use http::{Method, Response};
 use vodferry_oss::address::candidates;
 use vodferry_oss::encode::decode_path;
 use vodferry_oss::{Code, ServiceError};
@@ -13,9 +14,9 @@ use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
 use super::super::caller::{Caller, Circumstances};
-use super::Operation;
 use super::acl::effective;
 use super::errors::service_error;
+use super::{Operation, foreign, post};
 use crate::policy::{Pattern, Policy, object_resource};
 use crate::store::{Bucket, MetaError};
 
@@ -40,6 +41,10 @@ pub(crate) async fn answer(
     body: &mut Body,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let place = place(app, call).await?;
+    if call.method == Method::POST && place.key.is_empty() && call.parameter("delete").is_none() {
+        foreign::refuse(call, &place)?;
+        return post::post_object(app, call, &place.bucket, body).await;
+    }
     let operation = Operation::of(call, &place)?;
     let bucket = app.meta.get_bucket(&place.bucket).await.map_err(service_error)?;
     if !is_public(app, operation, &place, &bucket).await? {
@@ -55,7 +60,7 @@ pub(crate) async fn answer(
 }
 
 /// What a request means: the first candidate whose bucket exists.
-pub(super) async fn place(app: &App, call: &Call) -> Result<Place, ServiceError> {
+async fn place(app: &App, call: &Call) -> Result<Place, ServiceError> {
     let path = decode_path(&call.path).map_err(|error| {
         ServiceError::of(Code::InvalidObjectName)
             .with_message(format!("The path of the request cannot be decoded: {error}."))
@@ -103,7 +108,7 @@ pub(super) async fn is_public(
 }
 
 /// The right to this one thing.
-fn only(operation: Operation, place: &Place) -> Policy {
+pub(super) fn only(operation: Operation, place: &Place) -> Policy {
     let resource = match place.key.as_str() {
         "" => place.bucket.clone(),
         key => object_resource(&place.bucket, key),
