@@ -33,7 +33,7 @@ use crate::error::Failure;
 use crate::exit_code::ExitCode;
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| misread(&error));
     let told = |failure: Failure| {
         failure.print();
         failure.exit
@@ -59,6 +59,17 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             Verb::Fsck(args) => fsck::run(args, &settings),
         }
     })
+}
+
+/// Help, version, or what is wrong with the command line, which it quotes: a name that a glob put there must not reach the terminal as
+/// it is.
+fn misread(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    if error.use_stderr() && text.contains(|c| c != '\n' && output::is_unfit(c)) {
+        output::say(text.trim_end());
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 /// Logs go to stderr: stdout is for data.
