@@ -14,5 +14,8 @@ mod objects;
 mod rpc;
 mod slow;
 mod start;
+mod sts_assume;
+mod sts_policy;
+mod sts_signatures;
 mod support;
 mod voyage;
