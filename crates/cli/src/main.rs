@@ -61,15 +61,20 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Help, version, or what is wrong with the command line, which it quotes: a name that a glob put there must not reach the terminal as
-/// it is.
+/// Help, version, or what is wrong with the command line. Of arguments that a terminal would not show as they are (a glob may have put
+/// them there) the text is not repeated.
 fn misread(error: &clap::Error) -> ! {
-    let text = error.render().to_string();
-    if error.use_stderr() && text.contains(|c| c != '\n' && output::is_unfit(c)) {
-        output::say(text.trim_end());
-        std::process::exit(error.exit_code());
+    use clap::error::ContextKind;
+    let odd = std::env::args_os().any(|word| word.to_string_lossy().contains(output::is_unfit));
+    if !(odd && error.use_stderr()) {
+        error.exit();
     }
-    error.exit()
+    let what = error.kind().as_str().unwrap_or("the command line is not understood");
+    let which = error.get(ContextKind::InvalidArg).map(|which| format!(": {which}"));
+    Failure::usage(format!("{what}{}", which.unwrap_or_default()))
+        .hint("an argument holds control characters")
+        .print();
+    std::process::exit(error.exit_code())
 }
 
 /// Logs go to stderr: stdout is for data.
