@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::exit_code::ExitCode;
+use crate::output::tame_line;
 
 /// A failure of the command: one line that says what, at best one that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +57,10 @@ impl From<vodferry::Error> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        // A name or a server's word with a line end in it must not look like a line of ours.
+        write!(f, "error: {}", tame_line(&self.message))?;
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
+            write!(f, "\nhint: {}", tame_line(hint))?;
         }
         Ok(())
     }

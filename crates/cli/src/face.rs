@@ -96,8 +96,9 @@ impl Face {
             if let Outcome::Succeeded { target: Target { bucket, key, .. }, video_id } =
                 &entry.outcome
             {
-                let video = video_id.as_deref().unwrap_or("-");
-                output::data(&format!("{}\t{video}\t{bucket}/{key}", entry.name));
+                let video = output::tame_line(video_id.as_deref().unwrap_or("-"));
+                let object = output::tame_line(&format!("{bucket}/{key}"));
+                output::data(&format!("{}\t{video}\t{object}", entry.name));
             }
         }
     }
@@ -130,7 +131,9 @@ impl Face {
                     units::size(*bytes)
                 )
             }
-            Event::Retry { error, .. } => format!("{name}: {}; trying again", error.message),
+            Event::Retry { error, .. } => {
+                format!("{name}: {}; trying again", output::tame_line(&error.message))
+            }
             Event::RetryResume { .. } => format!("{name}: goes on"),
             Event::Succeeded { object, .. } => {
                 let total = object.length.or(entry.total).unwrap_or(entry.acknowledged);
@@ -160,6 +163,6 @@ fn failure(entry: &Entry, error: &ErrorInfo) -> String {
 
 /// An error with the file it is about, named once.
 fn about(entry: &Entry, error: &ErrorInfo) -> String {
-    let text = vodferry::Error::from(error.clone()).to_string();
+    let text = output::tame_line(&vodferry::Error::from(error.clone()).to_string());
     if text.contains(&entry.name) { text } else { format!("{}: {text}", entry.name) }
 }

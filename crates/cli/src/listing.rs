@@ -45,12 +45,11 @@ pub(crate) fn print(record: &CheckpointInfo, json: bool) {
         return output::data(&json::text(&listed));
     }
     output::data(&format!(
-        "{}\t{} of {}\t{}\t{}/{}\t{state}",
+        "{}\t{} of {}\t{}\t{}\t{state}",
         record.path.as_deref().map_or_else(|| "-".to_owned(), output::name),
         units::size(record.bytes),
         units::size(record.length),
-        record.video_id.as_deref().unwrap_or("-"),
-        target.bucket,
-        target.key,
+        output::tame_line(record.video_id.as_deref().unwrap_or("-")),
+        output::tame_line(&format!("{}/{}", target.bucket, target.key)),
     ));
 }

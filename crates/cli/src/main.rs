@@ -33,7 +33,7 @@ use crate::error::Failure;
 use crate::exit_code::ExitCode;
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| misread(&error));
     let told = |failure: Failure| {
         failure.print();
         failure.exit
@@ -59,6 +59,22 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             Verb::Fsck(args) => fsck::run(args, &settings),
         }
     })
+}
+
+/// Help, version, or what is wrong with the command line. Of arguments that a terminal would not show as they are (a glob may have put
+/// them there) the text is not repeated.
+fn misread(error: &clap::Error) -> ! {
+    use clap::error::ContextKind;
+    let odd = std::env::args_os().any(|word| word.to_string_lossy().contains(output::is_unfit));
+    if !(odd && error.use_stderr()) {
+        error.exit();
+    }
+    let what = error.kind().as_str().unwrap_or("the command line is not understood");
+    let which = error.get(ContextKind::InvalidArg).map(|which| format!(": {which}"));
+    Failure::usage(format!("{what}{}", which.unwrap_or_default()))
+        .hint("an argument holds control characters")
+        .print();
+    std::process::exit(error.exit_code())
 }
 
 /// Logs go to stderr: stdout is for data.

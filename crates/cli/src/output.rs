@@ -40,12 +40,23 @@ pub(crate) fn say(text: &str) {
 
 /// Lines for people without what would move the cursor.
 pub(crate) fn tame_lines(text: &str) -> String {
-    tame(text, |c| c != '\n' && c.is_control())
+    tame(text, |c| c != '\n' && is_unfit(c))
 }
 
-/// A path in one field of one line: what is not UTF-8, and control characters, are replaced.
+/// One line for people, or one field of a line.
+pub(crate) fn tame_line(text: &str) -> String {
+    tame(text, is_unfit)
+}
+
+/// A path in one field of one line: what is not UTF-8, and what [`is_unfit`], is replaced.
 pub(crate) fn name(path: &Path) -> String {
-    tame(&path.to_string_lossy(), char::is_control)
+    tame_line(&path.to_string_lossy())
+}
+
+/// Whether a terminal would do something else than show it: control characters, line separators, and those that change the direction
+/// of what follows.
+pub(crate) fn is_unfit(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn tame(text: &str, unfit: impl Fn(char) -> bool) -> String {
@@ -59,6 +70,7 @@ mod tests {
     #[test]
     fn no_name_moves_the_cursor_or_makes_a_field() {
         assert_eq!(name(Path::new("a\tb\nc\u{1b}[2J.mp4")), "a\u{fffd}b\u{fffd}c\u{fffd}[2J.mp4");
+        assert_eq!(name(Path::new("a\u{202e}4pm.exe")), "a\u{fffd}4pm.exe");
         assert_eq!(name(Path::new("电影 🎬.mp4")), "电影 🎬.mp4");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+use crate::output;
+
 /// Flags whose value may be a secret, and the variable that can hold it instead.
 const SECRET_FLAGS: [(&str, &str); 3] = [
     ("--token", "$VODFERRY_TOKEN"),
@@ -9,15 +11,37 @@ const SECRET_FLAGS: [(&str, &str); 3] = [
     ("--auth", "$VODFERRY_AUTH"),
 ];
 
-/// One word, quoted where the shell would read it otherwise. What is not UTF-8 is shown with replacement characters.
+/// One word, quoted where the shell would read it otherwise. What a terminal would not show as it is (control characters, bytes that
+/// are not UTF-8) is written as `$'…'`, which bash, zsh and ksh read.
 pub(crate) fn quote(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.into_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+    match word.to_str() {
+        Some(word) if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
+        Some(word) if !word.contains(output::is_unfit) => {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+        _ => escaped(word.as_encoded_bytes()),
     }
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut word = "$'".to_owned();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\'' | '\\' => word.extend(['\\', c]),
+                c if output::is_unfit(c) => octal(&mut word, c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c => word.push(c),
+            }
+        }
+        octal(&mut word, chunk.invalid());
+    }
+    word.push('\'');
+    word
+}
+
+fn octal(word: &mut String, bytes: &[u8]) {
+    bytes.iter().for_each(|byte| word.push_str(&format!("\\{byte:03o}")));
 }
 
 /// A command line as it was typed, with variables in place of secrets.
@@ -58,6 +82,25 @@ mod tests {
         assert_eq!(quote(OsStr::new("it's")), r"'it'\''s'");
         assert_eq!(quote(OsStr::new("")), "''");
         assert_eq!(quote(OsStr::new("$(rm)")), "'$(rm)'");
+        assert_eq!(quote(OsStr::new("it's\n\u{1b}1\\")), r"$'it\'s\012\0331\\'");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_shell_reads_every_name_as_it_is() {
+        use std::os::unix::ffi::OsStrExt;
+        if std::process::Command::new("bash").arg("--version").output().is_err() {
+            println!("skipped: no bash here");
+            return;
+        }
+        let every: Vec<u8> = (1..=255).collect();
+        for name in [b"\xff\xfe it's\r\n\t7".as_slice(), "a\u{202e}4pm.exe".as_bytes(), &every] {
+            let quoted = quote(OsStr::from_bytes(name));
+            assert!(!quoted.contains(output::is_unfit), "{quoted:?}");
+            let script = format!("printf %s {quoted}");
+            let read = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+            assert_eq!(read.stdout, name, "{quoted}");
+        }
     }
 
     #[test]

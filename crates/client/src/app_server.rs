@@ -42,7 +42,12 @@ impl AppServer {
     pub fn new(base: impl AsRef<str>) -> Result<AppServer, Error> {
         // The text itself is not repeated: people put passwords into URLs.
         let wrong = |what: &str| Error::misuse(format!("the application server's URL {what}"));
-        let url = reqwest::Url::parse(base.as_ref()).map_err(|_| wrong("is not a URL"))?;
+        let base = base.as_ref();
+        // Parsing would pass over line ends without a word.
+        if base.contains(|c: char| c.is_control() || c.is_whitespace()) {
+            return Err(wrong("holds a space or a control character"));
+        }
+        let url = reqwest::Url::parse(base).map_err(|_| wrong("is not a URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("does not begin with http:// or https://"));
         }
@@ -129,6 +134,10 @@ impl AppServer {
             ("content-type".to_owned(), "application/json".to_owned()),
         ];
         if let Some(token) = &self.bearer {
+            if !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+                let text = "the bearer token holds characters that HTTP does not allow";
+                return Err(Error::misuse(text));
+            }
             headers.push(("authorization".to_owned(), format!("Bearer {}", token.expose())));
         }
         let request = Request {
@@ -259,6 +268,14 @@ mod tests {
         }
         for base in
             ["", "h:80", "ftp://h", "http://", "http://h/?a=1", "http://h/#x", "http://u:hush@h"]
+                .into_iter()
+                .chain([
+                    "http://h\r\nx: y",
+                    "http://h/\n",
+                    " http://h",
+                    "http://h/\0",
+                    "http://h\t",
+                ])
         {
             let error = AppServer::new(base).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Misuse, "{base}");

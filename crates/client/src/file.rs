@@ -34,12 +34,11 @@ impl File {
     /// A file of this machine. It is looked at when its turn comes; what cannot be used then is told by a Failed event.
     pub fn path(path: impl Into<PathBuf>) -> File {
         let path = path.into();
-        let name =
-            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path.file_name().map(|name| tame(&name.to_string_lossy())).unwrap_or_default();
         File { path, name, title: None, part_size: 0, headers: Vec::new(), grant: None }
     }
 
-    /// What the authorizer is told as the file's name, instead of the last part of the path.
+    /// What the authorizer is told as the file's name, instead of the last part of the path, control characters in it replaced by `_`.
     pub fn name(mut self, name: impl Into<String>) -> File {
         self.name = name.into();
         self
@@ -132,6 +131,11 @@ impl File {
     }
 }
 
+/// A name that services take. One that was given is sent as it is.
+fn tame(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '_' } else { c }).collect()
+}
+
 /// As much of a name as the service takes for a title. A title that was given is never cut: the service refuses it.
 fn cut(name: &str) -> String {
     const MOST: usize = 128;
@@ -216,6 +220,13 @@ mod tests {
         assert_eq!(file.title_or_stem(), "Summer holiday");
         assert_eq!(file.object_headers(), [("content-type".into(), "video/mp4".into())]);
         assert_eq!(file.title("T").title_or_stem(), "T");
+    }
+
+    #[test]
+    fn control_characters_stay_out_of_a_name_that_nobody_gave() {
+        let file = File::path("/films/a\r\nb\u{1b}[2J ä.mp4");
+        assert_eq!((file.name.as_str(), &*file.title_or_stem()), ("a__b_[2J ä.mp4", "a__b_[2J ä"));
+        assert_eq!(file.name("x\ny").name, "x\ny");
     }
 
     #[test]

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use crc_fast::{CrcAlgorithm, checksum};
 use vodferry_engine::Record;
-use vodferry_oss::encode::{decode_path, encode_component};
+
+use crate::hint::{path_of, word_of};
 
 /// Larger than any journal: 10,000 parts, each recorded a few times.
 const MOST: u64 = 16 << 20;
@@ -29,6 +30,8 @@ pub(crate) struct Journal {
     path: PathBuf,
     /// Where the next line goes.
     end: u64,
+    /// Why nothing can be appended, where the disk lets it be read alone.
+    sealed: Option<io::ErrorKind>,
     /// The folder does not know the file durably yet.
     fresh: bool,
     ended: bool,
@@ -52,14 +55,30 @@ impl From<io::Error> for Refusal {
 }
 
 impl Journal {
-    /// Opens or makes the journal at `path`, cuts its tail where damaged, and gives what it holds. Its folder must exist.
+    /// Opens or makes the journal at `path`, cuts its tail where damaged, and gives what it holds. Its folder must exist. One on a
+    /// disk that is read-only can be read, and takes nothing.
     pub(crate) fn open(path: &Path) -> Result<(Journal, Contents), Refusal> {
         let mut options = OpenOptions::new();
         // For writing before it is read, so that who reads it is who may cut it.
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path)?;
+        match options.open(path) {
+            Ok(file) => Journal::of(file, path, None),
+            // What it holds is worth going on from all the same.
+            Err(error) if is_sealing(error.kind()) && path.exists() => {
+                let file = File::open(path).map_err(|_| io::Error::from(error.kind()))?;
+                Journal::of(file, path, Some(error.kind()))
+            }
+            Err(error) => Err(Refusal::Io(error)),
+        }
+    }
+
+    fn of(
+        mut file: File,
+        path: &Path,
+        sealed: Option<io::ErrorKind>,
+    ) -> Result<(Journal, Contents), Refusal> {
         if !file.metadata()?.is_file() {
             // A pipe in its place would never end.
             return Err(Refusal::Foreign);
@@ -89,10 +108,11 @@ impl Journal {
                 (contents, end)
             }
         };
-        if end < bytes.len() as u64 {
+        if end < bytes.len() as u64 && sealed.is_none() {
             file.set_len(end)?;
         }
-        let journal = Journal { file, path: path.to_owned(), end, fresh: end == 0, ended: false };
+        let (path, fresh) = (path.to_owned(), end == 0);
+        let journal = Journal { file, path, end, sealed, fresh, ended: false };
         Ok((journal, contents))
     }
 
@@ -100,9 +120,12 @@ impl Journal {
     ///
     /// A record that could not be written whole leaves no trace, so that the next one can be.
     pub(crate) fn append(&mut self, record: &Record, hint: &Path, sync: bool) -> io::Result<()> {
+        if let Some(why) = self.sealed {
+            return Err(why.into());
+        }
         let mut text = frame(&record.to_line());
         if matches!(record, Record::Begin(_)) {
-            text.push_str(&frame(&format!("{PATH}{}", encode_component(&hint.to_string_lossy()))));
+            text.push_str(&frame(&format!("{PATH}{}", word_of(hint))));
         }
         let written = self
             .file
@@ -161,7 +184,7 @@ impl Contents {
             };
             match line.strip_prefix(PATH) {
                 Some(path) if !contents.records.is_empty() => {
-                    contents.path = decode_path(path).ok().map(PathBuf::from);
+                    contents.path = path_of(path);
                 }
                 _ => match Record::parse(line).ok()? {
                     Record::Begin(begin) => contents.records = vec![Record::Begin(begin)],
@@ -173,6 +196,11 @@ impl Contents {
         }
         Some(contents)
     }
+}
+
+/// Whether a file that cannot be opened for writing for this reason may still be read.
+fn is_sealing(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 /// A line with its checksum and end.
@@ -286,6 +314,17 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_of_an_older_version_is_read() {
+        // As it was written before paths were kept byte by byte.
+        let old = frame(&begin().to_line()) + &frame("path %2Ffilms%2F%C3%A4%20b%EF%BF%BD.mp4");
+        let contents = Contents::read(old.as_bytes()).unwrap();
+        assert_eq!(contents.path.as_deref(), Some(Path::new("/films/ä b\u{fffd}.mp4")));
+        let odd = frame(&begin().to_line()) + &frame("path %zz") + &frame(&part(1).to_line());
+        let contents = Contents::read(odd.as_bytes()).unwrap();
+        assert_eq!((contents.path, contents.records), (None, vec![begin(), part(1)]));
+    }
+
+    #[test]
     fn what_has_ended_is_deleted_or_void() {
         let (_dir, path, _) = written();
         let (mut journal, _) = Journal::open(&path).unwrap();
@@ -372,6 +411,24 @@ mod tests {
         fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = Contents::read(&bytes);
         }
+    }
+
+    #[test]
+    fn a_sealed_journal_is_read_and_takes_nothing() {
+        let (_dir, path, records) = written();
+        // Torn, so that who may write would cut it.
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.truncate(bytes.len() - 3);
+        std::fs::write(&path, &bytes).unwrap();
+        let (mut journal, contents) =
+            Journal::of(File::open(&path).unwrap(), &path, Some(io::ErrorKind::ReadOnlyFilesystem))
+                .unwrap();
+        assert_eq!(contents.records, records[..3]);
+        let error = journal.append(&part(9), Path::new("x"), true).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
+        assert!(matches!(Journal::open(&path), Err(Refusal::Busy)));
+        journal.close();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }
 
     #[cfg(unix)]

@@ -49,6 +49,7 @@ mod download;
 mod error;
 mod events;
 mod file;
+mod hint;
 mod http;
 mod journal;
 mod lanes;

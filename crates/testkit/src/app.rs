@@ -84,13 +84,14 @@ impl World {
             coverage.hit("grant", "given with the file");
             grant = Some(given);
         }
-        let spec = FileSpec { grant: grant.clone(), part_size: file.plan.part_size };
+        let part_size = file.plan.part_size;
+        let spec = FileSpec { grant: grant.clone(), part_size };
         match self.engine.add(now, spec) {
             Ok(id) => {
                 file.id = Some(id);
                 self.note(|| format!("add {} as file {}, grant {grant:?}", index, id.0));
                 self.coverage.hit("command", "add");
-                self.checker.added(id, index, grant)?;
+                self.checker.added(id, index, part_size, grant)?;
                 self.drain(usize::MAX).map(drop)
             }
             Err(misuse) => broken("a valid file is accepted", misuse.rule),
@@ -196,6 +197,7 @@ impl World {
         self.note(|| format!("authorize {} with {grant:?}: {result:?}", file.0));
         if result.is_ok() {
             self.coverage.hit("command", "authorize");
+            self.checker.at(self.clock.now(), self.engine.clock_offset_ms());
             self.checker.authorized(file, &grant);
         }
         Ok(())

@@ -88,6 +88,7 @@ impl World {
                 self.coverage.hit("command", "network_changed");
                 self.meet("network_changed", None);
                 self.engine.network_changed(now);
+                self.checker.network_changed();
             }
             (Command::Start, _) => return self.start(),
             (Command::Stop, _) => {

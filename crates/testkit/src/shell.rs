@@ -23,6 +23,7 @@ impl World {
     /// Takes the engine's outputs, `limit` at most; tells how many there were.
     pub(crate) fn drain(&mut self, limit: usize) -> Result<usize, Violation> {
         for count in 0..limit.min(MAX_OUTPUTS) {
+            self.checker.at(self.clock.now(), self.engine.clock_offset_ms());
             match self.engine.poll(self.clock.now()) {
                 Output::Effect(effect) => {
                     self.note(|| format!("  effect {effect:?}"));
@@ -32,10 +33,10 @@ impl World {
                 }
                 Output::Event(event) => {
                     self.note(|| format!("  event  {event:?}"));
-                    let Self { checker, store, sources, .. } = self;
+                    let Self { checker, store, sources, coverage, .. } = self;
                     let length_of =
                         |v: Version| sources.get(v.source).map_or(0, |s| s.length_of(v));
-                    checker.event(&event, store, length_of)?;
+                    checker.event(&event, store, length_of, coverage)?;
                     self.cover(&event);
                     self.told(&event)?;
                 }
@@ -49,7 +50,7 @@ impl World {
                     for view in &list {
                         self.coverage.hit("state", state_name(view.state));
                     }
-                    self.checker.drained(&list)?;
+                    self.checker.drained(&list, deadline)?;
                     return Ok(count);
                 }
             }
@@ -104,6 +105,7 @@ impl World {
             }
             _ => None,
         };
+        self.checker.at(self.clock.now(), self.engine.clock_offset_ms());
         self.checker.delivered(&input, version, &mut self.coverage);
         let seldom = matches!(input, Input::Granted { .. } | Input::Loaded { .. });
         if seldom || self.rng.chance(200) {

@@ -195,6 +195,72 @@ async fn a_full_disk_costs_a_warning_and_not_the_upload() {
     );
 }
 
+/// Runs where the disk of the checkpoints is read-only: goes on from what is there, and says that nothing is added.
+async fn upload_from_a_sealed_disk(dir: &Path) {
+    let desk = Desk::at(dir);
+    let held = std::fs::read_dir(desk.records()).unwrap().count();
+    let (uploader, mut script) = desk.uploader();
+    let mut events = uploader.events();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    if held == 0 {
+        assert_eq!(script.be_good().await, [1, 2, 3, 4]);
+    } else {
+        script.expect("list").await.listed(&desk.bytes, &[1, 2]);
+        assert_eq!(script.be_good().await, [3, 4]);
+    }
+    assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
+    let mut warnings = 0;
+    loop {
+        match event(&mut events).await {
+            Event::Warning { error, .. } => {
+                assert_eq!(error.kind, ErrorKind::Storage, "{error:?}");
+                assert!(error.message.to_lowercase().contains("read-only file"), "{error:?}");
+                warnings += 1;
+            }
+            Event::Ended { .. } => break,
+            Event::Failed { error, .. } => panic!("{error:?}"),
+            _ => {}
+        }
+    }
+    assert!(warnings > 0);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_read_only_disk_costs_a_warning_and_what_it_holds_is_used() {
+    if let Some(dir) = other_process() {
+        return upload_from_a_sealed_disk(&dir).await;
+    }
+    let mount = ["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt && mount -o remount,ro /mnt"];
+    let may = Command::new("unshare").args(mount).output();
+    if !may.is_ok_and(|tried| tried.status.success()) {
+        println!("skipped: no mounts here; a_sealed_journal_… shows a part of it");
+        return;
+    }
+    for half in [true, false] {
+        let desk = Desk::new(PART as usize * 4);
+        std::fs::create_dir(desk.records()).unwrap();
+        if half {
+            let (uploader, mut script) = desk.uploader();
+            uploader.add(desk.file()).unwrap();
+            uploader.start();
+            script.expect("initiate").await.initiated("u1");
+            script.expect("part 1").await.stored();
+            script.expect("part 2").await.stored();
+            script.expect("part 3").await;
+            uploader.close().await;
+        }
+        let records = desk.records();
+        let sealed = r#"exec unshare -rm bash -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"' bash "$@""#;
+        let wrapper = ["bash", "-c", sealed, "bash", records.to_str().unwrap()];
+        let test = "processes::a_read_only_disk_costs_a_warning_and_what_it_holds_is_used";
+        let output = run_again(test, desk.dir(), &wrapper).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{output:?}");
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_full_quota_costs_a_warning_and_not_the_upload() {

@@ -2,7 +2,7 @@
 
 use vodferry::{Checkpoints, ErrorKind, Event, FileState};
 
-use crate::script::{Desk, PART, event};
+use crate::script::{Desk, PART, credential, event};
 
 /// Uploads parts 1 and 2 of 4, then dies.
 async fn half(desk: &Desk) {
@@ -154,7 +154,18 @@ async fn no_secret_is_written_to_disk() {
 async fn without_a_place_for_checkpoints_the_upload_goes_on_with_one_warning() {
     let desk = Desk::new(PART as usize * 3);
     std::fs::write(desk.records(), "a file where a folder should be").unwrap();
-    let (uploader, mut script) = desk.uploader();
+    no_place(&desk, desk.records()).await;
+    no_place(&desk, desk.records().join("inside")).await;
+    let unclean = desk.dir().join("records\0");
+    no_place(&desk, unclean).await;
+    #[cfg(target_os = "linux")]
+    no_place(&desk, "/proc/vodferry".into()).await;
+}
+
+async fn no_place(desk: &Desk, records: std::path::PathBuf) {
+    let mut options = desk.options();
+    options.record_dir = Some(records);
+    let (uploader, mut script) = desk.uploader_with(options);
     let mut events = uploader.events();
     uploader.add(desk.file()).unwrap();
     uploader.start();
@@ -172,4 +183,31 @@ async fn without_a_place_for_checkpoints_the_upload_goes_on_with_one_warning() {
         }
     }
     assert_eq!(warnings, 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_whose_name_is_no_text_is_found_again() {
+    use std::os::unix::ffi::OsStrExt;
+    let desk = Desk::new(PART as usize * 4);
+    let odd = desk.dir().join(std::ffi::OsStr::from_bytes(b"film \xff\xfe\n.mp4"));
+    std::fs::rename(desk.path(), &odd).unwrap();
+    let file = || vodferry::File::path(&odd).to(crate::script::target("k"), credential());
+    let (uploader, mut script) = desk.uploader();
+    uploader.add(file()).unwrap();
+    uploader.start();
+    script.expect("initiate").await.initiated("u1");
+    script.expect("part 1").await.stored();
+    script.expect("part 2").await;
+    uploader.close().await;
+
+    let list = vodferry::Checkpoints::open(desk.records()).list().unwrap();
+    assert_eq!(list.len(), 1);
+    assert_eq!(list[0].path.as_deref(), Some(odd.as_path()));
+    assert!(list[0].is_of(&odd).unwrap());
+    let (uploader, mut script) = desk.uploader();
+    uploader.add(file()).unwrap();
+    uploader.start();
+    script.expect("list").await.listed(&desk.bytes, &[1]);
+    assert_eq!(script.be_good().await, [2, 3, 4]);
 }

@@ -74,8 +74,8 @@ async fn answer(app: &App, call: &Call, body: &mut Body) -> Result<Granted, ApiE
         }
     })?;
     match action {
-        "create" => video::create(app, parse::<CreateRequest>(&bytes)?.try_into()?).await,
-        _ => video::refresh(app, &parse::<RefreshRequest>(&bytes)?.video_id).await,
+        "create" => video::create(app, None, parse::<CreateRequest>(&bytes)?.try_into()?).await,
+        _ => video::refresh(app, None, &parse::<RefreshRequest>(&bytes)?.video_id).await,
     }
 }
 

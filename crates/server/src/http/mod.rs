@@ -2,7 +2,7 @@
 //!
 //! [`serve`](crate::serve) opens the data folder and a socket; `listen` turns connections into
 //! requests; `pipeline` tells in one function what becomes of a request; `oss` holds the operations
-//! on objects, `rpc` the VOD API, `app_server` the JSON interface that hands out credentials. No
+//! on objects, `rpc` the VOD API and STS, `app_server` the JSON interface that hands out credentials. No
 //! file below this folder keeps state: what lasts is in [`crate::store`], what is secret in
 //! [`crate::keys`].
 
@@ -21,6 +21,7 @@ mod reply;
 mod request_id;
 mod rpc;
 mod serve;
+mod sts;
 mod video;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(crate) struct App {
     /// Domains under which a bucket is the first label of the host.
     pub(crate) base_domains: Vec<String>,
     pub(crate) keys: LiveKeys,
+    pub(crate) nonces: rpc::Nonces,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) meta: Arc<dyn MetaStore>,
     pub(crate) clock: Clock,

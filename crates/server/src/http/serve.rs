@@ -72,6 +72,7 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
         endpoint: endpoint.clone(),
         base_domains,
         keys: LiveKeys::new(&config.data, opened.keys),
+        nonces: Default::default(),
         blobs: opened.blobs,
         meta: opened.meta,
         clock,

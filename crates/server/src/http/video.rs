@@ -7,7 +7,7 @@ use vodferry_vod::{UploadAddress, UploadAuth};
 use super::App;
 use crate::policy::Policy;
 use crate::store::{MetaError, NewVideo, Video};
-use crate::token::{IssueError, issue};
+use crate::token::{IssueError, KeyMark, Subject, issue_to};
 
 /// What the application says about a file that is to be uploaded.
 #[derive(Clone, Debug, Default)]
@@ -51,8 +51,13 @@ pub(crate) struct ApiError {
     pub(crate) message: String,
 }
 
-/// Writes down a new video and hands out the right to upload it.
-pub(crate) async fn create(app: &App, proposal: Proposal) -> Result<Granted, ApiError> {
+/// Writes down a new video and hands out the right to upload it, for as long as the key that asked is
+/// not disabled.
+pub(crate) async fn create(
+    app: &App,
+    issuer: Option<KeyMark>,
+    proposal: Proposal,
+) -> Result<Granted, ApiError> {
     let extension = check(&proposal)?;
     let name = base_name(&proposal.file_name);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -72,19 +77,25 @@ pub(crate) async fn create(app: &App, proposal: Proposal) -> Result<Granted, Api
         video_id,
     };
     let video = app.meta.create_video(video, app.now_ms()).await?;
-    grant(app, &video)
+    grant(app, issuer, &video)
 }
 
 /// Hands out a new right for the same place.
-pub(crate) async fn refresh(app: &App, video_id: &str) -> Result<Granted, ApiError> {
+pub(crate) async fn refresh(
+    app: &App,
+    issuer: Option<KeyMark>,
+    video_id: &str,
+) -> Result<Granted, ApiError> {
     let video = app.meta.get_video(video_id).await?;
-    grant(app, &video)
+    grant(app, issuer, &video)
 }
 
-fn grant(app: &App, video: &Video) -> Result<Granted, ApiError> {
+fn grant(app: &App, issuer: Option<KeyMark>, video: &Video) -> Result<Granted, ApiError> {
     let life = app.config.credential_life;
+    let subject = Subject { issuer, ..Subject::default() };
     let policy = Policy::upload_only(&video.info.bucket, &video.info.key);
-    let (credential, expires_ms) = issue(&app.keys.current().masters, &policy, life, app.now_ms())?;
+    let masters = &app.keys.current().masters;
+    let (credential, expires_ms) = issue_to(masters, &subject, &policy, life, app.now_ms())?;
     let address = UploadAddress {
         endpoint: app.endpoint.clone(),
         bucket: video.info.bucket.clone(),

@@ -20,5 +20,8 @@ mod oss_rules;
 mod rpc;
 mod slow;
 mod start;
+mod sts_assume;
+mod sts_policy;
+mod sts_signatures;
 mod support;
 mod voyage;

@@ -1,5 +1,7 @@
 //! The VOD API.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use vodferry_oss::encode::encode_query;
 use vodferry_oss::time::format_iso;
 use vodferry_oss::{Credential, Method, Response};
@@ -12,37 +14,58 @@ pub(crate) async fn call(server: &Server, action: &str, given: &[(&str, &str)]) 
     get(server, &parameters(&server.operator(), action, given)).await
 }
 
-fn parameters(who: &Credential, action: &str, given: &[(&str, &str)]) -> Vec<(String, String)> {
+/// Signed parameters of a call of the VOD API.
+pub(crate) fn parameters(
+    who: &Credential,
+    action: &str,
+    given: &[(&str, &str)],
+) -> Vec<(String, String)> {
     let call = Call {
         action,
         version: "2017-03-21",
         parameters: given,
-        nonce: &format!("{}", now_ms()),
+        nonce: &nonce(),
         timestamp: &format_iso(now_ms()),
     };
     signed_parameters(Method::Get, &call, who)
 }
 
-async fn get(server: &Server, parameters: &[(String, String)]) -> Response {
+/// A text that was not used before.
+pub(crate) fn nonce() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", now_ms(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Sends parameters as the query of a GET.
+pub(crate) async fn get(server: &Server, parameters: &[(String, String)]) -> Response {
     let target = encode_query(parameters);
     let head = format!("GET /?{target} HTTP/1.1\r\nHost: vod.test\r\nConnection: close\r\n\r\n");
     exchange(server.addr(), Method::Get, head.as_bytes()).await
 }
 
-/// Signs again after a change.
+/// Signs again after a change, with the operator's key and another nonce.
 fn resigned(
     server: &Server,
+    parameters: Vec<(String, String)>,
+    change: impl FnOnce(&mut Vec<(String, String)>),
+) -> Vec<(String, String)> {
+    resigned_by(&server.operator(), parameters, change)
+}
+
+pub(crate) fn resigned_by(
+    who: &Credential,
     mut parameters: Vec<(String, String)>,
     change: impl FnOnce(&mut Vec<(String, String)>),
 ) -> Vec<(String, String)> {
     parameters.retain(|(name, _)| name != "Signature");
     change(&mut parameters);
-    let secret = server.operator().access_key_secret;
+    let secret = &who.access_key_secret;
     parameters.push(("Signature".into(), sign(Method::Get, &parameters, secret.expose())));
     parameters
 }
 
-fn refused(response: &Response, status: u16) -> String {
+/// The code of a refusal in JSON.
+pub(crate) fn refused(response: &Response, status: u16) -> String {
     assert_eq!(response.status, status, "{}", text(response));
     let reply: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(reply["RequestId"].as_str().unwrap().len(), 36);
@@ -111,8 +134,7 @@ async fn a_form_is_as_good_as_a_query() {
     let given = [("Title", "a b"), ("FileName", "a.mp4")];
     let mut pairs = parameters(&server.operator(), "CreateUploadVideo", &given);
     pairs.retain(|(name, _)| name != "Signature");
-    // Some SDKs leave the time out, and send an empty parameter along.
-    pairs.retain(|(name, _)| name != "Timestamp");
+    // Some SDKs send an empty parameter along.
     pairs.push(("SignatureType".into(), String::new()));
     let secret = server.operator().access_key_secret;
     pairs.push(("Signature".into(), sign(Method::Post, &pairs, secret.expose())));
@@ -149,6 +171,8 @@ async fn callers_are_checked_before_their_wishes() {
         (changed("Version", "2014-05-26"), 400, "InvalidVersion"),
         (changed("Action", "DropEverything"), 404, "InvalidAction.NotFound"),
         (without("AccessKeyId"), 400, "MissingAccessKeyId"),
+        (without("Timestamp"), 400, "MissingTimestamp"),
+        (without("SignatureNonce"), 400, "MissingSignatureNonce"),
         (changed("AccessKeyId", "nobody"), 404, "InvalidAccessKeyId.NotFound"),
         (changed("AccessKeyId", "STS.nobody"), 400, "MissingSecurityToken"),
         (unsigned, 400, "MissingSignature"),

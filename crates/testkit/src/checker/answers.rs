@@ -14,7 +14,13 @@ impl Checker {
     pub fn delivered(&mut self, input: &Input, version: Option<Version>, coverage: &mut Coverage) {
         match input {
             Input::Answer { id, result, .. } => match self.flights.remove(id) {
-                Some(flight) => self.answered(&flight, result, coverage),
+                Some(flight) => {
+                    if !matches!(flight.op, Op::AbortMultipartUpload { .. }) {
+                        self.bear(*id, &flight, result);
+                        self.learn(&flight, result);
+                    }
+                    self.answered(&flight, result, coverage);
+                }
                 None => coverage.hit("story", "late answer after abandon"),
             },
             Input::Appended { id, result } => {
@@ -44,10 +50,18 @@ impl Checker {
                         let version = |f: &FileWatch| f.loaded.as_ref().map(|l| l.version);
                         self.watch(file, |watch| watch.granted_for = version(watch));
                     }
-                    Err(fault) => self.watch(file, |watch| {
-                        watch.ask_failed = true;
-                        watch.video_gone |= fault.kind == FaultKind::NoSuchUpload;
-                    }),
+                    Err(fault) => {
+                        self.bear_refusal(file, fault);
+                        let gone = fault.kind == FaultKind::NoSuchUpload;
+                        if gone {
+                            self.begins_elsewhere(file);
+                        }
+                        self.watch(file, |watch| {
+                            watch.ask_failed = true;
+                            watch.video_gone |= gone;
+                            watch.signed = watch.signed.filter(|_| !gone);
+                        });
+                    }
                 }
             }
             Input::Loaded { id, result } => {
@@ -80,27 +94,23 @@ impl Checker {
         watch.gone = false;
         watch.high = 0;
         watch.upload = found.map(|c| c.begin.upload_id.clone());
+        watch.must_list = found.is_some();
         let Some(checkpoint) = found else { return };
         coverage.hit("story", "checkpoint found");
         let app = watch.app;
         let begin = &checkpoint.begin;
         let upload = self.uploads.entry(begin.upload_id.clone()).or_insert_with(|| UploadWatch {
             app,
-            version,
+            version: Some(version),
             key: begin.target.key.clone(),
             part_size: begin.part_size,
-            begun: true,
-            unsaved: false,
-            known: Default::default(),
-            damaged: Default::default(),
-            completed: false,
             exempt: true,
-            ending: false,
+            ..UploadWatch::default()
         });
         upload.begun = true;
         if !self.lists_parts {
             // Where the server may not be asked, the checkpoint is all that is known.
-            upload.known = checkpoint.parts.iter().map(|p| (p.number, p.length)).collect();
+            upload.known = checkpoint.parts.iter().map(|p| (p.number, p.clone())).collect();
         }
         // A twin's upload, taken over: the books of both are mixed.
         upload.exempt |= upload.app != app;
@@ -120,10 +130,15 @@ impl Checker {
         }
         match (&flight.op, result) {
             (_, Err(fault)) => self.refused(flight, fault, coverage),
-            (Op::UploadPart { upload_id, number, range }, Ok(Reply::PartUploaded { .. })) => {
+            (
+                Op::UploadPart { upload_id, number, range },
+                Ok(Reply::PartUploaded { etag, crc64 }),
+            ) => {
                 if let Some(upload) = self.uploads.get_mut(upload_id) {
-                    upload.known.insert(*number, range.end - range.start);
-                    upload.damaged.remove(number);
+                    let (number, length) = (*number, range.end - range.start);
+                    let part = PartInfo { number, length, etag: etag.clone(), crc64: *crc64 };
+                    upload.known.insert(number, part);
+                    upload.damaged.remove(&number);
                 }
                 self.raise(file, upload_id);
             }
@@ -166,7 +181,10 @@ impl Checker {
                 coverage.hit("story", "upload begun anew");
             }
             FaultKind::ClockSkew => coverage.hit("fault", "clock skew"),
-            FaultKind::SourceChanged => coverage.hit("fault", "source changed while read"),
+            FaultKind::SourceChanged => {
+                coverage.hit("fault", "source changed while read");
+                self.watch(flight.file, |watch| watch.owes_changed = true);
+            }
             FaultKind::Fatal(_) if matches!(flight.op, Op::HeadObject { .. }) => {
                 coverage.hit("fault", "head refused");
                 // Unverified success, or failure: all bytes are there as far as anybody knows.
@@ -183,13 +201,14 @@ impl Checker {
         let Some(upload) = self.uploads.get_mut(upload_id) else { return };
         for part in parts {
             if !upload.damaged.contains(&part.number) {
-                upload.known.insert(part.number, part.length);
+                upload.known.insert(part.number, part.clone());
             }
         }
     }
 
     fn raise(&mut self, file: FileId, upload_id: &str) {
-        let known = self.uploads.get(upload_id).map_or(0, |u| u.known.values().sum());
+        let known =
+            self.uploads.get(upload_id).map_or(0, |u| u.known.values().map(|p| p.length).sum());
         self.watch(file, |watch| watch.high = watch.high.max(known));
     }
 

@@ -1,9 +1,10 @@
 //! Rules 1 and 2: what the application is told, in which order, and how progress counts.
 
-use vodferry_engine::{Event, FileId};
+use vodferry_engine::{ErrorKind, Event, FileId};
 
 use super::{Attempt, Check, Checker, FileWatch, Standing, broken};
 use crate::content::Version;
+use crate::coverage::Coverage;
 use crate::store::Store;
 
 impl Checker {
@@ -13,6 +14,7 @@ impl Checker {
         event: &Event,
         store: &Store,
         length_of: impl Fn(Version) -> u64,
+        coverage: &mut Coverage,
     ) -> Check {
         let Some(file) = event.file() else { return self.ended(event) };
         let Some(watch) = self.files.get_mut(&file) else {
@@ -30,7 +32,12 @@ impl Checker {
         }
         if watch.attempt.as_ref().is_some_and(|attempt| attempt.closing) {
             return match event {
-                Event::Progress { in_flight: 0, .. } => Ok(()),
+                Event::Progress { in_flight: 0, acknowledged, .. } => {
+                    if let Some(attempt) = watch.attempt.as_mut() {
+                        attempt.acknowledged = *acknowledged;
+                    }
+                    Ok(())
+                }
                 _ => broken("1 only the last figure after stop or pause", format!("{event:?}")),
             };
         }
@@ -52,7 +59,35 @@ impl Checker {
             return broken("1 an attempt begins with Started", format!("{event:?}"));
         };
         let total = watch.loaded.as_ref().map(|l| l.length);
+        let books = watch.upload.as_ref().and_then(|id| self.uploads.get(id));
         match event {
+            Event::PartAcknowledged { part, .. } => {
+                let known = books.and_then(|upload| upload.known.get(&part.number));
+                let damaged = books.is_some_and(|upload| upload.damaged.contains(&part.number));
+                if !damaged
+                    && !known
+                        .is_some_and(|known| known.etag == part.etag && known.length == part.length)
+                {
+                    let what = format!("{event:?}, known {known:?}");
+                    return broken("1 only parts that the server holds are acknowledged", what);
+                }
+                attempt.parts.insert(part.number, part.length);
+                attempt.floor = attempt.floor.max(attempt.parts.values().sum());
+                Ok(())
+            }
+            Event::Resumed { parts, bytes, .. } => {
+                let known = books.map(|upload| &upload.known);
+                let most = books.map_or(0, |upload| upload.known.len() + upload.damaged.len());
+                if std::mem::replace(&mut attempt.resumed, true) || *parts as usize > most {
+                    let what = format!("{event:?}, known are {most}");
+                    return broken("1 Resumed once, with what the server holds", what);
+                }
+                if let Some(known) = known.filter(|known| known.len() == *parts as usize) {
+                    attempt.parts = known.iter().map(|(n, p)| (*n, p.length)).collect();
+                }
+                attempt.floor = attempt.floor.max(*bytes);
+                Ok(())
+            }
             Event::Progress { acknowledged, in_flight, total: of, .. } => {
                 if Some(*of) != total {
                     return broken("2 total", format!("{event:?}, the source has {total:?}"));
@@ -68,6 +103,22 @@ impl Checker {
                     let what = format!("{event:?}, known are {} bytes", watch.high);
                     return broken("2 counts acknowledged bytes", what);
                 }
+                if *acknowledged < attempt.floor {
+                    let what = format!("{event:?}, acknowledged were {}", attempt.floor);
+                    return broken("2 acknowledged bytes are the floor", what);
+                }
+                // What is in flight is cut where the file is left: its last figure has none.
+                if *in_flight > 0 && acknowledged + in_flight < attempt.sum {
+                    let what = format!("{event:?} after {}", attempt.sum);
+                    return broken("2 a bar does not jump back", what);
+                }
+                let next = attempt.told_at.map_or(0, |at| at + self.config.progress_interval_ms);
+                let whole = acknowledged == of && *in_flight == 0;
+                if self.now.mono_ms < next && !whole {
+                    attempt.early = Some(format!("{event:?} before {next}"));
+                }
+                attempt.told_at = Some(self.now.mono_ms);
+                attempt.sum = attempt.sum.max(acknowledged + in_flight);
                 attempt.acknowledged = *acknowledged;
                 attempt.told = Some((*acknowledged, *of));
                 Ok(())
@@ -78,11 +129,24 @@ impl Checker {
             Event::RetryResume { .. } if !attempt.outage => {
                 broken("5 RetryResume ends an outage", format!("{event:?}"))
             }
-            Event::Retry { .. } | Event::RetryResume { .. } => {
-                attempt.outage = !attempt.outage;
+            Event::Retry { delay_ms, .. } => {
+                attempt.outage = true;
+                self.retries_rightly(file, *delay_ms, coverage)
+            }
+            Event::RetryResume { .. } => {
+                attempt.outage = false;
+                self.recovered(file);
                 Ok(())
             }
-            Event::Failed { .. } => {
+            Event::Failed { error, .. } => {
+                if attempt.acknowledged < attempt.floor {
+                    let what = format!("{event:?}: {} of {}", attempt.acknowledged, attempt.floor);
+                    return broken("2 the last acknowledged figure is told", what);
+                }
+                let changed = std::mem::take(&mut watch.owes_changed);
+                if changed && error.kind != ErrorKind::SourceChanged {
+                    return broken("8 a source that changed fails its file", format!("{event:?}"));
+                }
                 watch.attempt = None;
                 watch.appends.clear();
                 watch.standing = Standing::Failed;
@@ -96,6 +160,12 @@ impl Checker {
                 rightly
             }
             Event::Succeeded { target, object, .. } => {
+                if watch.owes_changed {
+                    return broken(
+                        "8 a source that changed is never completed",
+                        format!("{event:?}"),
+                    );
+                }
                 let at_total = attempt.told.is_some_and(|(acked, total)| acked == total);
                 let outage = attempt.outage;
                 let version = watch.loaded.as_ref().map(|l| l.version);
@@ -113,7 +183,7 @@ impl Checker {
                     let what = format!("{event:?}: stored is {stored:?}, sent was {version:?}");
                     return broken("8 succeeded means stored whole", what);
                 }
-                Ok(())
+                self.claims_rightly(file, event, object)
             }
             Event::TokenExpired { .. } => self.expired_rightly(file, event),
             _ => Ok(()),

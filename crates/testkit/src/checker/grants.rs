@@ -4,10 +4,14 @@ use vodferry_engine::{EffectId, Event, FileId, Grant, GrantId, Op, Want};
 
 use super::{Check, Checker, broken};
 
+/// Divisions are rounded.
+const SLACK_MS: u64 = 8;
+
 impl Checker {
     /// `authorize` succeeded.
     pub fn authorized(&mut self, file: FileId, grant: &Grant) {
         self.renewed(file, grant);
+        self.encouraged(file);
         self.watch(file, |watch| watch.given = true);
     }
 
@@ -20,10 +24,18 @@ impl Checker {
         let stillborn = self.stillborn.contains(&grant.id);
         let at = self.files.get(&file).and_then(|f| self.uploads.get(f.upload.as_ref()?));
         let moves = !stillborn && at.is_some_and(|upload| upload.key != grant.target.key);
+        let before = self.files.get(&file).and_then(|f| f.grant.as_ref());
+        if moves || before.is_some_and(|before| before.target.key != grant.target.key) {
+            self.begins_elsewhere(file);
+        }
+        let now = self.now.mono_ms;
         self.watch(file, |watch| {
             if moves {
                 watch.upload = None;
             }
+            watch.signed = None;
+            // Before its turn a file does not use up the life of a grant.
+            watch.since = (watch.load.is_some() || watch.attempt.is_some()).then_some(now);
             let before = watch.grant.replace(grant.clone());
             // As good as no answer where the engine knows the time: what was there before goes on.
             watch.spare = if stillborn { watch.spare.take().or(before) } else { None };
@@ -40,6 +52,10 @@ impl Checker {
         if let Some((open, of)) = self.ask {
             let what = format!("{what}, request {} for file {} is open", open.0, of.0);
             return broken("5 one grant is asked for at a time", what);
+        }
+        if let Some(left) = self.left_of(file).filter(|(age, left)| age + SLACK_MS < 4 * left) {
+            let what = format!("{what}, age and rest of the present one {left:?}");
+            return broken("5 a living grant is renewed at 80 % of its life, not before", what);
         }
         self.ask = Some((id, file));
         let Some(watch) = self.files.get(&file) else {
@@ -62,6 +78,37 @@ impl Checker {
             }
             _ => Ok(()),
         }
+    }
+
+    /// With an authorizer every grant in use is renewed when it has 20 % of its life left, and the engine knows when that is.
+    pub(super) fn renews_in_time(&self, deadline: Option<u64>) -> Check {
+        if !self.config.authorizer || !self.running || self.paused || self.ask.is_some() {
+            return Ok(());
+        }
+        for (id, watch) in &self.files {
+            let told = watch.ask_failed || watch.expired_told;
+            let idle = told || watch.paused || watch.standing != super::Standing::Queued;
+            let Some((age, left)) = self.left_of(*id).filter(|_| !idle) else { continue };
+            let what = || format!("file {}: age {age} ms, {left} ms left, {deadline:?}", id.0);
+            if age > 4 * left + SLACK_MS {
+                return broken("5 a grant is renewed at 80 % of its life", what());
+            }
+            let due = self.now.mono_ms + (4 * left).saturating_sub(age).div_ceil(5).max(1);
+            if deadline.is_none_or(|at| at > due + SLACK_MS) {
+                return broken("5 the engine wakes for the renewal", what());
+            }
+        }
+        Ok(())
+    }
+
+    /// Age and rest of the grant that this attempt signs with, in milliseconds, if it is alive as far as the engine knows.
+    fn left_of(&self, file: FileId) -> Option<(u64, u64)> {
+        let watch = self.files.get(&file).filter(|watch| watch.attempt.is_some())?;
+        let grant = watch.grant.as_ref().filter(|grant| watch.signed == Some(grant.id))?;
+        let server_ms = self.now.wall_ms.saturating_add(self.offset_ms);
+        let left = u64::try_from(grant.expires_at?.saturating_sub(server_ms)).ok()?;
+        let age = self.now.mono_ms.saturating_sub(watch.since?);
+        (left > 0 && !self.dead.contains(&grant.id)).then_some((age, left))
     }
 
     pub(super) fn signs_rightly(&self, file: FileId, grant: GrantId, op: &Op) -> Check {
@@ -119,6 +166,7 @@ impl Checker {
         if error.code == "SecurityTokenExpired" && worked {
             return broken("5 only a fresh grant's expiry is fatal", format!("{event:?}"));
         }
-        Ok(())
+        self.gives_up_rightly(file, event, error)?;
+        self.despairs_rightly(file, event, error)
     }
 }

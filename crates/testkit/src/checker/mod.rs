@@ -5,17 +5,22 @@
 //! those of what the server is asked, `grants` those of credentials, `answers` the books of what came back.
 
 mod answers;
+mod books;
+mod completion;
 mod events;
 mod grants;
+mod patience;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use vodferry_engine::{
-    Checkpoint, Config, EffectId, FileId, FileState, FileView, Grant, GrantId, Input, Op,
+    Config, EffectId, FileId, FileState, FileView, Grant, GrantId, Input, Now, Op,
 };
 
-use crate::content::Version;
+pub(crate) use self::books::{Attempt, FileWatch, Flight, Loaded, Standing, UploadWatch};
+use self::completion::Ending;
+use self::patience::Patience;
 use crate::pairs::{Stage, id_of};
 
 /// A broken rule.
@@ -35,96 +40,16 @@ pub(crate) fn broken<T>(rule: &'static str, what: impl Into<String>) -> Result<T
     Err(Violation { rule, what: what.into() })
 }
 
-/// Where a file stands by the commands given and the events told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Queued,
-    Succeeded,
-    Failed,
-    Canceled,
-    Removed,
-}
-
-/// One attempt: from Started to its end.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Attempt {
-    acknowledged: u64,
-    told: Option<(u64, u64)>,
-    outage: bool,
-    /// Stopped or paused: only its last figure may still be told.
-    closing: bool,
-}
-
-/// What LoadCheckpoint found.
-#[derive(Clone, Debug)]
-pub(crate) struct Loaded {
-    pub(crate) version: Version,
-    pub(crate) length: u64,
-    pub(crate) checkpoint: Option<Checkpoint>,
-}
-
-/// The books of one file of the list.
-#[derive(Clone, Debug)]
-pub(crate) struct FileWatch {
-    app: usize,
-    standing: Standing,
-    stage: Stage,
-    /// The load and the appends that the present attempt waits for.
-    load: Option<EffectId>,
-    appends: BTreeSet<EffectId>,
-    paused: bool,
-    owes_canceled: bool,
-    attempt: Option<Attempt>,
-    pub(crate) loaded: Option<Loaded>,
-    grant: Option<Grant>,
-    /// The one before a newest that was dead when it came.
-    spare: Option<Grant>,
-    /// The application handed out a grant of its own accord.
-    given: bool,
-    /// The content for which the authorizer answered.
-    granted_for: Option<Version>,
-    expired_told: bool,
-    ask_failed: bool,
-    video_gone: bool,
-    /// The upload this file is at, and whether the engine knows that it is gone.
-    upload: Option<String>,
-    gone: bool,
-    /// The most bytes the engine ever knew the server to hold for this content.
-    high: u64,
-}
-
-/// A request on its way.
-#[derive(Clone, Debug)]
-pub(crate) struct Flight {
-    file: FileId,
-    grant: GrantId,
-    op: Op,
-}
-
-/// The books of one multipart upload.
-#[derive(Clone, Debug)]
-pub(crate) struct UploadWatch {
-    app: usize,
-    version: Version,
-    key: String,
-    part_size: u64,
-    begun: bool,
-    /// Its Begin could not be stored.
-    unsaved: bool,
-    /// Parts that the engine knows the server to hold, with their length.
-    known: BTreeMap<u32, u64>,
-    damaged: BTreeSet<u32>,
-    completed: bool,
-    /// Its journal cannot prove anything any more.
-    exempt: bool,
-    ending: bool,
-}
-
 /// The watcher.
 #[derive(Debug)]
 pub struct Checker {
     config: Config,
     lists_parts: bool,
+    /// The time of the present call, and what the engine adds to it to know the server's.
+    now: Now,
+    offset_ms: i64,
+    /// The newest effect.
+    newest: EffectId,
     running: bool,
     paused: bool,
     pub(crate) files: BTreeMap<FileId, FileWatch>,
@@ -149,6 +74,9 @@ impl Checker {
         Checker {
             config,
             lists_parts,
+            now: Now { mono_ms: 0, wall_ms: 0 },
+            offset_ms: 0,
+            newest: EffectId(0),
             running: false,
             paused: false,
             files: BTreeMap::new(),
@@ -170,29 +98,22 @@ impl Checker {
         self.shared.insert(source);
     }
 
-    /// `add` succeeded; `app` is the application's number of the file.
-    pub fn added(&mut self, file: FileId, app: usize, grant: Option<Grant>) -> Check {
-        let watch = FileWatch {
-            app,
-            standing: Standing::Queued,
-            stage: Stage::Loading,
-            load: None,
-            appends: BTreeSet::new(),
-            paused: false,
-            owes_canceled: false,
-            attempt: None,
-            loaded: None,
-            given: grant.is_some(),
-            grant,
-            spare: None,
-            granted_for: None,
-            expired_told: false,
-            ask_failed: false,
-            video_gone: false,
-            upload: None,
-            gone: false,
-            high: 0,
-        };
+    /// The next call is made now; `offset_ms` is what the engine has learned of the server's clock.
+    pub fn at(&mut self, now: Now, offset_ms: i64) {
+        self.now = now;
+        self.offset_ms = offset_ms;
+    }
+
+    /// `add` succeeded; `app` is the application's number of the file, `part_size` what was asked for.
+    pub fn added(
+        &mut self,
+        file: FileId,
+        app: usize,
+        part_size: u64,
+        grant: Option<Grant>,
+    ) -> Check {
+        let given = grant.is_some();
+        let watch = FileWatch { app, part_size, given, grant, ..FileWatch::default() };
         match self.files.insert(file, watch) {
             None => Ok(()),
             Some(_) => broken("1 ids", format!("file id {} was used twice", file.0)),
@@ -261,7 +182,13 @@ impl Checker {
     /// Pausing one file lets go of its transfer: as after a stop, the next thing told is Started.
     pub fn paused(&mut self, file: Option<FileId>) {
         match file {
-            None => self.paused = true,
+            None => {
+                self.paused = true;
+                // What was cut may have arrived: no part is sent before the server was asked.
+                let cut = |f: &Flight| matches!(f.op, Op::UploadPart { .. }).then_some(f.file);
+                let files: Vec<FileId> = self.flights.values().filter_map(cut).collect();
+                files.into_iter().for_each(|file| self.watch(file, |watch| watch.must_list = true));
+            }
             Some(file) => self.watch(file, |f| {
                 f.paused = true;
                 f.let_go();
@@ -286,6 +213,7 @@ impl Checker {
         self.flights.clear();
         self.ask = None;
         self.owners.clear();
+        self.newest = EffectId(0);
         self.begins.clear();
         for upload in self.uploads.values_mut() {
             upload.exempt |= upload.ending;
@@ -343,14 +271,26 @@ impl Checker {
         self.flights.get(&id).map(|flight| &flight.op)
     }
 
-    /// All outputs were taken: what must be true between two calls.
-    pub fn drained(&mut self, list: &[FileView]) -> Check {
+    /// All outputs were taken: what must be true between two calls. `deadline`: when the engine wants to be woken.
+    pub fn drained(&mut self, list: &[FileView], deadline: Option<u64>) -> Check {
         if std::mem::take(&mut self.halted) {
             self.running = false;
         }
-        for file in self.files.values_mut() {
-            file.attempt = file.attempt.take().filter(|attempt| !attempt.closing);
+        for (id, file) in &mut self.files {
+            let closed = file.attempt.take_if(|attempt| attempt.closing);
+            if let Some(closed) = closed.filter(|a| a.acknowledged < a.floor) {
+                let what = format!("file {}: {} of {}", id.0, closed.acknowledged, closed.floor);
+                return broken("2 the last acknowledged figure is told", what);
+            }
+            if let Some(early) = file.attempt.as_ref().and_then(|attempt| attempt.early.clone()) {
+                return broken("2 progress is coalesced", early);
+            }
+            if file.owes_changed {
+                return broken("8 a source that changed fails its file", format!("file {}", id.0));
+            }
         }
+        self.keeps_busy(list)?;
+        self.renews_in_time(deadline)?;
         for (id, flight) in &self.flights {
             let abort = matches!(flight.op, Op::AbortMultipartUpload { .. });
             if !abort && !self.may_send(flight.file) {
@@ -368,6 +308,22 @@ impl Checker {
         match list.iter().find(|view| !self.files.contains_key(&view.id)) {
             Some(view) => broken("1 list", format!("file {} was never added", view.id.0)),
             None => Ok(()),
+        }
+    }
+
+    /// Rule 7: a file that left its place is followed by the next one at once.
+    fn keeps_busy(&self, list: &[FileView]) -> Check {
+        let count =
+            |states: &[FileState]| list.iter().filter(|v| states.contains(&v.state)).count();
+        let waiting = count(&[FileState::Waiting]);
+        let under_way = count(&[FileState::Active, FileState::Expired]);
+        let room = under_way < self.config.files_at_once as usize;
+        match self.running && !self.paused && waiting > 0 && room {
+            true => broken(
+                "7 the next file starts",
+                format!("{waiting} wait, {under_way} are under way"),
+            ),
+            false => Ok(()),
         }
     }
 
@@ -416,6 +372,11 @@ impl Checker {
         watch.upload = None;
         watch.loaded = None;
         watch.owes_canceled = false;
+        watch.owes_changed = false;
+        watch.must_list = false;
+        watch.signed = None;
+        watch.patience = Patience::default();
+        watch.ending = Ending::default();
         if abort {
             let app = watch.app;
             self.uploads.values_mut().filter(|u| u.app == app).for_each(|u| u.exempt = true);
@@ -426,18 +387,5 @@ impl Checker {
         if let Some(watch) = self.files.get_mut(&file) {
             change(watch);
         }
-    }
-}
-
-impl FileWatch {
-    /// The transfer is forgotten; the next attempt finds its checkpoint again.
-    pub(super) fn let_go(&mut self) {
-        if let Some(attempt) = self.attempt.as_mut() {
-            attempt.closing = true;
-        }
-        self.load = None;
-        self.appends.clear();
-        self.upload = None;
-        self.gone = false;
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use vodferry_engine::{Effect, EffectId, FileId, MAX_PART_SIZE, MAX_PARTS, Op, Record, SMALL_FILE};
+use vodferry_engine::{
+    DEFAULT_PART_SIZE, Effect, EffectId, FileId, MAX_PARTS, Op, Record, SMALL_FILE,
+};
 
 use super::{Check, Checker, Flight, Standing, UploadWatch, broken};
 use crate::coverage::Coverage;
@@ -19,9 +21,14 @@ impl Checker {
         journals: &Journals,
         coverage: &mut Coverage,
     ) -> Check {
+        if let Some(id) = id_of(effect) {
+            self.newest = self.newest.max(id);
+        }
         match effect {
             Effect::Abandon { id } => {
-                self.flights.remove(id);
+                if let Some(flight) = self.flights.remove(id) {
+                    self.left_open(&flight);
+                }
                 self.ask = self.ask.filter(|(ask, _)| ask != id);
                 Ok(())
             }
@@ -47,10 +54,15 @@ impl Checker {
             Effect::CloseCheckpoint { .. } => Ok(()),
             Effect::LoadCheckpoint { id, file } => {
                 self.owners.insert(*id, (*file, false));
+                let now = self.now.mono_ms;
                 self.watch(*file, |watch| {
+                    watch.let_go();
                     watch.loaded = None;
                     watch.load = Some(*id);
                     watch.stage = Stage::Loading;
+                    if watch.grant.is_some() {
+                        watch.since.get_or_insert(now);
+                    }
                 });
                 Ok(())
             }
@@ -103,23 +115,20 @@ impl Checker {
                 if begin.source.length != loaded.length {
                     return broken("8 Begin names the content", format!("{begin:?}"));
                 }
-                let bounds = SMALL_FILE..=MAX_PART_SIZE;
-                let parts = loaded.length.div_ceil(begin.part_size.max(1));
-                if !bounds.contains(&begin.part_size) || parts > MAX_PARTS {
-                    return broken("9 part size", format!("{begin:?}"));
+                let asked = [watch.part_size, self.config.part_size, DEFAULT_PART_SIZE];
+                let asked = asked.into_iter().find(|size| *size > 0).unwrap_or_default();
+                let expected = part_size(loaded.length, asked);
+                if begin.part_size != expected {
+                    let what = format!("{begin:?}, asked {asked}, expected {expected}");
+                    return broken("9 part size", what);
                 }
                 let upload = UploadWatch {
                     app: watch.app,
-                    version: loaded.version,
+                    version: Some(loaded.version),
                     key: begin.target.key.clone(),
                     part_size: begin.part_size,
-                    begun: false,
-                    unsaved: false,
-                    known: Default::default(),
-                    damaged: Default::default(),
-                    completed: false,
                     exempt: self.shared.contains(&loaded.version.source),
-                    ending: false,
+                    ..UploadWatch::default()
                 };
                 // Moved by the application: what was done elsewhere is on no record any more.
                 let elsewhere = |u: &&mut UploadWatch| u.app == upload.app && u.key != upload.key;
@@ -128,13 +137,18 @@ impl Checker {
                 self.begins.insert(id, begin.upload_id.clone());
                 watch.upload = Some(begin.upload_id.clone());
                 watch.gone = false;
-                Ok(())
+                watch.must_list = false;
+                if let Some(attempt) = watch.attempt.as_mut() {
+                    attempt.parts.clear();
+                }
+                self.opens_rightly(file, &begin.upload_id)
             }
             Record::End => {
                 // After a cancel the file's upload is no longer on the books.
                 let app = self.files.get(&file).map(|f| f.app);
                 let mine = self.uploads.values_mut().filter(|u| Some(u.app) == app);
                 mine.for_each(|u| u.ending = true);
+                self.records_end(file);
                 Ok(())
             }
             Record::Part(part) => {
@@ -162,6 +176,12 @@ impl Checker {
             return broken("7 nothing is sent while paused, stopped or cancelled", what);
         }
         self.signs_rightly(*file, *grant, op)?;
+        if !abort {
+            self.watch(*file, |watch| watch.signed = Some(*grant));
+            self.owned_alone(flight)?;
+            self.sent_patiently(flight)?;
+            self.ends_rightly(flight)?;
+        }
         match op {
             Op::UploadPart { .. } => self.part(flight, store, coverage)?,
             Op::CompleteMultipartUpload { .. } => self.complete(flight, journals)?,
@@ -177,9 +197,9 @@ impl Checker {
     }
 
     fn limits(&self, next: &Flight) -> Check {
-        let part = |f: &Flight| matches!(f.op, Op::UploadPart { .. });
-        if part(next) {
-            let parts = self.flights.values().filter(|f| part(f));
+        let body = |f: &Flight| matches!(f.op, Op::UploadPart { .. } | Op::PutObject { .. });
+        if body(next) {
+            let parts = self.flights.values().filter(|f| body(f));
             let of_file = parts.clone().filter(|f| f.file == next.file).count() + 1;
             let all = parts.count() + 1;
             if of_file > self.config.parallel as usize {
@@ -187,7 +207,7 @@ impl Checker {
                 return broken("6 parallel", what);
             }
             if all > self.config.max_in_flight as usize {
-                return broken("6 max_in_flight", format!("{all} parts"));
+                return broken("6 max_in_flight", format!("{all} bodies"));
             }
         }
         // An Abort cleans up after a file that has left its place.
@@ -199,6 +219,31 @@ impl Checker {
             return broken("6 files_at_once", format!("{busy:?}"));
         }
         Ok(())
+    }
+
+    /// Rule 8: an entry whose checkpoint another transfer holds starts without one.
+    fn owned_alone(&self, next: &Flight) -> Check {
+        let upload_id = |op: &Op| match op {
+            Op::CompleteMultipartUpload { upload_id, .. }
+            | Op::ListParts { upload_id, .. }
+            | Op::UploadPart { upload_id, .. } => Some(upload_id.clone()),
+            _ => None,
+        };
+        let mine = self.files.get(&next.file).and_then(|watch| watch.upload.clone());
+        // A search may look at what it finds, before it knows that it is somebody else's.
+        let Some(wanted) = upload_id(&next.op).filter(|id| mine.as_ref() == Some(id)) else {
+            return Ok(());
+        };
+        let other = |(id, watch): &(&FileId, &super::FileWatch)| {
+            **id != next.file && watch.attempt.is_some() && watch.upload.as_ref() == Some(&wanted)
+        };
+        match self.files.iter().find(other) {
+            None => Ok(()),
+            Some((id, _)) => {
+                let what = format!("{:?} of file {}, held by file {}", next.op, next.file.0, id.0);
+                broken("8 a checkpoint has one owner", what)
+            }
+        }
     }
 
     fn part(&self, flight: &Flight, store: &Store, coverage: &mut Coverage) -> Check {
@@ -216,7 +261,7 @@ impl Checker {
         if watch.upload.as_ref() != Some(upload_id) {
             return broken("7 the upload id is kept", format!("{}: {:?}", what(), watch.upload));
         }
-        if upload.version != loaded.version {
+        if upload.version != Some(loaded.version) {
             return broken("8 never spliced", what());
         }
         let start = u64::from(*number).saturating_sub(1) * upload.part_size;
@@ -226,6 +271,9 @@ impl Checker {
         }
         if self.flights.values().any(|f| f.op == flight.op) {
             return broken("3 a part is sent once at a time", what());
+        }
+        if watch.must_list {
+            return broken("3 the server is asked before anything is sent again", what());
         }
         let held = store.upload(upload_id).is_some_and(|u| u.parts.contains_key(number));
         if held && upload.known.contains_key(number) {
@@ -306,5 +354,24 @@ impl Checker {
     pub fn journal_failed(&mut self, file: FileId) {
         let Some(app) = self.files.get(&file).map(|f| f.app) else { return };
         self.uploads.values_mut().filter(|u| u.app == app).for_each(|u| u.exempt = true);
+    }
+}
+
+/// The size that parts must have: as asked, or the least multiple of 64 KiB with which there are few enough.
+fn part_size(length: u64, asked: u64) -> u64 {
+    const GRAIN: u64 = 64 << 10;
+    match length.div_ceil(asked) <= MAX_PARTS {
+        true => asked,
+        false => length.div_ceil(MAX_PARTS).next_multiple_of(GRAIN),
+    }
+}
+
+fn id_of(effect: &Effect) -> Option<EffectId> {
+    match effect {
+        Effect::AppendCheckpoint { id, .. }
+        | Effect::AskGrant { id, .. }
+        | Effect::LoadCheckpoint { id, .. }
+        | Effect::Perform { id, .. } => Some(*id),
+        Effect::Abandon { .. } | Effect::CloseCheckpoint { .. } => None,
     }
 }

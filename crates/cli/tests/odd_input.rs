@@ -1,0 +1,341 @@
+//! What no argument, no name and no folder may do: smuggle a header, fool the terminal, get lost, or stop an upload that could go on.
+
+mod common;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use common::secrets::encode;
+use common::{Ran, TestEnv};
+use serde_json::json;
+
+/// A server that refuses everything and keeps the heads of all requests.
+struct Recorder {
+    url: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Recorder {
+    fn new() -> Recorder {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let kept = heads.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let mut head = Vec::new();
+                let mut piece = [0; 4096];
+                while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+                    match stream.read(&mut piece) {
+                        Ok(read) if read > 0 => head.extend_from_slice(&piece[..read]),
+                        _ => break,
+                    }
+                }
+                kept.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
+                let _ = stream.write_all(
+                    b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                );
+            }
+        });
+        Recorder { url, heads }
+    }
+}
+
+/// Ends a header, and would be another one; then clears the screen.
+const EVIL: &str = "x\r\nX-Evil: 1\r\n\u{1b}[2J";
+
+/// One clear error: whole lines of ours, and nothing that a terminal would obey.
+fn is_clear(ran: &Ran) {
+    assert!(matches!(ran.code, Some(2 | 3 | 8 | 9)), "{ran:#?}");
+    for line in ran.stderr.lines() {
+        let ours = ["error: ", "hint: ", "warning: ", "a.mp4: ", "x\u{fffd}\u{fffd}X-Evil"];
+        assert!(ours.iter().any(|ours| line.starts_with(ours)), "{ran:#?}");
+    }
+    assert!(!ran.stderr.contains(['\r', '\u{1b}']) && !ran.stderr.contains("panicked"), "{ran:#?}");
+    assert!(!ran.stdout.contains(['\r', '\u{1b}']), "{ran:#?}");
+}
+
+#[test]
+fn no_argument_smuggles_a_header_or_fools_the_terminal() {
+    let env = TestEnv::new();
+    let recorder = Recorder::new();
+    env.file("a.mp4", 200_000);
+    let url = recorder.url.as_str();
+    let evil_url = format!("{url}/{EVIL}");
+    let blob = |endpoint: &str, bucket: &str, key: &str| {
+        let inside = json!({"Endpoint": endpoint, "Bucket": bucket, "FileName": key});
+        encode(inside.to_string().as_bytes())
+    };
+    let auth = |id: &str, secret: &str, token: &str| {
+        let inside = json!({"SecurityToken": token, "AccessKeyId": id, "AccessKeySecret": secret,
+            "Expiration": "3000", "ExpireUTCTime": "2099-01-01T00:00:00Z", "Region": EVIL});
+        encode(inside.to_string().as_bytes())
+    };
+    let good = (blob(url, "vod-media", "k.mp4"), auth("STS.A", "hush", "token"));
+    let bad_blobs =
+        [blob(&evil_url, "vod-media", "k"), blob(url, EVIL, "k"), blob(url, "vod-media", EVIL)];
+    let bad_auths =
+        [auth(EVIL, "hush", "token"), auth("A", "hush", EVIL), auth("A", EVIL, "token")];
+
+    let mut calls: Vec<Vec<&str>> = vec![
+        vec!["--server", &evil_url],
+        vec!["--server", EVIL],
+        vec!["--server", url, "--token", EVIL],
+        vec!["--server", url, "--title", EVIL],
+        vec!["--server", url, "--region", EVIL],
+        vec!["--server", url, "--limit", EVIL],
+        vec!["--server", url, "--on-busy", EVIL],
+        vec!["--server", url, "--log", EVIL],
+        vec!["--server", url, "--config", EVIL],
+        vec!["--server", url, "--keys-file", EVIL],
+        vec!["--server", url, EVIL],
+        vec!["--server", url, "--\u{1b}[2J"],
+        vec!["--address", EVIL, "--auth", &good.1],
+        vec!["--address", &good.0, "--auth", EVIL],
+        vec!["--endpoint", &evil_url, "--bucket", "films"],
+        vec!["--endpoint", url, "--bucket", EVIL],
+        vec!["--endpoint", url, "--bucket", "films", "--key", EVIL],
+    ];
+    calls.extend(bad_blobs.iter().map(|bad| vec!["--address", bad, "--auth", &good.1]));
+    calls.extend(bad_auths.iter().map(|bad| vec!["--address", &good.0, "--auth", bad]));
+    for call in &calls {
+        let mut command = env.command(&["upload", "a.mp4", "--retry-for", "1s"]);
+        command.args(call);
+        command.env("VODFERRY_ACCESS_KEY_ID", "AK").env("VODFERRY_ACCESS_KEY_SECRET", "hush");
+        is_clear(&Ran::of(&mut command));
+    }
+    for name in ["VODFERRY_ACCESS_KEY_ID", "VODFERRY_SECURITY_TOKEN", "VODFERRY_BUCKET"] {
+        let mut command = env.command(&["upload", "a.mp4", "--endpoint", url]);
+        command.env("VODFERRY_ACCESS_KEY_ID", "AK").env("VODFERRY_ACCESS_KEY_SECRET", "hush");
+        command.env("VODFERRY_BUCKET", "films").env(name, EVIL);
+        is_clear(&Ran::of(&mut command));
+    }
+    for call in [["get", EVIL], ["get", &evil_url], ["url", EVIL], ["fly", EVIL], [EVIL, "x"]] {
+        is_clear(&env.run(&call));
+    }
+    let heads = recorder.heads.lock().unwrap();
+    assert!(!heads.is_empty());
+    for head in heads.iter() {
+        assert!(!head.to_lowercase().contains("\nx-evil"), "{head}");
+        assert!(!head.contains('\u{1b}'), "{head}");
+    }
+}
+
+#[test]
+fn keys_and_titles_with_control_characters_arrive_as_they_are() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let file = env.file("a.mp4", 1_300_000);
+    let keys = server.keys_file();
+    let place =
+        ["--endpoint", &server.url, "--bucket", "vod-media", "--keys-file", keys.to_str().unwrap()];
+    for key in ["v/a\r\nX-Evil: 1.mp4", "v/\u{1b}[2J.mp4", "v/\u{202e}4pm.exe", "v/\t\u{7f}"] {
+        let upload = ["upload", "--json", "a.mp4", "--key", key];
+        let done = env.run(&[&upload[..], &place].concat()).ok().event("succeeded");
+        assert_eq!(done.text("key"), key);
+        let object = format!("vod-media/{key}");
+        assert!(env.get(&server, &object) == fs::read(&file).unwrap(), "{key:?}");
+        let plain = env.run(&[&["upload", "a.mp4", "--key", key][..], &place].concat()).ok();
+        assert_eq!(plain.stdout.trim_end_matches('\n').split('\t').count(), 3, "{plain:?}");
+        assert!(!plain.stdout.contains(['\r', '\u{1b}', '\u{202e}']), "{plain:?}");
+    }
+    let title = "a\r\nb\u{1b}[2J";
+    let ran = env.run(&["upload", "--server", &server.url, "a.mp4", "--title", title]);
+    assert!(ran.code == Some(0) || ran.stderr.contains("error: "), "{ran:?}");
+    assert!(!ran.stderr.contains('\u{1b}'), "{ran:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_name_that_is_no_text_survives_an_interruption() {
+    use std::os::unix::ffi::OsStrExt;
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let name = OsStr::from_bytes(b"film \xff\xfe it's\n\x1b[2J.mp4");
+    let file = env.file(name.to_str().map_or_else(|| PathBuf::from(name), PathBuf::from), 6 << 20);
+    let begin = || {
+        let mut upload =
+            env.spawn_upload(&server, &[name, OsStr::new("--limit"), OsStr::new("1MiB/s")]);
+        upload.wait_for(|line| line.event == "part");
+        upload
+    };
+    let mut upload = begin();
+    upload.signal("INT");
+    upload.rest();
+    let (code, stderr) = upload.end();
+    assert_eq!(code, Some(130), "{stderr}");
+    assert!(!stderr.contains('\u{1b}'), "{stderr:?}");
+    let listed = env.run(&["resume", "--list", "--json"]).ok();
+    let listed: serde_json::Value = serde_json::from_str(listed.stdout.trim_end()).unwrap();
+    assert_eq!(listed["state"], "unchanged");
+    let plain = env.run(&["resume", "--list"]).ok().stdout;
+    assert_eq!((plain.lines().count(), plain.contains('\u{1b}')), (1, false), "{plain:?}");
+
+    // The command that it printed goes on, typed into a shell; without `--limit` it need not take seconds.
+    let line = stderr.lines().find_map(|line| line.split_once("to go on: ")).expect(&stderr).1;
+    let shell = Command::new("bash").arg("--version").output();
+    let line = line.replace("vodferry resume", "\"$VODFERRY\" resume --json");
+    let line = line.replace("--limit 1048576", "--limit 100MiB/s");
+    let mut command = env.command(&[] as &[&str]);
+    if shell.is_ok_and(|shell| shell.status.success()) {
+        let binary = command.get_program().to_owned();
+        let mut pasted = Command::new("bash");
+        pasted
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        pasted.env("VODFERRY", binary).current_dir(env.path("")).args(["-c", &line]);
+        command = pasted;
+    } else {
+        println!("no bash here: resumed without pasting");
+        command.args(["resume", "--json", "--server", &server.url]);
+    }
+    let ran = Ran::of(&mut command).ok();
+    assert!(ran.event("resumed").number("parts") >= 1, "{ran:?}");
+    let done = ran.event("succeeded");
+    let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+    assert!(env.get(&server, &object) == fs::read(&file).unwrap());
+
+    // Without naming it.
+    begin().kill();
+    let ran = env.run(&["resume", "--json", "--server", &server.url]).ok();
+    assert!(ran.event("resumed").number("parts") >= 1, "{ran:?}");
+}
+
+#[test]
+fn a_record_directory_that_is_none_costs_a_warning_and_resume_says_so() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let file = env.file("a.mp4", 2_500_000);
+    env.text("taken", "a file where a folder should be");
+    let mut places = vec!["taken", "taken/inside"];
+    if cfg!(target_os = "linux") {
+        places.push("/proc/vodferry");
+        places.push("/dev/null");
+    }
+    for place in places {
+        let args = ["upload", "--server", &server.url, "a.mp4", "--record-dir", place];
+        let ran = env.run(&[&args[..], &["--json"]].concat()).ok();
+        let warning = ran.event("warning");
+        assert_eq!(warning.text("kind"), "storage", "{ran:?}");
+        assert!(warning.text("message").contains(place), "{ran:?}");
+        assert!(warning.text("hint").contains("record directory"), "{ran:?}");
+        let done = ran.event("succeeded");
+        let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+        assert!(env.get(&server, &object) == fs::read(&file).unwrap());
+        let told = env.run(&args).ok().stderr;
+        assert_eq!(told.lines().filter(|line| line.starts_with("warning: ")).count(), 1, "{told}");
+        let list = env.run(&["resume", "--list", "--record-dir", place]);
+        match place {
+            "/proc/vodferry" => assert_eq!(list.ok().stdout, ""),
+            _ => assert!(list.fails(8, place).stderr.contains("hint: ")),
+        }
+    }
+}
+
+/// Runs a command with `folder` read-only; `None` where no such thing is possible.
+fn sealed(folder: &std::path::Path, command: &Command) -> Option<Command> {
+    let script = r#"mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@""#;
+    let wrap = || {
+        let mut wrapped = Command::new("unshare");
+        wrapped.args(["-rm", "bash", "-c", script, "bash"]).arg(folder);
+        wrapped
+    };
+    let may = wrap().arg("true").output().is_ok_and(|tried| tried.status.success());
+    if !may {
+        println!("skipped: nothing can be mounted here");
+        return None;
+    }
+    let mut wrapped = wrap();
+    wrapped.arg(command.get_program()).args(command.get_args());
+    wrapped.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    wrapped.current_dir(command.get_current_dir().unwrap());
+    Some(wrapped)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_read_only_disk_what_was_sent_is_not_sent_again() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let file = env.file("a.mp4", 6 << 20);
+    let mut upload = env.spawn_upload(&server, &["a.mp4", "--limit", "1MiB/s"]);
+    upload.wait_for(|line| line.event == "part");
+    upload.kill();
+    for (verb, read_only) in [("resume", env.record_dir()), ("upload", env.path("home"))] {
+        let command = env.command(&[verb, "--json", "--server", &server.url, "a.mp4"]);
+        let Some(mut command) = sealed(&read_only, &command) else { return };
+        let ran = Ran::of(&mut command).ok();
+        assert!(ran.events().iter().any(|line| line.event == "warning"), "{ran:?}");
+        let done = ran.event("succeeded");
+        let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+        assert!(env.get(&server, &object) == fs::read(&file).unwrap());
+        if verb == "resume" {
+            assert!(ran.event("resumed").number("parts") >= 1, "{ran:?}");
+        }
+    }
+    // What cannot be dropped is told.
+    let Some(mut forget) =
+        sealed(&env.record_dir(), &env.command(&["resume", "--forget", "a.mp4"]))
+    else {
+        return;
+    };
+    Ran::of(&mut forget).fails(8, "cannot delete");
+}
+
+#[test]
+fn who_is_told_to_wait_finishes_what_the_other_process_left() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let file = env.file("a.mp4", 8 << 20);
+    let mut first = env.spawn_upload(&server, &["a.mp4", "--limit", "1MiB/s", "--parallel", "1"]);
+    let seen = first.wait_for(|line| line.event == "part");
+    let fail = env.run(&["upload", "--server", &server.url, "a.mp4", "--on-busy", "fail"]);
+    fail.fails(7, "another process");
+    let mut second = env.spawn_upload(&server, &["a.mp4", "--on-busy", "wait"]);
+    assert!(matches!(second.event_within(std::time::Duration::from_millis(700)), Ok(None)));
+    // It dies; whatever it sent until then stays sent.
+    first.kill();
+    let held = seen.iter().filter(|line| line.event == "part").count();
+    let events = second.rest();
+    assert_eq!(second.end().0, Some(0));
+    let of = |name: &str| events.iter().find(|line| line.event == name);
+    let resumed = of("resumed").unwrap_or_else(|| panic!("{events:#?}"));
+    assert!(resumed.number("parts") >= held as u64);
+    let sent = events.iter().filter(|line| line.event == "part").count() as u64;
+    assert_eq!(sent + resumed.number("parts"), 8, "each part once: {events:#?}");
+    let done = of("succeeded").unwrap();
+    let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+    assert!(env.get(&server, &object) == fs::read(file).unwrap());
+}
+
+#[test]
+fn time_outs_are_kept() {
+    let env = TestEnv::new();
+    env.file("a.mp4", 200_000);
+    // Takes everything and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let _held = std::thread::spawn(move || {
+        let held: Vec<_> = listener.incoming().flatten().collect();
+        drop(held);
+    });
+    let mut command = env.command(&["upload", "--json", "a.mp4", "--endpoint", &url]);
+    command.args(["--bucket", "films", "--idle-timeout", "300ms", "--retry-for", "1s"]);
+    command.env("VODFERRY_ACCESS_KEY_ID", "AK").env("VODFERRY_ACCESS_KEY_SECRET", "hush");
+    let began = std::time::Instant::now();
+    let ran = Ran::of(&mut command).fails(4, "no reply");
+    assert!(began.elapsed().as_secs() < 25, "the default of 30 s was not taken: {ran:?}");
+    assert!(ran.event("retry").text("message").contains("no reply"), "{ran:?}");
+    for flag in ["--idle-timeout", "--connect-timeout"] {
+        for value in ["0", "soon", "-1", ""] {
+            let args = ["upload", "a.mp4", "--server", "http://127.0.0.1:1", flag, value];
+            assert_eq!(env.run(&args).code, Some(2), "{flag} {value}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The calls of the VOD API.
+
+use serde_json::{Map, Value, json};
+use vodferry_oss::time::format_iso;
+
+use super::members;
+use super::parameters::Parameters;
+use crate::http::App;
+use crate::http::caller::Caller;
+use crate::http::video::{self, ApiError, Granted, Proposal, as_i64};
+use crate::keys::DEFAULT_TENANT;
+use crate::store::Video;
+
+/// Version of the API.
+pub(super) const VERSION: &str = "2017-03-21";
+
+/// The calls of this server.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operation {
+    CreateUploadVideo,
+    GetVideoInfo,
+    RefreshUploadVideo,
+}
+
+impl Operation {
+    /// The one of this name.
+    pub(super) fn named(action: &str) -> Option<Operation> {
+        Some(match action {
+            "CreateUploadVideo" => Operation::CreateUploadVideo,
+            "GetVideoInfo" => Operation::GetVideoInfo,
+            "RefreshUploadVideo" => Operation::RefreshUploadVideo,
+            _ => return None,
+        })
+    }
+
+    /// Carries it out, if the caller may.
+    pub(super) async fn run(
+        self,
+        app: &App,
+        caller: &Caller,
+        given: &Parameters,
+    ) -> Result<Map<String, Value>, ApiError> {
+        // The bucket of videos is the first tenant's.
+        if caller.tenant() != DEFAULT_TENANT || !caller.may(&format!("vod:{self:?}"), "*") {
+            let message = format!("this key may not call {self:?}");
+            return Err(ApiError::new(403, "Forbidden.RAM", message));
+        }
+        let issuer = caller.subject.issuer;
+        match self {
+            Operation::CreateUploadVideo => {
+                let proposal = Proposal {
+                    title: Some(given.required("Title")?.to_owned()),
+                    file_name: given.required("FileName")?.to_owned(),
+                    file_size: given.number("FileSize")?,
+                    description: given.text("Description"),
+                    tags: given.text("Tags"),
+                    cover_url: given.text("CoverURL"),
+                    cate_id: given.number("CateId")?,
+                    user_data: given.text("UserData"),
+                };
+                video::create(app, issuer, proposal).await.map(granted)
+            }
+            Operation::RefreshUploadVideo => {
+                video::refresh(app, issuer, given.required("VideoId")?).await.map(granted)
+            }
+            Operation::GetVideoInfo => {
+                let video = app.meta.get_video(given.required("VideoId")?).await?;
+                Ok(members(json!({ "Video": describe(app, &video) })))
+            }
+        }
+    }
+}
+
+fn granted(granted: Granted) -> Map<String, Value> {
+    members(json!({
+        "VideoId": granted.video_id,
+        "UploadAddress": granted.upload_address,
+        "UploadAuth": granted.upload_auth,
+    }))
+}
+
+/// A video in the words of the API. Optional members that are not known are left out.
+fn describe(app: &App, video: &Video) -> Value {
+    let info = &video.info;
+    let mut members = members(json!({
+        "VideoId": info.video_id,
+        "Title": info.title,
+        "Status": video.status.as_str(),
+        "Size": info.size,
+        "CreationTime": format_iso(as_i64(video.created_ms)),
+        "ModificationTime": format_iso(as_i64(video.modified_ms)),
+        "StorageLocation": info.bucket,
+        "RegionId": app.config.region,
+    }));
+    let optional = [
+        ("Description", &info.description),
+        ("Tags", &info.tags),
+        ("CoverURL", &info.cover_url),
+        ("UserData", &info.user_data),
+    ];
+    for (name, value) in optional.into_iter().filter(|(_, value)| !value.is_empty()) {
+        members.insert(name.to_owned(), Value::String(value.clone()));
+    }
+    if let Some(cate_id) = info.cate_id {
+        members.insert("CateId".to_owned(), cate_id.into());
+    }
+    Value::Object(members)
+}

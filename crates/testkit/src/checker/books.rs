@@ -1,0 +1,149 @@
+//! What the checker writes down of files, attempts, requests and uploads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vodferry_engine::{Checkpoint, EffectId, FileId, Grant, GrantId, Op, PartInfo};
+
+use super::completion::Ending;
+use super::patience::Patience;
+use crate::content::Version;
+use crate::pairs::Stage;
+
+/// Where a file stands by the commands given and the events told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Standing {
+    #[default]
+    Queued,
+    Succeeded,
+    Failed,
+    Canceled,
+    Removed,
+}
+
+/// One attempt: from Started to its end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempt {
+    pub(super) acknowledged: u64,
+    pub(super) told: Option<(u64, u64)>,
+    /// Acknowledged and in flight together, as told.
+    pub(super) sum: u64,
+    /// A figure came before its time: right only if the file is left by it.
+    pub(super) early: Option<String>,
+    pub(super) told_at: Option<u64>,
+    pub(super) resumed: bool,
+    /// Parts acknowledged or resumed with, of the present upload.
+    pub(super) parts: BTreeMap<u32, u64>,
+    /// The most bytes that these ever were.
+    pub(super) floor: u64,
+    pub(super) outage: bool,
+    /// Stopped or paused: only its last figure may still be told.
+    pub(super) closing: bool,
+}
+
+/// What LoadCheckpoint found.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) version: Version,
+    pub(crate) length: u64,
+    pub(crate) checkpoint: Option<Checkpoint>,
+}
+
+/// The books of one file of the list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FileWatch {
+    pub(super) app: usize,
+    /// As asked for when it was added; 0 is the configuration's.
+    pub(super) part_size: u64,
+    pub(super) standing: Standing,
+    pub(super) stage: Stage,
+    /// The load and the appends that the present attempt waits for.
+    pub(super) load: Option<EffectId>,
+    pub(super) appends: BTreeSet<EffectId>,
+    pub(super) paused: bool,
+    pub(super) owes_canceled: bool,
+    /// The shell found the source changed while it read.
+    pub(super) owes_changed: bool,
+    pub(super) attempt: Option<Attempt>,
+    pub(crate) loaded: Option<Loaded>,
+    pub(super) grant: Option<Grant>,
+    /// When the grant was first held, on the monotonic clock; `None` before the file's turn.
+    pub(super) since: Option<u64>,
+    /// The grant that signed last, in this attempt.
+    pub(super) signed: Option<GrantId>,
+    /// The one before a newest that was dead when it came.
+    pub(super) spare: Option<Grant>,
+    /// The application handed out a grant of its own accord.
+    pub(super) given: bool,
+    /// The content for which the authorizer answered.
+    pub(super) granted_for: Option<Version>,
+    pub(super) expired_told: bool,
+    pub(super) ask_failed: bool,
+    pub(super) video_gone: bool,
+    /// The upload this file is at, and whether the engine knows that it is gone.
+    pub(super) upload: Option<String>,
+    pub(super) gone: bool,
+    /// The parts have to be listed before one is sent.
+    pub(super) must_list: bool,
+    /// The most bytes the engine ever knew the server to hold for this content.
+    pub(super) high: u64,
+    pub(super) patience: Patience,
+    pub(super) ending: Ending,
+}
+
+/// A request on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    pub(super) file: FileId,
+    pub(super) grant: GrantId,
+    pub(super) op: Op,
+}
+
+/// The books of one multipart upload.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UploadWatch {
+    pub(super) app: usize,
+    pub(super) version: Option<Version>,
+    pub(super) key: String,
+    pub(super) part_size: u64,
+    pub(super) begun: bool,
+    /// Its Begin could not be stored.
+    pub(super) unsaved: bool,
+    /// Parts that the engine knows the server to hold.
+    pub(super) known: BTreeMap<u32, PartInfo>,
+    pub(super) damaged: BTreeSet<u32>,
+    /// What the pages of the present listing named.
+    pub(super) listed: BTreeSet<u32>,
+    /// The parts of the last Complete, as long as nothing new was learned of them.
+    pub(super) asked: Option<Vec<PartInfo>>,
+    /// Complete was sent, and may have been carried out as far as anybody knows.
+    pub(super) may_be_object: bool,
+    pub(super) completed: bool,
+    /// Its journal cannot prove anything any more.
+    pub(super) exempt: bool,
+    pub(super) ending: bool,
+}
+
+impl UploadWatch {
+    /// How many parts a source of this length has in this upload.
+    pub(super) fn count(&self, length: u64) -> u64 {
+        length.div_ceil(self.part_size.max(1))
+    }
+}
+
+impl FileWatch {
+    /// The transfer is forgotten; the next attempt finds its checkpoint again.
+    pub(super) fn let_go(&mut self) {
+        if let Some(attempt) = self.attempt.as_mut() {
+            attempt.closing = true;
+        }
+        self.load = None;
+        self.appends.clear();
+        self.upload = None;
+        self.gone = false;
+        self.must_list = false;
+        self.signed = None;
+        self.owes_changed = false;
+        self.patience = Patience::default();
+        self.ending = Ending::default();
+    }
+}
