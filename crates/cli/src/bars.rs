@@ -1,17 +1,21 @@
 //! Bars on a terminal: one per file under way, and a total.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{
+    HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+};
 use vodferry::{Event, FileId};
 
 use crate::flights::Flights;
+use crate::units;
 use crate::voyage::Entry;
 
 const FILE: &str = "{prefix:20!} {wide_bar} {bytes:>10}/{total_bytes:<10} {msg}";
 /// Fits into 80 columns with a handful of parts and retries.
-const TOTAL: &str = "{prefix} {percent}% {bytes}/{total_bytes}  {bytes_per_sec}  ETA {eta}  {msg}";
+const TOTAL: &str = "{prefix} {percent}% {bytes}/{total_bytes}  {pace}{msg}";
 
 /// The bars of one run.
 pub(crate) struct Bars {
@@ -115,11 +119,31 @@ impl Bars {
     }
 }
 
-/// The templates are ours and tested; the default style is what a mistake in one would look like.
-fn style(template: &str) -> ProgressStyle {
+/// The style of a bar; `{pace}` in it is the speed and the time that is left. The templates are ours and tested; the default style is
+/// what a mistake in one would look like.
+pub(crate) fn style(template: &str) -> ProgressStyle {
+    let pace = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        let left = state.len().unwrap_or(0).saturating_sub(state.pos());
+        let _ = out.write_str(&pace(state.per_sec(), left));
+    };
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("pace", pace)
         .progress_chars("=> ")
+}
+
+/// Speed and time left, each only where something is known.
+fn pace(per_second: f64, left: u64) -> String {
+    // Less than a byte: nothing was measured yet, or nothing moves.
+    if !(per_second >= 1.0 && per_second.is_finite()) {
+        return String::new();
+    }
+    let speed = format!("{}/s  ", units::size(per_second as u64));
+    if left == 0 {
+        return speed;
+    }
+    let seconds = (left as f64 / per_second).ceil();
+    format!("{speed}ETA {:#}  ", HumanDuration(Duration::from_secs_f64(seconds.min(360_000_000.0))))
 }
 
 #[cfg(test)]
@@ -215,6 +239,16 @@ mod tests {
             bars.redraw();
         }
         bars.end();
+    }
+
+    #[test]
+    fn nothing_is_told_of_a_speed_that_is_not_known() {
+        for unknown in [0.0, 0.4, f64::NAN, f64::INFINITY] {
+            assert_eq!(pace(unknown, 5_000_000), "");
+        }
+        assert_eq!(pace(1_048_576.0, 10 << 20), "1.0 MiB/s  ETA 10s  ");
+        assert_eq!(pace(1_048_576.0, 0), "1.0 MiB/s  ");
+        assert!(pace(1.0, u64::MAX).contains("ETA"));
     }
 
     #[test]

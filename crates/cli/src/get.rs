@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 use vodferry::{Download, ErrorKind, Options, Target};
 
@@ -17,7 +17,7 @@ use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::place::Store;
 use crate::settings::Settings;
-use crate::{json, output, signals, transfer, units};
+use crate::{bars, json, output, signals, transfer, units};
 
 /// How long a download with keys may take.
 const LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -197,10 +197,9 @@ fn bar(length: u64, quiet: bool) -> ProgressBar {
     if quiet || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let template = "{wide_bar} {bytes:>10}/{total_bytes:<10} {bytes_per_sec:>12} ETA {eta:>4}";
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr()).with_style(style)
+    let template = "{wide_bar} {bytes:>10}/{total_bytes:<10} {pace}";
+    ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr())
+        .with_style(bars::style(template))
 }
 
 fn is_url(source: &str) -> bool {

@@ -1,19 +1,30 @@
-//! Why no new credential came: told when an old one dies.
+//! What the application server said when it was asked for a credential: why no new one came (told when the old one dies), and that it
+//! does not know the video for which an upload was begun.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use vodferry::{Authorizer, BoxFuture, Error, ErrorInfo, GrantRequest, UploadGrant};
+use vodferry::{Authorizer, BoxFuture, Error, ErrorInfo, ErrorKind, GrantRequest, UploadGrant};
+
+/// The application server's code for a video that it does not know.
+pub(crate) const VIDEO_GONE: &str = "InvalidVideo.NotFound";
 
 /// The last refusal of an authorizer, if its last answer was one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refusal {
     last: Arc<Mutex<Option<ErrorInfo>>>,
+    /// Videos that it did not know, and nobody told yet.
+    gone: Arc<Mutex<Vec<String>>>,
 }
 
 impl Refusal {
     /// What went wrong at last.
     pub(crate) fn last(&self) -> Option<ErrorInfo> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The videos of uploads that begin anew, each once.
+    pub(crate) fn take_gone(&self) -> Vec<String> {
+        std::mem::take(&mut self.gone.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn note(&self, answer: &Result<UploadGrant, Error>) {
@@ -26,21 +37,51 @@ impl Refusal {
 pub(crate) struct Remembered<A> {
     pub(crate) authorizer: A,
     pub(crate) refusal: Refusal,
+    /// Whether an upload begins anew, as that of another video, where its video is gone.
+    pub(crate) anew: bool,
+}
+
+impl<A> Remembered<A> {
+    /// What to make of a refusal because the video is gone.
+    fn gone(&self, video: &str, refusal: Error) -> Error {
+        if self.anew {
+            let mut gone = self.refusal.gone.lock().unwrap_or_else(PoisonError::into_inner);
+            gone.push(video.to_owned());
+            return refusal;
+        }
+        let text = format!(
+            "the application server does not know the video {video}, for which the upload was begun"
+        );
+        let request_id = refusal.request_id().unwrap_or_default().to_owned();
+        Error::new(ErrorKind::Service, VIDEO_GONE, text).with_request_id(request_id)
+    }
 }
 
 impl<A: Authorizer> Authorizer for Remembered<A> {
     fn authorize(&self, request: GrantRequest) -> BoxFuture<'_, Result<UploadGrant, Error>> {
         Box::pin(async move {
+            let video = match &request {
+                GrantRequest::Refresh { video_id, .. } => video_id.clone(),
+                _ => None,
+            };
             let answer = self.authorizer.authorize(request).await;
+            let answer = answer.map_err(|refusal| match &video {
+                Some(video) if refusal.code() == VIDEO_GONE => self.gone(video, refusal),
+                _ => refusal,
+            });
             self.refusal.note(&answer);
             answer
         })
+    }
+
+    fn network_changed(&self) {
+        self.authorizer.network_changed();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use vodferry::{Credential, ErrorKind, Target};
+    use vodferry::{Credential, Target};
 
     use super::*;
 
@@ -66,7 +107,7 @@ mod tests {
             }
         };
         let refusal = Refusal::default();
-        let remembered = Remembered { authorizer, refusal: refusal.clone() };
+        let remembered = Remembered { authorizer, refusal: refusal.clone(), anew: true };
         let ask = || remembered.authorize(GrantRequest::Refresh { video_id: None, target: None });
         assert!(ask().await.is_err());
         assert_eq!(refusal.last().unwrap().kind, ErrorKind::Network);

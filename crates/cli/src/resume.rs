@@ -58,7 +58,7 @@ pub(crate) async fn run(
     if files.is_empty() {
         return Ok(worst);
     }
-    let (exit, entries) = voyage::launch(&place, &options, &args.display, files).await?;
+    let (exit, entries) = voyage::launch(&place, &options, &args.display, files, false).await?;
     if exit == ExitCode::Interrupted {
         Again { global, place: &args.place, transfer: &args.transfer }.tell(&entries, &options);
     }

@@ -22,7 +22,7 @@ pub(crate) async fn run(
     let place = Place::resolve(&args.place, settings)?;
     let options = transfer::options(&args.place, &args.transfer, settings);
     let files = files(args, &place)?;
-    let (exit, entries) = voyage::launch(&place, &options, &args.display, files).await?;
+    let (exit, entries) = voyage::launch(&place, &options, &args.display, files, true).await?;
     if exit == ExitCode::Interrupted {
         Again { global, place: &args.place, transfer: &args.transfer }.tell(&entries, &options);
     }

@@ -13,7 +13,7 @@ use crate::exit_code::ExitCode;
 use crate::face::Face;
 use crate::flights::Flights;
 use crate::place::Place;
-use crate::renewal::{Refusal, Remembered};
+use crate::renewal::{Refusal, Remembered, VIDEO_GONE};
 use crate::{output, signals};
 
 /// Our code for a credential that died where nobody can give another.
@@ -32,6 +32,8 @@ pub(crate) struct Entry {
     pub(crate) total: Option<u64>,
     /// Bytes that the server holds.
     pub(crate) acknowledged: u64,
+    /// The video that its upload was begun for, as a checkpoint says.
+    video_id: Option<String>,
     pub(crate) outcome: Outcome,
 }
 
@@ -52,12 +54,14 @@ impl Entry {
     pub(crate) fn new(id: FileId, number: usize, path: PathBuf) -> Entry {
         let name = output::name(&path);
         let total = std::fs::metadata(&path).ok().filter(|m| m.is_file()).map(|m| m.len());
-        Entry { id, number, path, name, total, acknowledged: 0, outcome: Outcome::Open }
+        let (video_id, outcome) = (None, Outcome::Open);
+        Entry { id, number, path, name, total, acknowledged: 0, video_id, outcome }
     }
 
     /// What an event changes.
     fn note(&mut self, event: &Event) {
         match event {
+            Event::Started { video_id, .. } => self.video_id.clone_from(video_id),
             Event::Progress { acknowledged, total, .. } => {
                 self.acknowledged = *acknowledged;
                 self.total = Some(*total);
@@ -74,12 +78,13 @@ impl Entry {
 }
 
 /// Uploads `files` in order, and gives the exit code of the worst failure and what became of each. Nothing is sent when one of them, or
-/// an option, is a wrong call.
+/// an option, is a wrong call. `anew`: a file whose video is gone is uploaded as another video.
 pub(crate) async fn launch(
     place: &Place,
     options: &Options,
     display: &DisplayArgs,
     files: Vec<(PathBuf, File)>,
+    anew: bool,
 ) -> Result<(ExitCode, Vec<Entry>), Failure> {
     let interrupted = signals::interrupted();
     let flights = Flights::around(vodferry::http_client(options)?);
@@ -92,7 +97,7 @@ pub(crate) async fn launch(
             server = server.bearer(token.clone());
         }
         let refusal = refusal.clone();
-        builder = builder.authorizer(Remembered { authorizer: server, refusal });
+        builder = builder.authorizer(Remembered { authorizer: server, refusal, anew });
     }
     let uploader = builder.build()?;
     let mut entries = Vec::with_capacity(files.len());
@@ -113,6 +118,9 @@ pub(crate) fn hint(error: &ErrorInfo) -> Option<String> {
         TOKEN_EXPIRED => {
             "get a fresh credential (RefreshUploadVideo for an upload address) and run the command again: \
              it goes on where it stopped"
+        }
+        VIDEO_GONE => {
+            "name the application server where it was begun, or begin anew with `vodferry upload`"
         }
         // The application server's words for its bearer token.
         "InvalidToken" | "MissingToken" => {
@@ -155,6 +163,7 @@ impl Voyage {
             match event {
                 None | Some(Event::Ended { .. }) => break,
                 Some(event) => {
+                    self.tell_gone();
                     let failed = self.on_event(event);
                     if let Some(Err(error)) = failed.map(|file| uploader.cancel(file)) {
                         tracing::debug!(%error, "the file ended by itself");
@@ -176,6 +185,23 @@ impl Voyage {
         });
         let worst = failed.fold(ExitCode::Success, ExitCode::worse);
         if was_interrupted { worst.worse(ExitCode::Interrupted) } else { worst }
+    }
+
+    /// Tells that an upload begins anew where the application server does not know its video.
+    fn tell_gone(&mut self) {
+        for video in self.refusal.take_gone() {
+            let Some(entry) = self.entries.iter().find(|e| e.video_id.as_ref() == Some(&video))
+            else {
+                continue;
+            };
+            let message = format!(
+                "the application server does not know the video {video}, for which the upload was begun: \
+                 it begins anew"
+            );
+            let (kind, code) = (ErrorKind::Service, VIDEO_GONE.to_owned());
+            let error = ErrorInfo { kind, code, message, request_id: String::new() };
+            self.face.tell(entry, &Event::Warning { file: entry.id, error });
+        }
     }
 
     /// Tells an event. Gives a file that failed by it and that the uploader does not know to have failed.

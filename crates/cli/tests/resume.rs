@@ -111,3 +111,45 @@ fn an_address_of_another_place_is_refused() {
     let object = format!("{}/{}", done.text("bucket"), done.text("key"));
     assert!(env.get(&server, &object) == fs::read(&file).unwrap());
 }
+
+#[test]
+fn an_application_server_that_does_not_know_the_video_is_told() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let file = env.file("a.mp4", LENGTH);
+    begin(&env, &server, "a.mp4");
+    let video = listed(&env)[0]["video_id"].as_str().unwrap().to_owned();
+    let elsewhere = TestEnv::new();
+    let other = elsewhere.serve(&[]);
+    let ran = env.run(&["resume", "--json", "--server", &other.url]).fails(9, &video);
+    assert!(ran.stderr.contains("hint: name the application server where it was begun"), "{ran:?}");
+    assert!(ran.events().iter().all(|line| line.event != "part"), "{ran:?}");
+    assert_eq!(listed(&env)[0]["video_id"], video.as_str(), "what was begun stays");
+
+    // Where it was begun it still goes on; `upload` begins anew elsewhere, and says so.
+    let upload = ["upload", "--json", "--server", &other.url, "a.mp4"];
+    let ran = env.run(&upload).ok();
+    let warning = ran.event("warning");
+    assert!(warning.text("message").contains(&video), "{ran:?}");
+    assert!(warning.text("message").contains("begins anew"), "{ran:?}");
+    let done = ran.event("succeeded");
+    assert_ne!(done.text("video_id"), video);
+    let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+    assert!(elsewhere.get(&other, &object) == fs::read(&file).unwrap());
+}
+
+#[test]
+fn a_server_that_moved_to_another_address_goes_on() {
+    let env = TestEnv::new();
+    let mut server = env.serve(&[]);
+    let file = env.file("a.mp4", LENGTH);
+    begin(&env, &server, "a.mp4");
+    server.kill();
+    let moved = env.serve(&[]);
+    assert_ne!(moved.url, server.url);
+    let ran = env.run(&["resume", "--json", "--server", &moved.url]).ok();
+    assert!(ran.event("resumed").number("parts") >= 1, "{ran:?}");
+    let done = ran.event("succeeded");
+    let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+    assert!(env.get(&moved, &object) == fs::read(&file).unwrap());
+}

@@ -1,7 +1,7 @@
 //! The shell around the engine: takes effects from it, performs them, gives it the answers, tells the events.
 //!
-//! The engine sits behind a lock that is held for moments and never across an await or an upcall: verbs reach it from any task, effects and
-//! events are taken from it by one task only, so that they keep their order. What takes time runs in tasks of its own and answers
+//! The engine sits behind a lock that is held for moments and never across an await or an upcall: verbs reach it from any thread, effects and
+//! events are taken from it in one place only, so that they keep their order. What takes time runs beside it and answers
 //! through a channel.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,7 +25,7 @@ use crate::source::{Source, fault};
 use crate::store::{Store, Stored};
 use crate::{Authorizer, Error, File, GrantRequest, UploadGrant};
 
-/// What the verbs and the shell's task share.
+/// What the verbs and the shell share.
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     /// Something was done to the engine: look what it wants.
@@ -97,7 +97,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing more is told, the shell's task ends.
+    /// Nothing more is told, the shell ends.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -123,13 +123,14 @@ pub(crate) enum Told {
     Stored(Stored),
 }
 
-/// The task that owns the effects.
+/// The one that performs the effects.
 pub(crate) struct Shell {
     shared: Arc<Shared>,
     store: Store,
     tell: UnboundedSender<Told>,
     told: UnboundedReceiver<Told>,
-    tasks: HashMap<EffectId, AbortHandle>,
+    /// What takes time and is not done.
+    under_way: HashMap<EffectId, AbortHandle>,
 }
 
 impl Shell {
@@ -139,7 +140,7 @@ impl Shell {
         tell: UnboundedSender<Told>,
         told: UnboundedReceiver<Told>,
     ) -> Shell {
-        Shell { shared, store, tell, told, tasks: HashMap::new() }
+        Shell { shared, store, tell, told, under_way: HashMap::new() }
     }
 
     /// Runs until the uploader is released.
@@ -178,7 +179,7 @@ impl Shell {
                         }
                     }
                     Output::Timeout(at) => {
-                        if state.removed && at.is_none() && self.tasks.is_empty() {
+                        if state.removed && at.is_none() && self.under_way.is_empty() {
                             state.sweep();
                         }
                         return Some(at);
@@ -192,8 +193,8 @@ impl Shell {
     fn perform(&mut self, state: &mut State, effect: Effect) {
         match effect {
             Effect::Abandon { id } => {
-                if let Some(task) = self.tasks.remove(&id) {
-                    task.abort();
+                if let Some(work) = self.under_way.remove(&id) {
+                    work.abort();
                 }
             }
             Effect::AppendCheckpoint { id, file, record, sync } => {
@@ -260,7 +261,7 @@ impl Shell {
         self.spawn(id, work, Told::Granted(id, file, Err(panicked().into())));
     }
 
-    /// Runs `work` in a task; `broken` is told when it panics, so that the engine never waits for an answer that cannot come.
+    /// Runs `work` beside the shell; `broken` is told when it panics, so that the engine never waits for an answer that cannot come.
     fn spawn(
         &mut self,
         id: EffectId,
@@ -268,11 +269,11 @@ impl Shell {
         broken: Told,
     ) {
         let tell = self.tell.clone();
-        let task = tokio::spawn(async move {
+        let spawned = tokio::spawn(async move {
             let told = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(broken);
             let _ = tell.send(told);
         });
-        self.tasks.insert(id, task.abort_handle());
+        self.under_way.insert(id, spawned.abort_handle());
     }
 
     /// Gives the engine what came, and what came behind it.
@@ -290,11 +291,11 @@ impl Shell {
     fn take(&mut self, state: &mut State, told: Told) -> Input {
         match told {
             Told::Done(id, input) => {
-                self.tasks.remove(&id);
+                self.under_way.remove(&id);
                 input
             }
             Told::Granted(id, file, result) => {
-                self.tasks.remove(&id);
+                self.under_way.remove(&id);
                 let result = result.map_err(Error::into_fault).map(|grant| {
                     let issued = state.grants.issue(&grant);
                     state.grants.keep(issued.id, file, &grant);
@@ -322,8 +323,8 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        for task in self.tasks.values() {
-            task.abort();
+        for work in self.under_way.values() {
+            work.abort();
         }
     }
 }
