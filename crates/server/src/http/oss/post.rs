@@ -200,16 +200,10 @@ fn as_put(call: &Call, fields: &Fields, file: &PartHead) -> Call {
     if let Some(kind) = fields.get("x-oss-content-type") {
         add("content-type", kind);
     }
-    Call {
-        id: call.id,
-        peer: call.peer,
-        method: Method::PUT,
-        authority: call.authority.clone(),
-        path: call.path.clone(),
-        query: Vec::new(),
-        query_error: None,
-        headers,
-    }
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = Method::PUT;
+    parts.headers = headers;
+    Call::new(call.id, call.peer, parts)
 }
 
 /// Takes the file in, and reads the form to its end; on an error nothing is left behind.
