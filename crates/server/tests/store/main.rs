@@ -1,9 +1,10 @@
 //! What every blob store and every meta store must do, run against those of one machine.
 //!
-//! The functions of `blobs`, `objects`, `uploads` and `upkeep` take the traits, so that a second
+//! The functions of `blobs`, `copies`, `objects`, `uploads` and `upkeep` take the traits, so that a second
 //! implementation is held to the same. `crash`, `fsck`, `power` and `speed` look at this one.
 
 mod blobs;
+mod copies;
 mod crash;
 mod fsck;
 mod full;
