@@ -1,4 +1,7 @@
 //! Memory for part bodies: a budget, and buffers used again.
+//!
+//! All parts in flight have room in the budget, or none is buffered: a few in memory beside many that are read twice would cost the memory
+//! without sparing the time, as the many are what the upload waits for.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Buffers {
     budget: u64,
+    /// Larger parts do not fit, as not all of them would.
+    largest: u64,
     state: Mutex<State>,
 }
 
@@ -17,13 +22,15 @@ struct State {
 }
 
 impl Buffers {
-    pub(crate) fn new(budget: u64) -> Arc<Buffers> {
-        Arc::new(Buffers { budget, state: Mutex::default() })
+    /// For so many parts in flight.
+    pub(crate) fn new(budget: u64, parts: u32) -> Arc<Buffers> {
+        let largest = budget / u64::from(parts.max(1));
+        Arc::new(Buffers { budget, largest, state: Mutex::default() })
     }
 
     /// A buffer of `length` bytes, what is in them undefined; `None` when the budget has no room for it now.
     pub(crate) fn take(self: &Arc<Buffers>, length: usize) -> Option<Buffer> {
-        if length as u64 > self.budget {
+        if length as u64 > self.largest {
             return None;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +95,7 @@ mod tests {
 
     #[test]
     fn buffers_are_used_again_and_the_budget_holds() {
-        let pool = Buffers::new(100);
+        let pool = Buffers::new(100, 1);
         let mut a = pool.take(60).unwrap();
         a.as_mut()[0] = 7;
         assert!(pool.take(60).is_none());
@@ -104,5 +111,14 @@ mod tests {
         assert_eq!(pool.held(), 0);
         assert!(pool.take(101).is_none());
         assert_eq!(pool.take(0).unwrap().as_ref().len(), 0);
+    }
+
+    #[test]
+    fn parts_of_which_not_all_would_fit_take_nothing() {
+        let pool = Buffers::new(100, 3);
+        assert!(pool.take(34).is_none());
+        let taken: Vec<Buffer> = (0..3).map(|_| pool.take(33).unwrap()).collect();
+        assert_eq!(pool.held(), 99);
+        drop(taken);
     }
 }

@@ -52,7 +52,7 @@ pub struct Options {
     /// Bytes per second of all uploads together; 0 (default) is no limit.
     /// [`Uploader::set_limit`](crate::Uploader::set_limit) changes it under way.
     pub limit: u64,
-    /// Memory for part bodies in bytes. Parts that do not fit are read twice instead. Default 64 MiB.
+    /// Memory for part bodies in bytes. Where not all parts in flight fit, each is read twice instead, in windows of 256 KiB. Default 64 MiB.
     pub max_buffered: u64,
     /// Region of the buckets, for example `cn-hangzhou`: requests are signed by V4. `None` (default): by V1, which every service and
     /// server of this protocol takes, but for buckets set to V4 alone. The region of a grant wins.
@@ -96,12 +96,16 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Most parts in flight at one time.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.parallel.saturating_mul(self.files_at_once).min(self.max_in_flight)
+    }
+
     /// How the MD5 of parts is computed: together where enough of them can wait at one time.
     pub(crate) fn part_md5(&self) -> PartMd5 {
-        let parts = self.parallel.saturating_mul(self.files_at_once).min(self.max_in_flight);
         match self.content_md5 {
             false => PartMd5::Off,
-            true if usize::try_from(parts).is_ok_and(|parts| parts < lanes::LEAST) => {
+            true if usize::try_from(self.in_flight()).is_ok_and(|parts| parts < lanes::LEAST) => {
                 PartMd5::Alone
             }
             true => PartMd5::Together(Arc::default()),

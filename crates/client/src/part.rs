@@ -160,8 +160,8 @@ mod tests {
     async fn both_ways_give_the_same_bytes_and_digests() {
         let (_file, source) = source();
         for range in [0..LENGTH as u64, 5..6, 7..7, 100_000..100_000 + PIECE as u64] {
-            let rich = Buffers::new(1 << 20);
-            let poor = Buffers::new(0);
+            let rich = Buffers::new(1 << 20, 1);
+            let poor = Buffers::new(0, 1);
             let want = &bytes()[range.start as usize..range.end as usize];
             let mut before = None;
             for buffers in [rich, poor] {
@@ -180,7 +180,7 @@ mod tests {
     async fn beyond_the_budget_parts_take_windows_not_memory() {
         let (_file, source) = source();
         let part = 200_000;
-        let buffers = Buffers::new(2 * part);
+        let buffers = Buffers::new(2 * part, 2);
         let together = PartMd5::Together(Arc::default());
         let mut prepared = Vec::new();
         for at in 0..3 {
@@ -206,7 +206,7 @@ mod tests {
         let (file, source) = source();
         let all = 0..LENGTH as u64;
         let (mut body, _) =
-            prepare(source.clone(), all, Buffers::new(0), PartMd5::Off).await.unwrap();
+            prepare(source.clone(), all, Buffers::new(0, 1), PartMd5::Off).await.unwrap();
         let mut changed = bytes();
         changed[LENGTH - 1] ^= 1;
         std::fs::write(file.path(), changed).unwrap();
@@ -225,6 +225,6 @@ mod tests {
     async fn a_range_beyond_the_end_is_an_error() {
         let (_file, source) = source();
         let beyond = LENGTH as u64 - 1..LENGTH as u64 + 1;
-        assert!(prepare(source, beyond, Buffers::new(1 << 20), PartMd5::Alone).await.is_err());
+        assert!(prepare(source, beyond, Buffers::new(1 << 20, 1), PartMd5::Alone).await.is_err());
     }
 }

@@ -120,7 +120,7 @@ impl UploaderBuilder {
         let means = Means {
             http,
             limit: Arc::new(Limit::new(options.limit)),
-            buffers: Buffers::new(options.max_buffered),
+            buffers: Buffers::new(options.max_buffered, options.in_flight()),
             timeouts: options.timeouts,
             md5: options.part_md5(),
         };
