@@ -54,7 +54,10 @@ pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), Se
     if let Some(place) = places.iter().find(signed) {
         return Ok((caller, place.clone()));
     }
-    let first = places.first().cloned().unwrap_or(Place::service());
+    let Some(first) = places.first() else {
+        let name = path.split('/').nth(1).unwrap_or_default();
+        return Err(ServiceError::of(Code::InvalidBucketName).with_context("BucketName", name));
+    };
     Err(presented.mismatch(method, &headers, &call.query, &first.bucket, &first.key))
 }
 

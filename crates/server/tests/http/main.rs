@@ -17,6 +17,7 @@ mod oss_copies;
 mod oss_lists;
 mod oss_post;
 mod oss_rules;
+mod oss_tenants;
 mod rpc;
 mod slow;
 mod start;

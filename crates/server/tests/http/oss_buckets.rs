@@ -55,9 +55,12 @@ async fn a_bucket_lives_and_dies() {
         text(&location)
     );
 
-    // Made again by the same owner it stays, with the ACL of the later request.
+    // Made again by the same owner it stays as it is, but for an ACL that the later request names.
     make(&server, "other-bkt").await;
     let acl = || about(&server, Method::Get, "other-bkt", "").query("acl", "");
+    assert_eq!(element(&send(&server, "other-bkt", "", acl()).await, "Grant"), "public-read");
+    let again = about(&server, Method::Put, "other-bkt", "").with("x-oss-acl", "private");
+    assert_eq!(send(&server, "other-bkt", "", again).await.status, 200);
     assert_eq!(element(&send(&server, "other-bkt", "", acl()).await, "Grant"), "private");
     let change = about(&server, Method::Put, "other-bkt", "")
         .query("acl", "")
@@ -152,6 +155,11 @@ async fn what_would_change_a_bucket_otherwise_than_asked_is_refused() {
     ] {
         let create = about(&server, Method::Put, "third-bkt", "").body(body.as_bytes());
         assert_eq!(refused(&send(&server, "third-bkt", "", create).await, 400), code, "{body}");
+    }
+    for name in ["No", "ab", "-ab", "a_b", &"a".repeat(64)] {
+        let create = about(&server, Method::Put, name, "");
+        let response = send(&server, name, "", create).await;
+        assert_eq!(refused(&response, 400), "InvalidBucketName", "{name}");
     }
     let head = about(&server, Method::Head, "other-bkt", "");
     assert_eq!(refused(&send(&server, "other-bkt", "", head).await, 405), "MethodNotAllowed");

@@ -18,9 +18,9 @@ use super::super::reply::{XML, empty, reply};
 use super::super::video::as_i64;
 use super::acl::bucket_acl_header;
 use super::arguments::{document, page_limit, text};
-use super::errors::{malformed, not_implemented, service_error};
+use super::errors::{argument, malformed, not_implemented, service_error};
 use crate::keys::account_of;
-use crate::store::{Bucket, BucketQuery};
+use crate::store::{Bucket, BucketQuery, MetaError};
 
 /// `GET /` on the service's own host: the caller's buckets.
 pub(super) async fn list_buckets(
@@ -78,13 +78,18 @@ pub(super) async fn put_bucket(
         class if CLASSES.contains(&class) => class.to_owned(),
         class => {
             let rule = "The storage class is not known.";
-            return Err(super::errors::argument("StorageClass", class, rule));
+            return Err(argument("StorageClass", class, rule));
         }
     };
+    let acl = bucket_acl_header(call)?;
+    if acl.is_none() && owns(app, caller, place).await? {
+        // Made again, it stays as it is.
+        return Ok(empty(200));
+    }
     let bucket = Bucket {
         name: place.bucket.clone(),
         owner: caller.tenant().to_owned(),
-        acl: bucket_acl_header(call)?.unwrap_or_else(|| "private".to_owned()),
+        acl: acl.unwrap_or_else(|| "private".to_owned()),
         storage_class,
         created_ms: app.now_ms(),
     };
@@ -141,6 +146,14 @@ pub(super) fn owner_named(tenant: &str) -> Owner {
 }
 
 const CLASSES: &[&str] = &["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"];
+
+async fn owns(app: &App, caller: &Caller, place: &Place) -> Result<bool, ServiceError> {
+    match app.meta.get_bucket(&place.bucket).await {
+        Ok(bucket) => Ok(bucket.owner == caller.tenant()),
+        Err(MetaError::NoSuchBucket(_)) => Ok(false),
+        Err(error) => Err(service_error(error)),
+    }
+}
 
 fn location(app: &App) -> String {
     format!("oss-{}", app.config.region)

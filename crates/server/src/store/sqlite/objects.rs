@@ -148,17 +148,15 @@ pub(super) fn delete_many(
     now_ms: u64,
 ) -> Result<u64, MetaError> {
     need_bucket(db, bucket)?;
-    let mut look = db.prepare_cached(
-        "SELECT manifest FROM object
-         WHERE bucket = ?1 AND key = ?2 AND (?3 IS NULL OR modified_ms < ?3)",
-    )?;
+    let mut young = db
+        .prepare_cached("SELECT 1 FROM object WHERE bucket = ? AND key = ? AND modified_ms >= ?")?;
     let mut deleted = 0;
     for key in keys {
-        let key_row = params![bucket, key, before_ms.map(int)];
-        if let Some(manifest) = look.query_row(key_row, |row| row.get(0)).optional()? {
-            remove(db, bucket, key, manifest, now_ms)?;
-            deleted += 1;
-        }
+        let spared = match before_ms {
+            Some(before_ms) => young.exists(params![bucket, key, int(before_ms)])?,
+            None => false,
+        };
+        deleted += u64::from(!spared && delete(db, bucket, key, now_ms)?);
     }
     Ok(deleted)
 }
