@@ -1,12 +1,14 @@
 //! PostObject: forms with policies of both versions, and without.
 
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use vodferry_oss::etag::{etag_of_md5, md5, quote};
 use vodferry_oss::sign::{Scope, sign_policy_v1, sign_policy_v4};
 use vodferry_oss::time::{format_iso_basic, format_iso_ms};
 use vodferry_oss::{Credential, Method, Response, base64};
 
 use crate::support::{
-    BUCKET, Build, Server, element, exchange, files, noise, now_ms, refused, text,
+    BUCKET, Build, Server, element, exchange, files, noise, now_ms, read_response, refused, text,
 };
 
 const BOUNDARY: &str = "----form-Boundary7MA4";
@@ -234,6 +236,32 @@ async fn a_policy_is_the_right_to_post() {
     assert_eq!(send(&any, &grant.target.key, b"x").await.status, 204);
     let public = with(v1(&grant.credential, "[]"), "x-oss-object-acl", "public-read");
     assert_eq!(refused(&send(&public, &grant.target.key, b"x").await, 403), "AccessDenied");
+}
+
+#[tokio::test]
+async fn a_form_may_come_in_pieces() {
+    let server = Server::start().await;
+    let bytes = b"\r\n--\r\n----form-\r\r\n--".to_vec();
+    let mut form =
+        Form::default().fields(&v1(&server.operator(), ANY)).field("key", "up/a").file("f", &bytes);
+    form.0.extend(format!("--{BOUNDARY}--\r\n").bytes());
+    for size in [1, 7, 40] {
+        let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: {BUCKET}.localhost\r\nConnection: close\r\n\
+             Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {}\r\n\r\n",
+            form.0.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for piece in form.0.chunks(size) {
+            stream.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let response = read_response(&mut stream, false).await.unwrap();
+        assert_eq!(response.status, 204, "{size}: {}", text(&response));
+        assert_eq!(server.get("up/a").await.body, bytes, "{size}");
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Buckets and their documents, copies that share blobs, objects that grow, rules that end things.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use vodferry_oss::crc64::combine;
 use vodferry_server::store::{
-    AppendObject, Bucket, BucketDocument, BucketQuery, BucketUse, CopyObject, DiskBlobs, Ended,
-    Extent, FsckOptions, MetaError, MetaStore, PutObject, SqliteOptions, SqliteStore,
-    apply_lifecycles, fsck,
+    AppendObject, BlobStore, Bucket, BucketDocument, BucketQuery, BucketUse, Clock, CopyObject,
+    DiskBlobs, Ended, Extent, FsckOptions, Janitor, JanitorOptions, MetaError, MetaStore,
+    PutObject, SqliteOptions, SqliteStore, apply_lifecycles, fsck,
 };
 
 use crate::{BUCKET, NOW, garbage_of, made_up, meta, small_parts, write};
@@ -224,6 +227,67 @@ async fn fsck_finds_copies_and_grown_objects_in_order() {
     let report = fsck(folder.path(), FsckOptions { repair: false, verify_hashes: true }).unwrap();
     assert!(report.is_clean(), "{report}");
     assert_eq!((report.objects, report.unnamed, report.garbage), (4, 0, 0));
+}
+
+#[tokio::test]
+async fn the_janitor_acts_upon_lifecycle_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let blobs: Arc<dyn BlobStore> = Arc::new(DiskBlobs::open(folder.path(), false).unwrap());
+    let options = SqliteOptions { durable: false, ..SqliteOptions::default() };
+    let meta = SqliteStore::open(&folder.path().join("meta.sqlite"), options).unwrap();
+    let meta: Arc<dyn MetaStore> = Arc::new(meta);
+    meta.create_bucket(BUCKET, NOW).await.unwrap();
+    meta.put_object(put("old", 1)).await.unwrap();
+    let document = "<LifecycleConfiguration><Rule><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>";
+    let kept = Some(document.to_owned());
+    meta.set_bucket_document(BUCKET, BucketDocument::Lifecycle, kept).await.unwrap();
+    let clock: Clock = Arc::new(|| NOW + 2 * 86_400_000);
+    let janitor = Janitor::start(blobs, meta.clone(), JanitorOptions::default(), clock);
+    for _ in 0..500 {
+        if meta.head_object(BUCKET, "old").await.is_err() {
+            janitor.stop().await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the object is still there");
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_version_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("meta.db");
+    {
+        let raw = rusqlite::Connection::open(&path).unwrap();
+        raw.execute_batch(include_str!("../../src/store/sqlite/schema.sql")).unwrap();
+        raw.execute_batch(
+            "INSERT INTO bucket VALUES ('films', 1);
+             INSERT INTO manifest VALUES (1), (2);
+             INSERT INTO part VALUES (1, 1, '000000000000000000000000000000aa', 5, x'000102030405060708090a0b0c0d0e0f', 7, 2),
+                                     (2, 3, '000000000000000000000000000000bb', 6, x'000102030405060708090a0b0c0d0e0f', 8, 2);
+             INSERT INTO object VALUES ('films', 'k', 1, 'ETAG', 5, 7, x'000102030405060708090a0b0c0d0e0f', 2, '[[\"a\",\"b\"]]');
+             INSERT INTO upload VALUES ('ID', 'films', 'u', 2, 3, '[]');
+             PRAGMA user_version = 1;
+             PRAGMA application_id = 1447449177;",
+        )
+        .unwrap();
+    }
+    let meta = SqliteStore::open(&path, small_parts()).unwrap();
+    let bucket = meta.get_bucket(BUCKET).await.unwrap();
+    assert_eq!(
+        (bucket.owner.as_str(), bucket.acl.as_str(), bucket.created_ms),
+        ("main", "private", 1)
+    );
+    let object = meta.get_object(BUCKET, "k").await.unwrap();
+    assert_eq!(
+        (object.info.etag.as_str(), object.info.length, object.info.kind()),
+        ("ETAG", 5, "Normal")
+    );
+    assert_eq!(object.info.header("a"), Some("b"));
+    assert_eq!(object.extents[0].blob.as_str(), "000000000000000000000000000000aa");
+    let parts = meta.list_parts(BUCKET, "u", "ID", 0, 10).await.unwrap().parts;
+    assert_eq!(parts.iter().map(|part| (part.number, part.length)).collect::<Vec<_>>(), [(3, 6)]);
+    meta.copy_object(copy("k", "copy")).await.unwrap();
 }
 
 fn copy(from: &str, to: &str) -> CopyObject {

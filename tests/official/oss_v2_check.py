@@ -1,0 +1,217 @@
+"""alibabacloud-oss-v2 as a black box against our server: every call that it offers for what the server has, by V4.
+
+Usage: oss_v2_check.py ENDPOINT BUCKET KEYS_FILE. Prints a line per check and `N passed, N failed`.
+"""
+
+import sys
+import urllib.request
+
+import alibabacloud_oss_v2 as oss
+
+from keys import access_key
+
+endpoint, bucket, keys_file = sys.argv[1:4]
+key_id, secret = access_key(keys_file)
+config = oss.config.load_default()
+config.credentials_provider = oss.credentials.StaticCredentialsProvider(key_id, secret)
+config.region, config.endpoint = "cn-shanghai", endpoint
+client = oss.Client(config)
+checks = []
+
+
+def check(run):
+    checks.append(run)
+    return run
+
+
+def refused(code, status, call, request):
+    """The call fails with this code, status and a request id."""
+    try:
+        call(request)
+    except oss.exceptions.OperationError as e:
+        e = e.unwrap()
+        assert (e.code, e.status_code) == (code, status), (e.code, e.status_code)
+        assert len(e.request_id) == 24, e.request_id
+    else:
+        raise AssertionError(f"{code} was not answered")
+
+
+def put(key, data=b"x", **more):
+    return client.put_object(oss.PutObjectRequest(bucket=bucket, key=key, body=data, **more))
+
+
+def read(key):
+    with client.get_object(oss.GetObjectRequest(bucket=bucket, key=key)).body as body:
+        return body.read()
+
+
+def clear(prefix):
+    for page in client.list_objects_v2_paginator().iter_page(oss.ListObjectsV2Request(bucket=bucket, prefix=prefix)):
+        for info in page.contents or []:
+            client.delete_object(oss.DeleteObjectRequest(bucket=bucket, key=info.key))
+
+
+@check
+def buckets():
+    second = "ossv2-second"
+    client.put_bucket(oss.PutBucketRequest(bucket=second, acl="public-read"))
+    assert client.is_bucket_exist(second) and not client.is_bucket_exist("ossv2-none")
+    info = client.get_bucket_info(oss.GetBucketInfoRequest(bucket=second)).bucket_info
+    assert (info.name, info.acl, info.storage_class) == (second, "public-read", "Standard"), vars(info)
+    location = client.get_bucket_location(oss.GetBucketLocationRequest(bucket=second)).location
+    assert location == "oss-cn-shanghai" == info.location
+    client.put_bucket_acl(oss.PutBucketAclRequest(bucket=second, acl="private"))
+    assert client.get_bucket_acl(oss.GetBucketAclRequest(bucket=second)).acl == "private"
+    stat = client.get_bucket_stat(oss.GetBucketStatRequest(bucket=second))
+    assert (stat.storage, stat.object_count, stat.multi_part_upload_count) == (0, 0, 0)
+    names = [b.name for page in client.list_buckets_paginator(limit=1).iter_page(oss.ListBucketsRequest()) for b in page.buckets]
+    assert names == sorted([second, bucket]), names
+    client.put_object(oss.PutObjectRequest(bucket=second, key="a", body=b"x"))
+    refused("BucketNotEmpty", 409, client.delete_bucket, oss.DeleteBucketRequest(bucket=second))
+    client.delete_object(oss.DeleteObjectRequest(bucket=second, key="a"))
+    client.delete_bucket(oss.DeleteBucketRequest(bucket=second))
+    refused("NoSuchBucket", 404, client.get_bucket_info, oss.GetBucketInfoRequest(bucket=second))
+
+
+@check
+def listings():
+    keys = ["v2/a b", "v2/sub/1", "v2/sub/2", "v2/z+&", "v2/测.mp4"]
+    for key in keys:
+        put(key)
+    first = client.list_objects_paginator(limit=2).iter_page(oss.ListObjectsRequest(bucket=bucket, prefix="v2/"))
+    assert [o.key for page in first for o in page.contents] == keys
+    second = client.list_objects_v2_paginator(limit=2).iter_page(
+        oss.ListObjectsV2Request(bucket=bucket, prefix="v2/", fetch_owner=True)
+    )
+    listed = [o for page in second for o in page.contents]
+    assert [o.key for o in listed] == keys and listed[0].owner.id and listed[0].size == 1
+    page = client.list_objects_v2(oss.ListObjectsV2Request(bucket=bucket, prefix="v2/", delimiter="/"))
+    assert [p.prefix for p in page.common_prefixes] == ["v2/sub/"] and page.key_count == 4, page.key_count
+    clear("v2/")
+
+
+@check
+def deletions():
+    for n in range(3):
+        put(f"del/ü {n}")
+    objects = [oss.DeleteObject(key=f"del/ü {n}") for n in range(3)]
+    done = client.delete_multiple_objects(
+        oss.DeleteMultipleObjectsRequest(bucket=bucket, encoding_type="url", objects=objects)
+    )
+    assert [o.key for o in done.deleted_objects] == [o.key for o in objects], done.deleted_objects
+    quiet = oss.DeleteMultipleObjectsRequest(bucket=bucket, quiet=True, objects=objects)
+    assert client.delete_multiple_objects(quiet).status_code == 200
+    assert not client.is_object_exist(bucket, "del/ü 0")
+
+
+@check
+def copies():
+    put("copy/a b", b"film" * 1000, metadata={"a": "1"}, content_type="video/mp4")
+    copied = client.copy_object(oss.CopyObjectRequest(bucket=bucket, key="copy/b", source_key="copy/a b"))
+    assert copied.etag and copied.last_modified
+    head = client.head_object(oss.HeadObjectRequest(bucket=bucket, key="copy/b"))
+    assert (head.metadata["a"], head.content_type, head.object_type) == ("1", "video/mp4", "Normal")
+    replaced = oss.CopyObjectRequest(
+        bucket=bucket, key="copy/c", source_key="copy/a b", metadata_directive="REPLACE", metadata={"b": "2"}
+    )
+    client.copy_object(replaced)
+    assert dict(client.head_object(oss.HeadObjectRequest(bucket=bucket, key="copy/c")).metadata) == {"b": "2"}
+    missing = oss.CopyObjectRequest(bucket=bucket, key="copy/d", source_key="copy/none")
+    refused("NoSuchKey", 404, client.copy_object, missing)
+    taken = oss.CopyObjectRequest(bucket=bucket, key="copy/c", source_key="copy/b", forbid_overwrite=True)
+    refused("FileAlreadyExists", 409, client.copy_object, taken)
+    begun = client.initiate_multipart_upload(oss.InitiateMultipartUploadRequest(bucket=bucket, key="copy/m"))
+    part = oss.UploadPartCopyRequest(
+        bucket=bucket,
+        key="copy/m",
+        upload_id=begun.upload_id,
+        part_number=1,
+        source_bucket=bucket,
+        source_key="copy/a b",
+        source_range="bytes=0-9",
+    )
+    etag = client.upload_part_copy(part).etag
+    uploads = client.list_multipart_uploads(oss.ListMultipartUploadsRequest(bucket=bucket, prefix="copy/"))
+    assert [(u.key, u.upload_id) for u in uploads.uploads] == [("copy/m", begun.upload_id)]
+    parts = oss.CompleteMultipartUpload(parts=[oss.UploadPart(part_number=1, etag=etag)])
+    client.complete_multipart_upload(
+        oss.CompleteMultipartUploadRequest(
+            bucket=bucket, key="copy/m", upload_id=begun.upload_id, complete_multipart_upload=parts
+        )
+    )
+    assert read("copy/m") == b"filmfilmfi"
+    clear("copy/")
+
+
+@check
+def appends():
+    def append(position, data):
+        return client.append_object(oss.AppendObjectRequest(bucket=bucket, key="log/a", position=position, body=data))
+
+    assert append(0, b"one").next_position == 3
+    assert append(3, b"two").next_position == 6
+    assert read("log/a") == b"onetwo"
+    refused(
+        "PositionNotEqualToLength",
+        409,
+        client.append_object,
+        oss.AppendObjectRequest(bucket=bucket, key="log/a", position=1, body=b"x"),
+    )
+    clear("log/")
+
+
+@check
+def acls_and_tags():
+    put("at/a")
+    client.put_object_acl(oss.PutObjectAclRequest(bucket=bucket, key="at/a", acl="public-read"))
+    assert client.get_object_acl(oss.GetObjectAclRequest(bucket=bucket, key="at/a")).acl == "public-read"
+    with urllib.request.urlopen(f"{endpoint}/{bucket}/at/a") as reply:
+        assert reply.read() == b"x"
+    tags = oss.Tagging(version=1, tag_set=oss.TagSet(tags=[oss.Tag(key="k", value="v w")]))
+    client.put_object_tagging(oss.PutObjectTaggingRequest(bucket=bucket, key="at/a", tagging=tags))
+    kept = client.get_object_tagging(oss.GetObjectTaggingRequest(bucket=bucket, key="at/a")).tag_set.tags
+    assert [(t.key, t.value) for t in kept] == [("k", "v w")]
+    client.delete_object_tagging(oss.DeleteObjectTaggingRequest(bucket=bucket, key="at/a"))
+    meta = client.get_object_meta(oss.GetObjectMetaRequest(bucket=bucket, key="at/a"))
+    assert meta.content_length == 1 and meta.etag
+    clear("at/")
+
+
+@check
+def rules():
+    cors = oss.CORSConfiguration(
+        cors_rules=[oss.CORSRule(allowed_origins=["*"], allowed_methods=["PUT"], expose_headers=["ETag"], max_age_seconds=5)]
+    )
+    client.put_bucket_cors(oss.PutBucketCorsRequest(bucket=bucket, cors_configuration=cors))
+    kept = client.get_bucket_cors(oss.GetBucketCorsRequest(bucket=bucket)).cors_configuration.cors_rules[0]
+    assert (kept.allowed_methods, kept.max_age_seconds) == (["PUT"], 5)
+    client.delete_bucket_cors(oss.DeleteBucketCorsRequest(bucket=bucket))
+    refused("NoSuchCORSConfiguration", 404, client.get_bucket_cors, oss.GetBucketCorsRequest(bucket=bucket))
+    rule = oss.LifecycleRule(
+        id="r",
+        prefix="old/",
+        status="Enabled",
+        expiration=oss.LifecycleRuleExpiration(days=30),
+        abort_multipart_upload=oss.LifecycleRuleAbortMultipartUpload(days=7),
+    )
+    client.put_bucket_lifecycle(
+        oss.PutBucketLifecycleRequest(bucket=bucket, lifecycle_configuration=oss.LifecycleConfiguration(rules=[rule]))
+    )
+    kept = client.get_bucket_lifecycle(oss.GetBucketLifecycleRequest(bucket=bucket)).lifecycle_configuration.rules[0]
+    assert (kept.id, kept.prefix, kept.expiration.days, kept.abort_multipart_upload.days) == ("r", "old/", 30, 7)
+    client.delete_bucket_lifecycle(oss.DeleteBucketLifecycleRequest(bucket=bucket))
+    refused("NoSuchLifecycle", 404, client.get_bucket_lifecycle, oss.GetBucketLifecycleRequest(bucket=bucket))
+
+
+passed = failed = 0
+for run in checks:
+    try:
+        run()
+    except Exception as e:  # each check reports its own failure, the others still run
+        failed += 1
+        print(f"oss-v2 … FAILED {run.__name__}: {type(e).__name__}: {e}")
+    else:
+        passed += 1
+        print(f"oss-v2 … ok {run.__name__}")
+print(f"oss-v2: {passed} passed, {failed} failed")
+sys.exit(1 if failed else 0)
