@@ -175,7 +175,7 @@ pub(crate) struct TransferArgs {
     pub(crate) retry_for: Option<Duration>,
 
     /// When another process uploads the same file: fail, or wait until it ends and go on with what it left [default: fail]
-    #[arg(long, value_name = "WHAT", env = "VODFERRY_ON_BUSY")]
+    #[arg(long, value_name = "fail|wait", env = "VODFERRY_ON_BUSY", hide_possible_values = true)]
     pub(crate) on_busy: Option<OnBusy>,
 
     /// Give a connection attempt up after this long [default: 10s]

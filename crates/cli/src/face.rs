@@ -111,6 +111,13 @@ impl Face {
         }
     }
 
+    /// A line for people where lines are wanted.
+    pub(crate) fn remark(&self, text: &str) {
+        if self.speaks() {
+            self.say(text);
+        }
+    }
+
     fn speaks(&self) -> bool {
         matches!(self.screen, Screen::Bars(_) | Screen::Lines)
     }

@@ -26,14 +26,14 @@ mod units;
 mod upload;
 mod voyage;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Verb};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| misread(&error));
+    let cli = read_command_line().unwrap_or_else(|error| misread(&error));
     let told = |failure: Failure| {
         failure.print();
         failure.exit
@@ -59,6 +59,20 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             Verb::Fsck(args) => fsck::run(args, &settings),
         }
     })
+}
+
+/// A variable that is set to nothing counts as not set.
+fn read_command_line() -> Result<Cli, clap::Error> {
+    let empty = |arg: &clap::Arg| {
+        arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty())
+    };
+    let without = move |arg: clap::Arg| match empty(&arg) {
+        true => arg.env(clap::builder::Resettable::<clap::builder::OsStr>::Reset),
+        false => arg,
+    };
+    let command =
+        Cli::command().mut_args(without).mut_subcommands(move |verb| verb.mut_args(without));
+    Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
 /// Help, version, or what is wrong with the command line. Of arguments that a terminal would not show as they are (a glob may have put

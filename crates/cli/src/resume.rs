@@ -89,12 +89,16 @@ fn named<'a>(
     records: &'a [CheckpointInfo],
     options: &Options,
 ) -> Result<Found<'a>, Failure> {
-    let of: Vec<_> = records.iter().filter(|record| records::is_of(record, path)).collect();
+    let mut of: Vec<_> = records.iter().filter(|record| records::is_of(record, path)).collect();
+    if of.is_empty() {
+        // It may have been moved.
+        of.extend(records.iter().filter(|record| record.is_of(path).is_ok_and(|same| same)));
+    }
     if of.is_empty() {
         let folder = options.record_dir.as_deref().unwrap_or(Path::new("memory")).display();
         let message = format!("no unfinished upload of {} in {folder}", path.display());
         return Err(Failure::new(ExitCode::File, message)
-            .hint("`vodferry upload` begins one, and finds a moved file by its content"));
+            .hint("`vodferry upload` begins one; `vodferry resume --list` shows those there are"));
     }
     Ok(Found { path: path.to_owned(), records: of })
 }
@@ -203,7 +207,7 @@ fn as_begun<'a>(
             Err(error) if error.code() == records::NOT_FOUND => {
                 let message = format!("{} is no longer there", path.display());
                 return Err(Failure::new(ExitCode::File, message).hint(
-                    "when it was moved, `vodferry upload` with its new path finds it by its content",
+                    "when it was moved, name it by its new path: it is found by its content",
                 ));
             }
             Err(error) => return Err(error.into()),

@@ -38,6 +38,10 @@ fn files(args: &UploadArgs, place: &Place) -> Result<Vec<(PathBuf, File)>, Failu
     if args.title.is_some() && !matches!(place, Place::Server { .. }) {
         return Err(Failure::usage("--title goes with --server alone"));
     }
+    if args.files.iter().any(|path| path.as_os_str() == "-") {
+        return Err(Failure::usage("standard input cannot be uploaded: its end, and what it held, could not be told after an interruption")
+            .hint("write it to a file first; ./- is a file of that name"));
+    }
     let paths = args.files.iter();
     match place {
         Place::Server { .. } => Ok(paths

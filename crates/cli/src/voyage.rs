@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use vodferry::{AppServer, ErrorInfo, ErrorKind, Event, File, FileId, Options, Target, Uploader};
+use vodferry::{
+    AppServer, ErrorInfo, ErrorKind, Event, File, FileId, OnBusy, Options, Target, Uploader,
+};
 
 use crate::cli::DisplayArgs;
 use crate::error::Failure;
@@ -106,7 +108,8 @@ pub(crate) async fn launch(
         entries.push(Entry::new(id, entries.len() + 1, path));
     }
     let face = Face::new(display, &entries, flights);
-    let mut voyage = Voyage { entries, face, refusal };
+    let waits = options.on_busy == OnBusy::Wait;
+    let mut voyage = Voyage { entries, face, refusal, idle: waits.then(Instant::now) };
     let exit = voyage.run(uploader, interrupted).await;
     voyage.face.end(&voyage.entries, exit);
     Ok((exit, voyage.entries))
@@ -136,6 +139,8 @@ struct Voyage {
     entries: Vec<Entry>,
     face: Face,
     refusal: Refusal,
+    /// Since when no file is under way, where one may wait for another process and nobody said so yet.
+    idle: Option<Instant>,
 }
 
 impl Voyage {
@@ -156,6 +161,7 @@ impl Voyage {
                 }
                 event = events.next() => event,
                 _ = redraw.tick() => {
+                    self.tell_waiting();
                     self.face.redraw();
                     continue;
                 }
@@ -187,6 +193,14 @@ impl Voyage {
         if was_interrupted { worst.worse(ExitCode::Interrupted) } else { worst }
     }
 
+    /// Tells, once, why nothing happens: opening a file takes no such time.
+    fn tell_waiting(&mut self) {
+        if self.idle.is_some_and(|since| since.elapsed() > Duration::from_secs(1)) {
+            self.idle = None;
+            self.face.remark("waiting for another process that uploads this file");
+        }
+    }
+
     /// Tells that an upload begins anew where the application server does not know its video.
     fn tell_gone(&mut self) {
         for video in self.refusal.take_gone() {
@@ -214,6 +228,9 @@ impl Voyage {
         };
         entry.note(&event);
         self.face.tell(entry, &event);
+        if let Event::Started { .. } = event {
+            self.idle = None;
+        }
         let Event::TokenExpired { .. } = event else { return None };
         // Whoever could give another credential was asked by the uploader before it told this. Waiting would be for ever.
         let failed = Event::Failed { file: id, error: expired(self.refusal.last()) };

@@ -69,9 +69,14 @@ fn sigterm_does_the_same_and_upload_goes_on_too() {
     assert_eq!(code, Some(130));
     fs::rename(env.path("a.mp4"), env.path("moved.mp4")).unwrap();
     env.run(&["resume", "--server", &server.url]).fails(8, "no longer there");
+    // By its new path it is found, whichever verb is used.
+    let resume = ["resume", "--json", "--server", &server.url, "moved.mp4", "--limit", "500KiB/s"];
+    let mut resume = Process::spawn(env.command(&resume));
+    let mut parts = sent(&resume.wait_for(|line| line.event == "part"));
+    resume.kill();
     let ran = env.run(&["upload", "--json", "--server", &server.url, "moved.mp4"]).ok();
-    let again = sent(&ran.events());
-    assert!(again.iter().all(|part| !sent(&events).contains(part)), "{ran:?}");
+    parts.extend(sent(&ran.events()));
+    assert!(parts.iter().all(|part| !sent(&events).contains(part)), "{ran:?}");
 }
 
 #[test]

@@ -293,10 +293,19 @@ fn who_is_told_to_wait_finishes_what_the_other_process_left() {
     let env = TestEnv::new();
     let server = env.serve(&[]);
     let file = env.file("a.mp4", 8 << 20);
-    let mut first = env.spawn_upload(&server, &["a.mp4", "--limit", "1MiB/s", "--parallel", "1"]);
+    let mut first = env.spawn_upload(&server, &["a.mp4", "--limit", "500KiB/s", "--parallel", "1"]);
     let seen = first.wait_for(|line| line.event == "part");
     let fail = env.run(&["upload", "--server", &server.url, "a.mp4", "--on-busy", "fail"]);
     fail.fails(7, "another process");
+    // In front of a person it says why nothing happens.
+    let patient = ["upload", "--server", &server.url, "a.mp4", "--on-busy", "wait"];
+    let mut spoken = common::Process::spawn(env.command(&patient));
+    let began = std::time::Instant::now();
+    while !spoken.stderr_so_far().contains("waiting for another process") {
+        assert!(began.elapsed() < common::PATIENCE, "{}", spoken.stderr_so_far());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    spoken.kill();
     let mut second = env.spawn_upload(&server, &["a.mp4", "--on-busy", "wait"]);
     assert!(matches!(second.event_within(std::time::Duration::from_millis(700)), Ok(None)));
     // It dies; whatever it sent until then stays sent.

@@ -192,3 +192,51 @@ fn presigned_urls_are_printed_without_a_request() {
     assert!(ran.stdout.contains("Signature=") && !ran.stdout.contains("hush"), "{ran:?}");
     env.run(&["url", "films", "--endpoint", NOWHERE]).fails(2, "BUCKET/KEY");
 }
+
+#[test]
+fn what_is_often_got_wrong_is_told() {
+    let env = TestEnv::new();
+    env.file("a.mp4", 200_000);
+    env.run(&["upload", "a.mp4", "--server", "127.0.0.1:1"]).fails(2, "http:// or https://");
+    env.run(&["upload", "-", "--server", NOWHERE]).fails(2, "standard input");
+    env.run(&["upload", ".", "--server", NOWHERE]).fails(2, "directory");
+    env.run(&["upload", "a.mp4", "--server", NOWHERE, "--on-busy", "later"]).fails(2, "wait");
+    for help in [&["upload", "--help"][..], &["resume", "-h"], &["help", "upload"]] {
+        let help = env.run(help).ok().stdout;
+        assert!(help.contains("--on-busy <fail|wait>") && help.contains("--region"), "{help}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_counts_as_not_set() {
+    let env = TestEnv::new();
+    env.file("a.mp4", 200_000);
+    for verb in ["upload", "resume"] {
+        let mut command = env.command(&[verb, "a.mp4"]);
+        for name in [
+            "CONFIG",
+            "LOG",
+            "SERVER",
+            "TOKEN",
+            "ADDRESS",
+            "AUTH",
+            "ENDPOINT",
+            "BUCKET",
+            "KEYS_FILE",
+            "REGION",
+            "PART_SIZE",
+            "PARALLEL",
+            "LIMIT",
+            "RECORD_DIR",
+            "RETRY_FOR",
+            "ON_BUSY",
+            "CONNECT_TIMEOUT",
+            "IDLE_TIMEOUT",
+        ] {
+            command.env(format!("VODFERRY_{name}"), "");
+        }
+        Ran::of(&mut command).fails(2, "no place to upload to");
+    }
+    let mut command = env.command(&["fsck"]);
+    Ran::of(command.env("VODFERRY_DATA", "")).fails(8, "vodferry-data");
+}

@@ -47,7 +47,8 @@ impl AppServer {
         if base.contains(|c: char| c.is_control() || c.is_whitespace()) {
             return Err(wrong("holds a space or a control character"));
         }
-        let url = reqwest::Url::parse(base).map_err(|_| wrong("is not a URL"))?;
+        let url = reqwest::Url::parse(base)
+            .map_err(|_| wrong("is not one that begins with http:// or https://"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("does not begin with http:// or https://"));
         }

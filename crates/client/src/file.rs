@@ -96,7 +96,9 @@ impl File {
         }
         if self.name.is_empty() {
             let path = self.path.display();
-            return Err(Error::misuse(format!("the file has an empty name: {path}")));
+            return Err(Error::misuse(format!(
+                "no file name in {path}: it is a directory, or was given none"
+            )));
         }
         for (name, value) in &self.headers {
             let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
