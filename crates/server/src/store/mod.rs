@@ -17,8 +17,10 @@ mod janitor;
 mod lifecycle;
 mod listing;
 mod meta;
+mod meta_error;
 mod sqlite;
 mod steady;
+mod video;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,9 +37,11 @@ pub use listing::{
     UploadPage,
 };
 pub use meta::{
-    Answer, AppendObject, Complete, Completed, CopyObject, Extent, MetaError, MetaStore, NewVideo,
-    Object, ObjectInfo, Part, PartList, PartPage, PutObject, Video, VideoStatus,
+    Answer, AppendObject, Complete, Completed, CopyObject, Extent, MetaStore, Object, ObjectInfo,
+    Part, PartList, PartPage, PutObject,
 };
+pub use meta_error::MetaError;
+pub use video::{NewVideo, Video, VideoStatus};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 
 /// Milliseconds since 1970. The wall clock, or in tests one that jumps.

@@ -249,6 +249,7 @@ async fn bad_lists_delete_nothing() {
     for body in [
         "<Delete></Delete>",
         "<Delete><Object></Object></Delete>",
+        "<Delete><Object><Key></Key></Object><Object><Key>a</Key></Object></Delete>",
         "<Delete><Object><Key>a</Key>",
         "<Other><Object><Key>a</Key></Object></Other>",
         "",

@@ -313,6 +313,10 @@ async fn what_is_no_form_is_refused() {
         let response = post(&server, content_type, body.as_bytes()).await;
         assert_eq!(refused(&response, 400), code, "{content_type} {body:.200}");
     }
+    let many = (0..5).fold(Form::default(), |form, n| {
+        form.field(&format!("x-oss-meta-{n}"), &"y".repeat(60_000))
+    });
+    assert_eq!(refused(&many.file("f", b"x").post(&server).await, 400), "FieldItemTooLong");
     let two = Form::default()
         .fields(&v1(&server.operator(), ANY))
         .field("key", "up/a")

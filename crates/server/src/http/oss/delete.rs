@@ -44,6 +44,9 @@ pub(super) async fn delete_objects(
         return Err(ServiceError::of(Code::MalformedXML)
             .with_message(format!("1 to {MOST} objects can be deleted at once.")));
     }
+    if asked.objects.iter().any(|object| object.key.is_empty()) {
+        return Err(ServiceError::of(Code::MalformedXML).with_message("A key is empty."));
+    }
     let versions = |id: &str| !matches!(id, "" | "null");
     if asked.objects.iter().any(|object| versions(&object.version_id)) {
         return Err(not_implemented("versions of objects"));

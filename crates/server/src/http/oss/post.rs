@@ -35,7 +35,7 @@ pub(super) async fn post_object(
     bucket: &str,
     body: &mut Body,
 ) -> Result<Response<ReplyBody>, ServiceError> {
-    let mut form = Form::new(call, body, MAX_PART_SIZE + MAX_FIELDS)?;
+    let mut form = Form::new(call, body, MAX_PART_SIZE + MAX_REST)?;
     form.begin().await?;
     let mut fields = Fields(Vec::new());
     let file = loop {
@@ -49,6 +49,12 @@ pub(super) async fn post_object(
         }
         let value = form.field().await?;
         fields.0.push((name, value));
+        // Nobody has shown a signature yet.
+        if fields.0.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MAX_FIELDS
+        {
+            return Err(ServiceError::of(Code::FieldItemTooLong)
+                .with_context("MaxSizeAllowed", MAX_FIELDS.to_string()));
+        }
     };
     for name in ["callback", "x-oss-server-side-encryption"] {
         if fields.get(name).is_some() {
@@ -91,9 +97,12 @@ pub(super) async fn post_object(
     Ok(response)
 }
 
-/// Most fields of a form, and most bytes of them all.
+/// Most fields of a form.
 const MOST_FIELDS: usize = 100;
-const MAX_FIELDS: u64 = 4 << 20;
+/// Most bytes of all of them.
+const MAX_FIELDS: usize = 128 << 10;
+/// Most bytes of a form beside those of its file.
+const MAX_REST: u64 = 4 << 20;
 
 /// Fields with their names in lower case.
 struct Fields(Vec<(String, String)>);

@@ -22,8 +22,8 @@ use self::group::{Readers, Writer};
 pub(super) use self::inspect::{Inspection, NamedBlob};
 pub use self::schema::OpenError;
 use super::meta::{
-    Answer, AppendObject, Complete, Completed, CopyObject, MetaStore, NewVideo, Object, ObjectInfo,
-    Part, PartPage, PutObject, Video,
+    Answer, AppendObject, Complete, Completed, CopyObject, MetaStore, Object, ObjectInfo, Part,
+    PartPage, PutObject,
 };
 use super::{
     Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, ObjectPage, Page,
