@@ -41,8 +41,8 @@ pub use meta::{
     Part, PartList, PartPage, PutObject,
 };
 pub use meta_error::MetaError;
-pub use video::{NewVideo, Video, VideoStatus};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
+pub use video::{NewVideo, Video, VideoStatus};
 
 /// Milliseconds since 1970. The wall clock, or in tests one that jumps.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;

@@ -26,8 +26,8 @@ use super::meta::{
     PartPage, PutObject,
 };
 use super::{
-    Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, ObjectPage, Page,
-    UploadPage,
+    Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, NewVideo, ObjectPage,
+    Page, UploadPage, Video,
 };
 
 /// A [`MetaStore`] in one SQLite file.
