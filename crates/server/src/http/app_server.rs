@@ -15,9 +15,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
-use super::body::{Body, BodyError};
+use super::body::Body;
 use super::call::Call;
-use super::reply::{JSON, reply};
+use super::json;
 use super::video::{self, ApiError, Granted, Proposal};
 use crate::keys::is_same_secret;
 
@@ -28,26 +28,18 @@ pub(crate) const PREFIX: &str = "/api/upload-auth/";
 pub(crate) async fn handle(app: &App, call: &Call, body: &mut Body) -> Response<ReplyBody> {
     let id = call.id.uuid();
     match answer(app, call, body).await {
-        Ok(granted) => {
-            let members = json!({
+        Ok(granted) => json::answer(
+            200,
+            &json!({
                 "RequestId": id,
                 "VideoId": granted.video_id,
                 "UploadAddress": granted.upload_address,
                 "UploadAuth": granted.upload_auth,
-            });
-            let mut response = reply(200, JSON, members.to_string());
-            no_store(&mut response);
-            response
-        }
+            }),
+        ),
         Err(error) => {
             let members = json!({ "RequestId": id, "Code": error.code, "Message": error.message });
-            let mut response = reply(error.status, JSON, members.to_string());
-            no_store(&mut response);
-            if error.status == 401 {
-                let challenge = http::HeaderValue::from_static("Bearer realm=\"vodferry\"");
-                response.headers_mut().insert(http::header::WWW_AUTHENTICATE, challenge);
-            }
-            response
+            json::answer(error.status, &members)
         }
     }
 }
@@ -62,30 +54,18 @@ async fn answer(app: &App, call: &Call, body: &mut Body) -> Result<Granted, ApiE
     if call.method != Method::POST {
         return Err(ApiError::new(405, "MethodNotAllowed", "use POST"));
     }
-    if !is_json(call) {
-        let message = "Content-Type must be application/json";
-        return Err(ApiError::new(415, "UnsupportedMediaType", message));
-    }
-    let bytes = body.whole(app.config.limits.control_body).await.map_err(|error| match error {
-        BodyError::TooLarge => ApiError::bad("InvalidParameter", "the body is too long"),
-        // The network's doing: whoever asks again is answered.
-        BodyError::Cut | BodyError::Idle => {
-            ApiError::new(408, "RequestTimeout", "the body was cut, or came too slowly")
-        }
-    })?;
+    let bytes = json::read(app, call, body).await?;
     match action {
-        "create" => video::create(app, None, parse::<CreateRequest>(&bytes)?.try_into()?).await,
-        _ => video::refresh(app, None, &parse::<RefreshRequest>(&bytes)?.video_id).await,
+        "create" => video::create(app, None, json::parse::<CreateRequest>(&bytes)?.try_into()?).await,
+        _ => video::refresh(app, None, &json::parse::<RefreshRequest>(&bytes)?.video_id).await,
     }
 }
 
 /// Whether the caller may ask at all.
 fn authorize(app: &App, call: &Call) -> Result<(), ApiError> {
-    if let Some(value) = call.header("authorization") {
-        let given =
-            value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if let Some(given) = json::bearer(call) {
         let right = &app.keys.current().app_server_token;
-        if given.is_some_and(|(_, token)| is_same_secret(token.trim(), right)) {
+        if given.is_some_and(|token| is_same_secret(&token, right)) {
             return Ok(());
         }
         return Err(ApiError::new(
@@ -116,18 +96,6 @@ const NOT_A_LOCAL_PROGRAM: &[&str] = &[
 
 fn is_loopback_name(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
-}
-
-fn is_json(call: &Call) -> bool {
-    call.header("content-type").is_some_and(|value| {
-        let kind = value.split(';').next().unwrap_or_default().trim();
-        kind.eq_ignore_ascii_case("application/json")
-    })
-}
-
-fn no_store(response: &mut Response<ReplyBody>) {
-    let value = http::HeaderValue::from_static("no-store");
-    response.headers_mut().insert(http::header::CACHE_CONTROL, value);
 }
 
 #[derive(Deserialize)]
@@ -181,16 +149,6 @@ impl TryFrom<CreateRequest> for Proposal {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let code = match error.classify() {
-            serde_json::error::Category::Data => "InvalidParameter",
-            _ => "MalformedJSON",
-        };
-        ApiError::bad(code, format!("the body is not understood: {error}"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,7 +166,7 @@ mod tests {
     #[test]
     fn sizes_and_user_data_come_in_two_forms() {
         let proposal =
-            |text: &str| Proposal::try_from(parse::<CreateRequest>(text.as_bytes()).unwrap());
+            |text: &str| Proposal::try_from(json::parse::<CreateRequest>(text.as_bytes()).unwrap());
         let both = proposal(r#"{"FileName":"a.mp4","FileSize":"7","UserData":{"a":1},"Other":1}"#)
             .unwrap();
         assert_eq!(both.file_size, Some(7));

@@ -16,7 +16,7 @@ use super::call::Call;
 use super::oss::Operation;
 use super::reply::{XML, empty, reply, set, stamp};
 use super::request_id::RequestId;
-use super::{App, app_server, cors, health, oss, rpc};
+use super::{App, admin, app_server, cors, health, oss, rpc};
 
 /// Answers a request, whatever it is.
 pub(crate) async fn handle(
@@ -60,6 +60,9 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
         }
         if call.path.starts_with(app_server::PREFIX) {
             return app_server::handle(app, call, body).await;
+        }
+        if call.path.starts_with(admin::PREFIX) {
+            return admin::handle(app, call, body).await;
         }
         if rpc::is_call(call) {
             return rpc::handle(app, call, body).await;

@@ -1,6 +1,8 @@
 //! The server over real sockets, one subject per file.
 
 mod addressing;
+mod admin_api;
+mod admin_keys;
 mod app_server;
 mod authority;
 mod bad_input;
