@@ -3,7 +3,7 @@
 cd "$(dirname "$0")/.."
 . scripts/setup.sh test
 venv=target/official-venv
-if ! "$venv/bin/python" -c 'import oss2' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import oss2, aliyunsdksts' 2>/dev/null; then
 	python3 -m venv --clear "$venv"
 	"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/official/requirements.txt
 fi
@@ -21,4 +21,7 @@ for _ in $(seq 100); do
 	sleep 0.1
 done
 [ -n "$url" ] || { echo "error: the server did not come up" >&2; cat "$log.err" >&2; exit 1; }
-"$venv/bin/python" tests/official/oss2_check.py "$url" vod-media "$data/keys.toml"
+failed=0
+"$venv/bin/python" tests/official/oss2_check.py "$url" vod-media "$data/keys.toml" || failed=1
+"$venv/bin/python" tests/official/sts_check.py "$url" vod-media "$data/keys.toml" || failed=1
+exit $failed
