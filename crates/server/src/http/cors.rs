@@ -17,10 +17,9 @@ use vodferry_oss::encode::decode_path;
 use vodferry_oss::xml::{CorsConfiguration, CorsRule};
 use vodferry_oss::{Code, ServiceError};
 
-use super::App;
 use super::call::Call;
 use super::reply::{empty, set};
-use super::{admin, app_server};
+use super::{App, admin, app_server};
 use crate::store::{BucketDocument, MetaError};
 
 /// Whether pages of other origins may speak to what this request is for.

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tracing::Instrument;
 use vodferry_oss::{Code, ServiceError};
 
-use super::auth::authenticate;
+use super::auth::{Authentic, authenticate};
 use super::body::Body;
 use super::call::Call;
 use super::oss::Operation;
@@ -51,6 +51,9 @@ pub(crate) async fn handle(
 
 /// Which of the four services a request is for.
 async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBody> {
+    if let Some(message) = call.host_error {
+        return refuse(call, ServiceError::of(Code::InvalidRequest).with_message(message));
+    }
     if cors::concerns(call) && call.method == Method::OPTIONS {
         return cors::preflight(app, call).await.unwrap_or_else(|error| refuse(call, error));
     }
@@ -87,10 +90,29 @@ async fn object_request(
     if oss::is_unsigned(call) {
         return oss::answer_unsigned(app, call, body).await;
     }
-    let (caller, place) = authenticate(app, call)?;
+    let Authentic { caller, place, content_sha256 } = authenticate(app, call)?;
     let operation = Operation::of(call, &place)?;
     operation.authorize(&caller, &place)?;
-    operation.run(app, &caller, call, &place, body).await
+    let Some(hash) = content_sha256 else {
+        return operation.run(app, &caller, call, &place, body).await;
+    };
+    body.expect_sha256(hash);
+    let done = match is_about_its_body(call) {
+        false if body.whole(app.config.limits.control_body).await.is_err() => {
+            Err(ServiceError::of(Code::IncompleteBody))
+        }
+        _ => operation.run(app, &caller, call, &place, body).await,
+    };
+    if body.differs() {
+        let message = "The body is not the one whose hash was signed in x-oss-content-sha256.";
+        return Err(ServiceError::of(Code::InvalidDigest).with_message(message));
+    }
+    done
+}
+
+/// Whether the operation reads its body; where it does not, a signed hash is compared all the same.
+fn is_about_its_body(call: &Call) -> bool {
+    matches!(call.method, Method::PUT | Method::POST) && call.parameter("uploads").is_none()
 }
 
 /// Whether what is left of a body is worth waiting for. Some clients announce one with a GET and
