@@ -1,6 +1,6 @@
 # The table of contents of what can be run. Each target installs what it needs, or says exactly how to.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench official fuzz
+.PHONY: help demo test test-all bench official fuzz soak
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -21,3 +21,6 @@ bench: ## client CPU, wall and memory beside curl and oss2, as ratios of one run
 
 fuzz: ## everything that is read from outside, under a fuzzer, on nightly (SECONDS_EACH=60)
 	@SECONDS_EACH=$(or $(SECONDS_EACH),60) scripts/fuzz.sh
+
+soak: ## many simulated worlds, then the server under load (SEEDS=1000000, MINUTES=10; MINUTES=0 leaves the server out)
+	@SEEDS=$(or $(SEEDS),1000000) MINUTES=$(or $(MINUTES),10) scripts/soak.sh

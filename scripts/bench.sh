@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Client CPU, wall and memory beside curl and oss2, as ratios of one run. SIZE_MB (1024) and ROUNDS (5) may be smaller for a look.
+# Ratios of one run beside the floors under them; bench/README.md says what each row means.
+# SIZE_MB (1024) and ROUNDS (5) may be smaller for a look; ONLY=upload,server,memory,checkpoint,link runs some of the sections.
 cd "$(dirname "$0")/.."
 . scripts/setup.sh bench
 venv=target/official-venv
@@ -8,21 +9,15 @@ if ! "$venv/bin/python" -c 'import oss2' 2>/dev/null; then
 	"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/official/requirements.txt
 fi
 cargo build --quiet --locked --release -p vodferry-cli -p vodferry-bench
-work=$(mktemp -d)
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
-url_of() { # log: waits for the line that names the address
-	for _ in $(seq 100); do
-		sed -n 's/^listening on //p' "$1" | grep . && return
-		sleep 0.1
-	done
-	echo "error: no server came up" >&2
-	return 1
-}
-target/release/vodferry serve --listen 127.0.0.1:0 --data "$work/data" >"$work/server.log" 2>"$work/server.err" & pids+=($!)
-target/release/sink >"$work/sink.log" & pids+=($!)
-server=$(url_of "$work/server.log")
-sink=$(url_of "$work/sink.log")
-head -c "$((${SIZE_MB:-1024} << 20))" /dev/urandom >"$work/file.bin"
-cat "$work/file.bin" >/dev/null
-"$venv/bin/python" bench/upload.py target/release/vodferry target/release/floor "$sink" "$server" "$work/data/keys.toml" "$work/file.bin" "${ROUNDS:-5}"
+target=$(cargo metadata --quiet --locked --no-deps --format-version 1 | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
+# The Go SDKs come from the module proxy, pinned by go.sum; without Go, or without the proxy, their rows are skipped.
+go=$(command -v go || true)
+[ -n "$go" ] || [ ! -x /usr/local/go/bin/go ] || go=/usr/local/go/bin/go
+uploaders="there is no Go here (https://go.dev/dl)"
+if [ -n "$go" ]; then
+	uploaders=$target/release/go-uploaders
+	rm -f "$uploaders"
+	said=$(cd bench/go && "$go" build -trimpath -buildvcs=false -o "$uploaders" . 2>&1) || uploaders="they could not be built: $(tail -n 1 <<<"$said")"
+fi
+IFS=, read -ra sections <<<"${ONLY:-}"
+"$venv/bin/python" bench/run.py "$target/release" "$uploaders" "${sections[@]}"

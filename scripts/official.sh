@@ -3,7 +3,7 @@
 cd "$(dirname "$0")/.."
 . scripts/setup.sh test
 venv=target/official-venv
-if ! "$venv/bin/python" -c 'import oss2, alibabacloud_oss_v2' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import oss2, aliyunsdksts, alibabacloud_oss_v2' 2>/dev/null; then
 	python3 -m venv --clear "$venv"
 	"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/official/requirements.txt
 fi
@@ -22,7 +22,7 @@ for _ in $(seq 100); do
 done
 [ -n "$url" ] || { echo "error: the server did not come up" >&2; cat "$log.err" >&2; exit 1; }
 failed=0
-for check in oss2_check oss_v2_check; do
+for check in oss2_check oss_v2_check sts_check; do
 	"$venv/bin/python" "tests/official/$check.py" "$url" vod-media "$data/keys.toml" || failed=1
 done
 exit $failed

@@ -21,6 +21,8 @@ test)
 	;;
 demo) need ffmpeg ffmpeg ;;
 bench)
+	# The emulated line; without root it is skipped.
+	[ "$(id -u)" != 0 ] || { need ip iproute2; need unshare util-linux; need nsenter util-linux; need find findutils; }
 	python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 	# oss2's CRC needs its C extension built, or the comparison would be unfair.
 	python3 -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null || packages+=(python3-dev)

@@ -32,7 +32,8 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     while let Some(Ok(_)) = body.frame().await {}
     let query = head.uri.query().unwrap_or_default();
     let etag = head.headers.get("content-md5").and_then(|v| v.to_str().ok()).map(hex_of_base64);
-    let xml = if head.method == Method::POST && query.starts_with("uploads") {
+    let initiates = query.split('&').any(|pair| matches!(pair, "uploads" | "uploads="));
+    let xml = if head.method == Method::POST && initiates {
         "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key>\
          <UploadId>0004B9894A22E5B1888A1E29F8236E2D</UploadId></InitiateMultipartUploadResult>"
     } else if head.method == Method::POST {

@@ -51,6 +51,8 @@ pub(crate) enum Verb {
     Serve(ServeArgs),
     /// Check the data folder of a server that does not run
     Fsck(FsckArgs),
+    /// Manage access keys, roles and master keys of a server, also while it runs
+    Admin(crate::admin::AdminArgs),
 }
 
 /// `vodferry upload`.

@@ -1,5 +1,6 @@
 //! The binary `vodferry`: flags and glue. What it does lives in the crates `vodferry` (uploading) and `vodferry-server` (serving).
 
+mod admin;
 mod again;
 mod bars;
 mod cli;
@@ -57,6 +58,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             Verb::Url(args) => get::url(args, &settings),
             Verb::Serve(args) => serve::run(args, &settings).await,
             Verb::Fsck(args) => fsck::run(args, &settings),
+            Verb::Admin(args) => admin::run(args, &settings),
         }
     })
 }

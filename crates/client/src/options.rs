@@ -216,6 +216,20 @@ mod tests {
     }
 
     #[test]
+    fn enough_parts_at_once_are_hashed_together() {
+        let md5 = |parallel, files_at_once, content_md5| {
+            let options = Options { parallel, files_at_once, content_md5, ..Options::default() };
+            options.part_md5()
+        };
+        assert!(matches!(Options::default().part_md5(), PartMd5::Together(_)));
+        assert!(matches!(md5(1, 1, true), PartMd5::Alone));
+        assert!(matches!(md5(1, lanes::LEAST as u32, true), PartMd5::Together(_)));
+        assert!(matches!(md5(16, 1, false), PartMd5::Off));
+        let narrow = Options { parallel: 16, max_in_flight: 1, ..Options::default() };
+        assert!(matches!(narrow.part_md5(), PartMd5::Alone));
+    }
+
+    #[test]
     fn a_proxy_shows_no_password() {
         let options = Options { proxy: Proxy::Url("http://u:hush@h".into()), ..Options::default() };
         assert!(!format!("{options:?}").contains("hush"));

@@ -26,8 +26,11 @@ pub struct Config {
     /// `bucket.oss.example.com`). `localhost` and the vendor's own domains need no entry. Default
     /// none.
     pub base_domains: Vec<String>,
-    /// Region told to clients. Default `cn-shanghai`.
+    /// Region told to clients, and the one that V4 signatures must name. Default `cn-shanghai`.
     pub region: String,
+    /// Regions beside `region` whose V4 signatures are accepted, for clients that cannot be told the
+    /// right one; `*` is any. Default none.
+    pub accepted_regions: Vec<String>,
     /// Bucket of uploaded videos, made on first start. Default `vod-media`.
     pub bucket: String,
     /// Life of the credentials handed out, 5 to 3600 seconds. Default 3000.
@@ -44,6 +47,9 @@ pub struct Config {
     /// Answer a repeated Complete with NoSuchUpload, as the original does, in place of the
     /// remembered answer. Default off.
     pub strict: bool,
+    /// Bytes that must be free on the disk of `data` for `/health/ready` to say that the server is
+    /// ready; 0 is no bound. Uploads are taken as long as there is any space. Default 64 MiB.
+    pub free_space: u64,
     /// Bounds that keep one client from harming others.
     pub limits: Limits,
 }
@@ -139,14 +145,12 @@ impl Config {
                 "3 to 63 of a-z, 0-9 and -, first and last no -",
             );
         }
-        if self.region.is_empty()
-            || !self.region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        {
-            return refuse(
-                "region",
-                &self.region,
-                "letters, digits and - are allowed, as in cn-shanghai",
-            );
+        const REGION: &str = "letters, digits and - are allowed, as in cn-shanghai";
+        if !is_region(&self.region) {
+            return refuse("region", &self.region, REGION);
+        }
+        if let Some(region) = self.accepted_regions.iter().find(|r| *r != "*" && !is_region(r)) {
+            return refuse("accepted_regions", region, REGION);
         }
         if let Some(endpoint) = &self.public_endpoint
             && !is_endpoint(endpoint)
@@ -186,12 +190,14 @@ impl Default for Config {
             public_endpoint: None,
             base_domains: Vec::new(),
             region: "cn-shanghai".to_owned(),
+            accepted_regions: Vec::new(),
             bucket: "vod-media".to_owned(),
             credential_life: Duration::from_secs(3000),
             min_part_size: 102_400,
             upload_life: Duration::from_secs(7 * 86_400),
             durable: true,
             strict: false,
+            free_space: 64 << 20,
             limits: Limits::default(),
         }
     }
@@ -211,6 +217,10 @@ impl Default for Limits {
             shutdown: Duration::from_secs(10),
         }
     }
+}
+
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 fn is_endpoint(text: &str) -> bool {
@@ -300,6 +310,10 @@ mod tests {
         );
         assert!(refused(|c| c.bucket = "No".into()).starts_with("bucket is No:"));
         assert!(refused(|c| c.region = "a b".into()).starts_with("region"));
+        assert!(
+            refused(|c| c.accepted_regions = vec!["*".into(), "".into()])
+                .starts_with("accepted_regions is :")
+        );
         assert!(
             refused(|c| c.public_endpoint = Some("http://a/b".into()))
                 .starts_with("public_endpoint")

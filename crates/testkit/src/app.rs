@@ -1,8 +1,8 @@
 //! The model application: what it adds, how it answers events, and what it does without being asked.
 
 use vodferry_engine::{
-    Checkpoint, ErrorKind, Event, Fault, FaultKind, FileId, FileSpec, FileState, Grant, Source,
-    Want,
+    Checkpoint, Config, Engine, ErrorKind, Event, Fault, FaultKind, FileId, FileSpec, FileState,
+    Grant, MAX_PART_SIZE, MAX_PARTS, SMALL_FILE, Source, Want,
 };
 
 use crate::authority::Terms;
@@ -49,7 +49,11 @@ impl World {
             "story",
             match plan.length {
                 0 => "file of zero bytes",
-                length if length < vodferry_engine::SMALL_FILE => "small file",
+                length if length > MAX_PART_SIZE * MAX_PARTS => "file too large for any part size",
+                length if length > plan.part_size.max(SMALL_FILE) * MAX_PARTS => {
+                    "file whose parts are made larger"
+                }
+                length if length < SMALL_FILE => "small file",
                 length if length <= plan.part_size => "file of one part",
                 _ => "file of many parts",
             },
@@ -96,6 +100,20 @@ impl World {
             }
             Err(misuse) => broken("a valid file is accepted", misuse.rule),
         }
+    }
+
+    /// A part size that the service does not take is refused before anything is sent, and nothing comes of it.
+    pub(crate) fn ask_too_much(&mut self) -> Check {
+        let part_size = self.rng.pick(&[1, SMALL_FILE - 1, MAX_PART_SIZE + 1, u64::MAX]);
+        let before = self.engine.files();
+        let spec = FileSpec { grant: None, part_size };
+        let config = Config { part_size, ..self.scenario.config.clone() };
+        let taken = self.engine.add(self.clock.now(), spec).is_ok();
+        if taken || Engine::new(config, 0).is_ok() || self.engine.files() != before {
+            return broken("9 an impossible part size is Misuse", format!("{part_size}"));
+        }
+        self.coverage.hit("story", "impossible part size refused");
+        self.drain(usize::MAX).map(drop)
     }
 
     /// `start`.

@@ -58,6 +58,7 @@ impl World {
             file = self.removed.get(gone).copied();
         }
         match (command, file) {
+            (Command::Add, _) if self.rng.chance(150) => return self.ask_too_much(),
             (Command::Add, _) if self.files.len() < 8 => {
                 let plan = scenario::file(&mut self.rng, self.sources.len(), &self.scenario.config);
                 return self.add(&plan);

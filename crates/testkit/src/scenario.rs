@@ -1,6 +1,8 @@
 //! What a seed decides before anything happens: the configuration, the store, the files, the weather.
 
-use vodferry_engine::{Backoff, Budget, Config, OnCancel, Retry, SMALL_FILE};
+use vodferry_engine::{
+    Backoff, Budget, Config, MAX_PART_SIZE, MAX_PARTS, OnCancel, Retry, SMALL_FILE,
+};
 
 use crate::faults::Weather;
 use crate::rng::Rng;
@@ -62,6 +64,14 @@ impl Scenario {
             twin.given = false;
             files.push(twin);
         }
+        // Rare, as one such file costs as much as a hundred worlds.
+        let long = rng.chance(1);
+        if long {
+            let length = SMALL_FILE * MAX_PARTS + rng.between(1, 1 << 20);
+            files = vec![FilePlan { source: 0, length, part_size: SMALL_FILE, given: false }];
+        } else if rng.chance(3) {
+            files[0].length = MAX_PART_SIZE * MAX_PARTS + rng.between(1, 1 << 40);
+        }
         Scenario {
             config,
             policy: Policy {
@@ -69,7 +79,7 @@ impl Scenario {
                 list_parts: rng.chance(800),
                 head: rng.chance(600),
                 list_uploads: rng.chance(700),
-                page: rng.pick(&[1, 2, 3, 3, 1000]),
+                page: if long { 1000 } else { rng.pick(&[1, 2, 3, 3, 1000]) },
             },
             files,
             weather: Weather::storm(rng),

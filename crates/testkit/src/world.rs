@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use vodferry_engine::{
-    EffectId, Engine, FileId, FileState, FileView, GrantId, Input, Op, Record, Source, Want,
+    EffectId, Engine, FileId, FileState, FileView, GrantId, Input, MAX_PART_SIZE, MAX_PARTS, Op,
+    Record, Source, Want,
 };
 
 use crate::app::{AppFile, Outcome};
@@ -26,7 +27,7 @@ use crate::store::Store;
 use crate::time::Clock;
 
 /// So many steps of calm without an end are a hang.
-const CALM_STEPS: u64 = 60_000;
+const CALM_STEPS: u64 = 200_000;
 /// So many wake-ups in a row that bring nothing are a loop.
 const IDLE_WAKES: u32 = 300;
 
@@ -259,13 +260,19 @@ impl World {
             !self.scenario.policy.head
                 && file.outcome == Outcome::Failed("CompletionUnknown".to_owned())
         };
+        let too_large = |file: &AppFile| {
+            let length = self.sources.get(file.plan.source).map_or(0, SourceModel::length);
+            length > MAX_PART_SIZE * MAX_PARTS
+                && file.outcome == Outcome::Failed("TooLarge".to_owned())
+        };
+        let hopeless = |file: &AppFile| unknowable(file) || too_large(file);
         let halting = self.scenario.config.halt_on_failure;
-        let halted = halting && (!last || self.files.iter().any(unknowable));
+        let halted = halting && (!last || self.files.iter().any(hopeless));
         for view in self.engine.files() {
             let file = self.files.iter().find(|f| f.id == Some(view.id));
             let fine = match view.state {
                 FileState::Succeeded | FileState::Canceled => true,
-                FileState::Failed => !last || halted || file.is_some_and(unknowable),
+                FileState::Failed => !last || halted || file.is_some_and(hopeless),
                 _ => halted,
             };
             if !fine {

@@ -11,13 +11,12 @@ use std::net::IpAddr;
 
 use axum::body::Body as ReplyBody;
 use http::{Method, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::App;
-use super::body::{Body, BodyError};
+use super::body::Body;
 use super::call::Call;
-use super::reply::{JSON, reply};
+use super::json;
 use super::video::{self, ApiError, Granted, Proposal};
 use crate::keys::is_same_secret;
 
@@ -28,26 +27,18 @@ pub(crate) const PREFIX: &str = "/api/upload-auth/";
 pub(crate) async fn handle(app: &App, call: &Call, body: &mut Body) -> Response<ReplyBody> {
     let id = call.id.uuid();
     match answer(app, call, body).await {
-        Ok(granted) => {
-            let members = json!({
+        Ok(granted) => json::answer(
+            200,
+            &json!({
                 "RequestId": id,
                 "VideoId": granted.video_id,
                 "UploadAddress": granted.upload_address,
                 "UploadAuth": granted.upload_auth,
-            });
-            let mut response = reply(200, JSON, members.to_string());
-            no_store(&mut response);
-            response
-        }
+            }),
+        ),
         Err(error) => {
             let members = json!({ "RequestId": id, "Code": error.code, "Message": error.message });
-            let mut response = reply(error.status, JSON, members.to_string());
-            no_store(&mut response);
-            if error.status == 401 {
-                let challenge = http::HeaderValue::from_static("Bearer realm=\"vodferry\"");
-                response.headers_mut().insert(http::header::WWW_AUTHENTICATE, challenge);
-            }
-            response
+            json::answer(error.status, &members)
         }
     }
 }
@@ -62,30 +53,19 @@ async fn answer(app: &App, call: &Call, body: &mut Body) -> Result<Granted, ApiE
     if call.method != Method::POST {
         return Err(ApiError::new(405, "MethodNotAllowed", "use POST"));
     }
-    if !is_json(call) {
-        let message = "Content-Type must be application/json";
-        return Err(ApiError::new(415, "UnsupportedMediaType", message));
-    }
-    let bytes = body.whole(app.config.limits.control_body).await.map_err(|error| match error {
-        BodyError::TooLarge => ApiError::bad("InvalidParameter", "the body is too long"),
-        // The network's doing: whoever asks again is answered.
-        BodyError::Cut | BodyError::Idle => {
-            ApiError::new(408, "RequestTimeout", "the body was cut, or came too slowly")
-        }
-    })?;
+    let bytes = json::read(app, call, body).await?;
+    let members = Members::of(&bytes)?;
     match action {
-        "create" => video::create(app, None, parse::<CreateRequest>(&bytes)?.try_into()?).await,
-        _ => video::refresh(app, None, &parse::<RefreshRequest>(&bytes)?.video_id).await,
+        "create" => video::create(app, None, proposal(&members)?).await,
+        _ => video::refresh(app, None, members.required_text("VideoId")?).await,
     }
 }
 
 /// Whether the caller may ask at all.
 fn authorize(app: &App, call: &Call) -> Result<(), ApiError> {
-    if let Some(value) = call.header("authorization") {
-        let given =
-            value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    if let Some(given) = json::bearer(call) {
         let right = &app.keys.current().app_server_token;
-        if given.is_some_and(|(_, token)| is_same_secret(token.trim(), right)) {
+        if given.is_some_and(|token| is_same_secret(&token, right)) {
             return Ok(());
         }
         return Err(ApiError::new(
@@ -118,77 +98,89 @@ fn is_loopback_name(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
-fn is_json(call: &Call) -> bool {
-    call.header("content-type").is_some_and(|value| {
-        let kind = value.split(';').next().unwrap_or_default().trim();
-        kind.eq_ignore_ascii_case("application/json")
+fn proposal(members: &Members) -> Result<Proposal, ApiError> {
+    Ok(Proposal {
+        file_name: members.required_text("FileName")?.to_owned(),
+        title: members.text("Title")?.filter(|title| !title.is_empty()).map(str::to_owned),
+        file_size: members.number("FileSize")?,
+        description: members.text("Description")?.unwrap_or_default().to_owned(),
+        tags: members.text("Tags")?.unwrap_or_default().to_owned(),
+        cover_url: members.text("CoverURL")?.unwrap_or_default().to_owned(),
+        cate_id: members.number("CateId")?,
+        // JSON text, or the object itself.
+        user_data: match members.get("UserData") {
+            None => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+        },
     })
 }
 
-fn no_store(response: &mut Response<ReplyBody>) {
-    let value = http::HeaderValue::from_static("no-store");
-    response.headers_mut().insert(http::header::CACHE_CONTROL, value);
-}
+/// The members of the request's object; unknown ones mean nothing, and null is as good as none.
+struct Members(Map<String, Value>);
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct CreateRequest {
-    file_name: String,
-    title: Option<String>,
-    /// A number, or its digits as text.
-    file_size: Option<Value>,
-    description: Option<String>,
-    tags: Option<String>,
-    #[serde(rename = "CoverURL")]
-    cover_url: Option<String>,
-    cate_id: Option<i64>,
-    /// JSON text, or the object itself.
-    user_data: Option<Value>,
-}
+impl Members {
+    fn of(bytes: &[u8]) -> Result<Members, ApiError> {
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(members)) => Ok(Members(members)),
+            Ok(other) => Err(ApiError::bad(
+                "InvalidParameter",
+                format!(
+                    "the body must be a JSON object, as {{\"FileName\":\"film.mp4\"}}, and is {}",
+                    kind(&other)
+                ),
+            )),
+            Err(error) => {
+                Err(ApiError::bad("MalformedJSON", format!("the body is not JSON: {error}")))
+            }
+        }
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RefreshRequest {
-    video_id: String,
-}
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
 
-impl TryFrom<CreateRequest> for Proposal {
-    type Error = ApiError;
+    fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(wrong(name, "a text", other)),
+        }
+    }
 
-    fn try_from(request: CreateRequest) -> Result<Proposal, ApiError> {
-        let size = match &request.file_size {
-            None | Some(Value::Null) => Some(None),
-            Some(Value::Number(number)) => number.as_u64().map(Some),
-            Some(Value::String(digits)) => digits.parse().ok().map(Some),
-            Some(_) => None,
-        };
-        let file_size = size
-            .ok_or_else(|| ApiError::bad("InvalidParameter", "FileSize must be a whole number"))?;
-        Ok(Proposal {
-            file_name: request.file_name,
-            title: request.title.filter(|title| !title.is_empty()),
-            file_size,
-            description: request.description.unwrap_or_default(),
-            tags: request.tags.unwrap_or_default(),
-            cover_url: request.cover_url.unwrap_or_default(),
-            cate_id: request.cate_id,
-            user_data: match request.user_data {
-                None | Some(Value::Null) => String::new(),
-                Some(Value::String(text)) => text,
-                Some(value) => value.to_string(),
-            },
+    fn required_text(&self, name: &str) -> Result<&str, ApiError> {
+        self.text(name)?.ok_or_else(|| {
+            ApiError::bad("InvalidParameter", format!("{name} is missing: a text is needed"))
         })
+    }
+
+    /// A number, or its digits as text.
+    fn number<T: TryFrom<i128>>(&self, name: &str) -> Result<Option<T>, ApiError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let number = match value {
+            Value::Number(number) => number.as_i128(),
+            Value::String(digits) => digits.parse().ok(),
+            _ => None,
+        };
+        let number = number.and_then(|number| T::try_from(number).ok());
+        number.map(Some).ok_or_else(|| wrong(name, "a whole number in its range", value))
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let code = match error.classify() {
-            serde_json::error::Category::Data => "InvalidParameter",
-            _ => "MalformedJSON",
-        };
-        ApiError::bad(code, format!("the body is not understood: {error}"))
-    })
+fn wrong(name: &str, needed: &str, value: &Value) -> ApiError {
+    ApiError::bad("InvalidParameter", format!("{name} must be {needed}, and is {}", kind(value)))
+}
+
+/// A value in a few words, without its content.
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(_) => "another text".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -207,8 +199,7 @@ mod tests {
 
     #[test]
     fn sizes_and_user_data_come_in_two_forms() {
-        let proposal =
-            |text: &str| Proposal::try_from(parse::<CreateRequest>(text.as_bytes()).unwrap());
+        let proposal = |text: &str| proposal(&Members::of(text.as_bytes())?);
         let both = proposal(r#"{"FileName":"a.mp4","FileSize":"7","UserData":{"a":1},"Other":1}"#)
             .unwrap();
         assert_eq!(both.file_size, Some(7));

@@ -13,6 +13,7 @@ use super::App;
 use super::call::Call;
 use super::caller::{Caller, Circumstances, KeyError};
 use super::video::as_i64;
+use crate::config::Config;
 use crate::token::TokenError;
 
 /// What a request is about. Without a key: a bucket; without a bucket: the service.
@@ -24,9 +25,19 @@ pub(crate) struct Place {
     pub(crate) key: String,
 }
 
+/// A request whose signature verified.
+pub(crate) struct Authentic {
+    /// Who asks.
+    pub(crate) caller: Caller,
+    /// What about.
+    pub(crate) place: Place,
+    /// The body that was signed, where the signature covers it.
+    pub(crate) content_sha256: Option<[u8; 32]>,
+}
+
 /// Checks, in this order: a signature is there, its key is known, its token is good, its time is
 /// near, it verifies.
-pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), ServiceError> {
+pub(crate) fn authenticate(app: &App, call: &Call) -> Result<Authentic, ServiceError> {
     let path = decode_path(&call.path).map_err(|error| {
         ServiceError::of(Code::InvalidObjectName)
             .with_message(format!("The path of the request cannot be decoded: {error}."))
@@ -39,12 +50,8 @@ pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), Se
     let now = app.now_ms();
     let (secret, caller) = key(app, call, &presented, now)?;
     presented.check_time(as_i64(now))?;
-    presented.check_region(Region::Only(&app.config.region))?;
-    if presented.content_sha256().is_some() {
-        // Accepting a declared hash that nobody compares would promise too much.
-        return Err(ServiceError::of(Code::NotImplemented)
-            .with_message("x-oss-content-sha256 must be UNSIGNED-PAYLOAD."));
-    }
+    presented.check_region(accepted(&app.config, &presented))?;
+    let content_sha256 = presented.content_sha256().map(read_sha256).transpose()?;
 
     let places = places(app, call, &path, &caller);
     let method = call.method.as_str();
@@ -52,7 +59,7 @@ pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), Se
         presented.verify(&secret, method, &headers, &call.query, &place.bucket, &place.key)
     };
     if let Some(place) = places.iter().find(signed) {
-        return Ok((caller, place.clone()));
+        return Ok(Authentic { caller, place: place.clone(), content_sha256 });
     }
     let named = path.split('/').nth(1).filter(|name| places.is_empty() && !name.is_empty());
     if let Some(name) = named {
@@ -65,6 +72,34 @@ pub(crate) fn authenticate(app: &App, call: &Call) -> Result<(Caller, Place), Se
 impl Place {
     fn service() -> Place {
         Place { bucket: String::new(), key: String::new() }
+    }
+}
+
+/// The regions that are good enough for this signature.
+fn accepted<'a>(config: &'a Config, presented: &Presented) -> Region<'a> {
+    let claimed = presented.v4.as_ref().map(|claim| claim.scope.region.as_str());
+    match config.accepted_regions.iter().find(|r| *r == "*" || Some(r.as_str()) == claimed) {
+        Some(_) => Region::Any,
+        None => Region::Only(&config.region),
+    }
+}
+
+/// Reads the 64 hexadecimal digits of a SHA-256.
+fn read_sha256(text: &str) -> Result<[u8; 32], ServiceError> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut hash = [0; 32];
+    let (pairs, odd) = text.as_bytes().as_chunks::<2>();
+    let all = pairs.len() == hash.len() && odd.is_empty();
+    let read = pairs.iter().zip(&mut hash).try_for_each(|([high, low], byte)| {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+        Some(())
+    });
+    match (all, read) {
+        (true, Some(())) => Ok(hash),
+        _ => Err(ServiceError::of(Code::InvalidArgument)
+            .with_message("x-oss-content-sha256 must be UNSIGNED-PAYLOAD or 64 hexadecimal digits.")
+            .with_context("ArgumentName", "x-oss-content-sha256")
+            .with_context("ArgumentValue", text)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use crate::config::Limits;
@@ -26,12 +27,22 @@ pub(crate) struct Body {
     received: u64,
     /// For how long the client was waited for.
     waited: Duration,
+    /// What must have arrived in the end, where the client signed it.
+    signed: Option<Signed>,
+}
+
+/// The hash that a body must have, and the one that it has so far.
+struct Signed {
+    right: [u8; 32],
+    so_far: Sha256,
+    differs: bool,
 }
 
 /// Why a body did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyError {
-    /// The connection ended, or the framing broke, before the announced end.
+    /// The connection ended, or the framing broke, before the announced end; or what arrived is not
+    /// what was [signed](Body::differs).
     Cut,
     /// Nothing, or next to nothing, arrived for too long.
     Idle,
@@ -48,7 +59,18 @@ impl Body {
             rate: limits.body_rate,
             received: 0,
             waited: Duration::ZERO,
+            signed: None,
         }
+    }
+
+    /// The end is reached only by bytes with this SHA-256; others are [`BodyError::Cut`].
+    pub(crate) fn expect_sha256(&mut self, right: [u8; 32]) {
+        self.signed = Some(Signed { right, so_far: Sha256::new(), differs: false });
+    }
+
+    /// Whether the whole body arrived and is another than was signed.
+    pub(crate) fn differs(&self) -> bool {
+        self.signed.as_ref().is_some_and(|signed| signed.differs)
     }
 
     /// The next bytes, at most `limit` in all; `None` after the last.
@@ -59,7 +81,7 @@ impl Body {
             self.waited += began.elapsed();
             let frame = match frame {
                 Err(_) => return Err(BodyError::Idle),
-                Ok(None) => return Ok(None),
+                Ok(None) => return self.ended(),
                 Ok(Some(Err(_))) => return Err(BodyError::Cut),
                 Ok(Some(Ok(frame))) => frame,
             };
@@ -69,9 +91,19 @@ impl Body {
                 if self.received > limit {
                     return Err(BodyError::TooLarge);
                 }
+                if let Some(signed) = &mut self.signed {
+                    signed.so_far.update(&bytes);
+                }
                 return Ok(Some(bytes));
             }
         }
+    }
+
+    fn ended(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let Some(signed) = &mut self.signed else { return Ok(None) };
+        let hash: [u8; 32] = signed.so_far.clone().finalize().into();
+        signed.differs = hash != signed.right;
+        if signed.differs { Err(BodyError::Cut) } else { Ok(None) }
     }
 
     /// How long the next bytes may take.
@@ -99,6 +131,7 @@ impl Body {
         if hyper::body::Body::is_end_stream(&*self.incoming) {
             return;
         }
+        self.signed = None;
         tokio::spawn(async move {
             let limit = self.received.saturating_add(DRAIN_BYTES);
             let _ =

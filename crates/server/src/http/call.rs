@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::request::Parts;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, Version, header};
 use vodferry_oss::encode::{DecodeError, decode_query};
 
 use super::request_id::RequestId;
@@ -28,6 +28,8 @@ pub(crate) struct Call {
     pub(crate) query: Vec<(String, String)>,
     /// What is wrong with the query, if anything: the pipeline answers it before all else.
     pub(crate) query_error: Option<DecodeError>,
+    /// Why nobody can tell what the request is about, if so: the pipeline answers it before all else.
+    pub(crate) host_error: Option<&'static str>,
     /// Headers.
     pub(crate) headers: HeaderMap,
 }
@@ -41,6 +43,7 @@ impl Call {
             Some(authority) => authority.as_str().to_owned(),
             None => text(parts.headers.get(header::HOST)).unwrap_or_default().into_owned(),
         };
+        let host_error = host_error(&parts);
         let query = decode_query(parts.uri.query().unwrap_or_default());
         Call {
             id,
@@ -50,6 +53,7 @@ impl Call {
             path: parts.uri.path().to_owned(),
             query_error: query.as_ref().err().copied(),
             query: query.unwrap_or_default(),
+            host_error,
             headers: parts.headers,
         }
     }
@@ -96,6 +100,15 @@ impl Call {
     /// Whether the client waits for a go-ahead before it sends the body.
     pub(crate) fn expects_continue(&self) -> bool {
         self.header("expect").is_some_and(|v| v.eq_ignore_ascii_case("100-continue"))
+    }
+}
+
+/// A proxy in front may have picked another Host than this server would.
+fn host_error(parts: &Parts) -> Option<&'static str> {
+    match parts.headers.get_all(header::HOST).iter().count() {
+        0 if parts.version == Version::HTTP_11 => Some("A request of HTTP/1.1 must have a Host."),
+        0 | 1 => None,
+        _ => Some("A request must have one Host only."),
     }
 }
 
@@ -149,6 +162,14 @@ mod tests {
         assert_eq!(call("http://a.example:81/k", &[("host", "b.example")]).host(), "a.example");
         assert_eq!(call("/k", &[("host", "[::1]:9000")]).host(), "::1");
         assert_eq!(call("/k", &[]).host(), "");
+    }
+
+    #[test]
+    fn a_request_has_one_host() {
+        assert!(call("/k", &[]).host_error.is_some());
+        assert!(call("http://a/k", &[]).host_error.is_some());
+        assert!(call("/k", &[("host", "a")]).host_error.is_none());
+        assert!(call("/k", &[("host", "a"), ("host", "a")]).host_error.is_some());
     }
 
     #[test]

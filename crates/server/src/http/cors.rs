@@ -3,7 +3,7 @@
 //! A bucket may have rules; the first that matches decides. Without them any origin may try: every
 //! request of OSS and of the VOD API is signed and no cookie means anything here. The application
 //! server is the exception: it trusts its own machine, hence no page but one of its own origin may
-//! speak to it.
+//! speak to it; so is the admin API, which no page needs.
 
 use axum::body::Body;
 use http::header::{
@@ -17,15 +17,14 @@ use vodferry_oss::encode::decode_path;
 use vodferry_oss::xml::{CorsConfiguration, CorsRule};
 use vodferry_oss::{Code, ServiceError};
 
-use super::App;
-use super::app_server;
 use super::call::Call;
 use super::reply::{empty, set};
+use super::{App, admin, app_server};
 use crate::store::{BucketDocument, MetaError};
 
 /// Whether pages of other origins may speak to what this request is for.
 pub(crate) fn concerns(call: &Call) -> bool {
-    !call.path.starts_with(app_server::PREFIX)
+    ![admin::PREFIX, app_server::PREFIX].iter().any(|prefix| call.path.starts_with(prefix))
 }
 
 /// Answers the question whether another request may be sent.

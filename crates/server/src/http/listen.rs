@@ -1,6 +1,8 @@
 //! From a socket to requests: accepting, the HTTP settings of a connection, and an end that
 //! finishes what is under way.
 
+mod head;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::head::First;
 use super::App;
 use super::patient::Patient;
 use super::pipeline::handle;
@@ -78,8 +81,19 @@ async fn serve_connection(
 ) {
     // Replies are small and waited for; a failure costs some milliseconds, not correctness.
     let _ = stream.set_nodelay(true);
-    let http = http_of(&app.config.limits);
-    let stream = TokioIo::new(Patient::new(stream, app.config.limits.idle_reply));
+    let limits = &app.config.limits;
+    let http = http_of(limits);
+    let mut stream = Patient::new(stream, limits.idle_reply);
+    let first = tokio::select! {
+        first = head::read(&mut stream, limits) => first,
+        // Nothing was asked yet.
+        () = stop.cancelled() => return,
+    };
+    let stream = match first {
+        First::Head(bytes) => TokioIo::new(stream.beginning_with(bytes)),
+        First::Nothing => return,
+        First::Refused(error) => return head::refuse(&mut stream, &app, *error).await,
+    };
     let service = service_fn(move |request| {
         let app = app.clone();
         async move { Ok::<_, Infallible>(handle(app, peer, request).await) }

@@ -6,6 +6,7 @@
 //! file below this folder keeps state: what lasts is in [`crate::store`], what is secret in
 //! [`crate::keys`].
 
+mod admin;
 mod app_server;
 mod auth;
 mod body;
@@ -13,6 +14,7 @@ mod call;
 mod caller;
 mod cors;
 mod health;
+mod json;
 mod listen;
 mod oss;
 mod patient;

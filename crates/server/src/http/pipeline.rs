@@ -10,13 +10,13 @@ use hyper::body::Incoming;
 use tracing::Instrument;
 use vodferry_oss::{Code, ServiceError};
 
-use super::auth::authenticate;
+use super::auth::{Authentic, authenticate};
 use super::body::Body;
 use super::call::Call;
 use super::oss::Operation;
 use super::reply::{XML, empty, reply, set, stamp};
 use super::request_id::RequestId;
-use super::{App, app_server, cors, health, oss, rpc};
+use super::{App, admin, app_server, cors, health, oss, rpc};
 
 /// Answers a request, whatever it is.
 pub(crate) async fn handle(
@@ -51,6 +51,9 @@ pub(crate) async fn handle(
 
 /// Which of the four services a request is for.
 async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBody> {
+    if let Some(message) = call.host_error {
+        return refuse(call, ServiceError::of(Code::InvalidRequest).with_message(message));
+    }
     if cors::concerns(call) && call.method == Method::OPTIONS {
         return cors::preflight(app, call).await.unwrap_or_else(|error| refuse(call, error));
     }
@@ -60,6 +63,9 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
         }
         if call.path.starts_with(app_server::PREFIX) {
             return app_server::handle(app, call, body).await;
+        }
+        if call.path.starts_with(admin::PREFIX) {
+            return admin::handle(app, call, body).await;
         }
         if rpc::is_call(call) {
             return rpc::handle(app, call, body).await;
@@ -84,10 +90,29 @@ async fn object_request(
     if oss::is_unsigned(call) {
         return oss::answer_unsigned(app, call, body).await;
     }
-    let (caller, place) = authenticate(app, call)?;
+    let Authentic { caller, place, content_sha256 } = authenticate(app, call)?;
     let operation = Operation::of(call, &place)?;
     operation.authorize(&caller, &place)?;
-    operation.run(app, &caller, call, &place, body).await
+    let Some(hash) = content_sha256 else {
+        return operation.run(app, &caller, call, &place, body).await;
+    };
+    body.expect_sha256(hash);
+    let done = match is_about_its_body(call) {
+        false if body.whole(app.config.limits.control_body).await.is_err() => {
+            Err(ServiceError::of(Code::IncompleteBody))
+        }
+        _ => operation.run(app, &caller, call, &place, body).await,
+    };
+    if body.differs() {
+        let message = "The body is not the one whose hash was signed in x-oss-content-sha256.";
+        return Err(ServiceError::of(Code::InvalidDigest).with_message(message));
+    }
+    done
+}
+
+/// Whether the operation reads its body; where it does not, a signed hash is compared all the same.
+fn is_about_its_body(call: &Call) -> bool {
+    matches!(call.method, Method::PUT | Method::POST) && call.parameter("uploads").is_none()
 }
 
 /// Whether what is left of a body is worth waiting for. Some clients announce one with a GET and

@@ -25,6 +25,7 @@ use crate::token::KeyMark;
 pub use change::{ChangeError, NewRole};
 pub use file::{EditError, KEYS_FILE, edit};
 pub use live::LiveKeys;
+pub use text::written;
 
 pub(crate) use file::remove_drafts;
 

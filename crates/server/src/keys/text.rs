@@ -221,8 +221,13 @@ fn push(out: &mut String, name: &str, value: &str) {
 
 fn push_time(out: &mut String, name: &str, ms: Option<u64>) {
     if let Some(ms) = ms {
-        push(out, name, &format_iso(i64::try_from(ms).unwrap_or(i64::MAX)));
+        push(out, name, &written(ms));
     }
+}
+
+/// A moment, given in milliseconds since 1970, as the keys file has it: `2026-11-20T10:00:00Z`.
+pub fn written(ms: u64) -> String {
+    format_iso(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
 fn quoted(value: &str) -> String {

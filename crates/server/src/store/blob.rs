@@ -42,9 +42,9 @@ pub trait BlobStore: Send + Sync {
 
 /// A blob being written.
 pub trait BlobWriter: Send {
-    /// Appends `chunk`. Waits when the disk is slower than the caller. After an error the writer is
+    /// Appends `bytes`. Waits when the disk is slower than the caller. After an error the writer is
     /// of no use but to be dropped.
-    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), BlobError>>;
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), BlobError>>;
 
     /// Makes the blob durable under its name. Dropping the future half-way may leave a named blob
     /// that no row names; the janitor finds it.

@@ -1,4 +1,5 @@
-//! Compares rows with blobs, and blobs with their hashes, while no server runs.
+//! Compares rows with blobs, blobs with their hashes, and videos with their objects, while no server
+//! runs.
 //!
 //! What a crash leaves (half-written files, blobs that no row names, garbage not yet deleted) is no
 //! problem: the next start and the janitor remove it. A problem is what a server could not serve, or
@@ -12,7 +13,7 @@ use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};
 
 use super::disk::{self, BLOBS, FOLDERS, TMP};
-use super::sqlite::{Inspection, NamedBlob};
+use super::sqlite::{Inspection, NamedBlob, WrongVideo};
 use super::{BlobError, BlobId, Fs, OpenError, RealFs};
 
 /// Name of the database inside the data folder.
@@ -22,8 +23,9 @@ pub(crate) const DATABASE_FILE: &str = "meta.sqlite";
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FsckOptions {
     /// Moves blobs that no row names to the folder `unnamed` beside `blobs`, removes half-written
-    /// files, and takes blobs that a row names off the garbage list. Bytes are never deleted that were
-    /// once whole, nor a row. Default off: nothing is changed.
+    /// files, takes blobs that a row names off the garbage list, and lets videos say what their
+    /// objects say. Bytes are never deleted that were once whole, nor a row. Default off: nothing is
+    /// changed.
     pub repair: bool,
     /// Reads every blob and compares its MD5 and CRC64 with its row. Default off: only lengths are
     /// compared.
@@ -36,6 +38,8 @@ pub struct FsckOptions {
 pub struct FsckReport {
     /// Objects.
     pub objects: u64,
+    /// Videos.
+    pub videos: u64,
     /// Unfinished uploads.
     pub uploads: u64,
     /// Parts of both; each is one blob.
@@ -92,6 +96,10 @@ pub fn fsck(data: &Path, options: FsckOptions) -> Result<FsckReport, FsckError> 
         (report.objects, report.uploads, report.parts) = inspection.counts()?;
         report.problems.extend(inspection.flaws()?);
         report.problems.extend(inspection.inconsistent()?);
+        report.videos = inspection.video_count()?;
+        for video in inspection.wrong_videos()? {
+            wrong_video(inspection, &video, options, &mut report)?;
+        }
     }
     for prefix in 0..FOLDERS {
         let prefix = format!("{prefix:02x}");
@@ -137,7 +145,8 @@ impl fmt::Display for FsckReport {
         for repair in &self.repairs {
             writeln!(f, "repaired: {repair}")?;
         }
-        let FsckReport { objects, uploads, parts, bytes, drafts, unnamed, garbage, .. } = self;
+        let FsckReport { objects, videos, uploads, parts, bytes, drafts, unnamed, garbage, .. } =
+            self;
         writeln!(
             f,
             "left over, removed by the server: {drafts} half-written, {unnamed} unnamed, \
@@ -145,7 +154,7 @@ impl fmt::Display for FsckReport {
         )?;
         write!(
             f,
-            "{objects} objects, {uploads} unfinished uploads, {parts} parts, {bytes} bytes: {}",
+            "{objects} objects, {videos} videos, {uploads} unfinished uploads, {parts} parts, {bytes} bytes: {}",
             match self.problems.len() {
                 0 => "clean".to_owned(),
                 1 => "1 problem".to_owned(),
@@ -232,6 +241,21 @@ fn doomed(
         report.repairs.push(format!("{what} no more"));
     } else {
         report.problems.push(what);
+    }
+    Ok(())
+}
+
+fn wrong_video(
+    inspection: &Inspection,
+    video: &WrongVideo,
+    options: FsckOptions,
+    report: &mut FsckReport,
+) -> Result<(), FsckError> {
+    if options.repair && video.curable {
+        inspection.cure(video)?;
+        report.repairs.push(format!("{}: it says what the object says now", video.says));
+    } else {
+        report.problems.push(video.says.clone());
     }
     Ok(())
 }

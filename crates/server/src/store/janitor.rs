@@ -20,7 +20,7 @@ use super::{BlobError, BlobId, BlobStore, Clock, Ended, MetaError, MetaStore, ap
 #[derive(Debug)]
 pub struct Janitor {
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    work: JoinHandle<()>,
 }
 
 /// When what is removed.
@@ -69,16 +69,16 @@ impl Janitor {
     ) -> Janitor {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let task = tokio::spawn(async move {
+        let work = tokio::spawn(async move {
             stopped.run_until_cancelled(work(&*blobs, &*meta, &options, &clock)).await;
         });
-        Janitor { stop, task }
+        Janitor { stop, work }
     }
 
     /// Stops, and returns when nothing of it is left.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        (&mut self.task).await.ok();
+        (&mut self.work).await.ok();
     }
 }
 

@@ -104,7 +104,8 @@ pub trait MetaStore: Send + Sync {
     /// `NoSuchBucket`, `NoSuchKey`.
     fn get_object<'a>(&'a self, bucket: &'a str, key: &'a str) -> Answer<'a, Object>;
 
-    /// Forgets an object; `false` when there was none.
+    /// Forgets an object; `false` when there was none. A video whose object it was waits for it again
+    /// (`Uploading`).
     ///
     /// # Errors
     /// `NoSuchBucket`.
@@ -246,6 +247,10 @@ pub trait MetaStore: Send + Sync {
     /// # Errors
     /// `NoSuchVideo`.
     fn get_video<'a>(&'a self, video_id: &'a str) -> Answer<'a, Video>;
+
+    /// Succeeds when a change would be durable now: writes and syncs without changing anything. Asked
+    /// often, it writes once a second.
+    fn check_writable(&self) -> Answer<'_, ()>;
 
     /// Up to `limit` blobs that nothing names any more since before `before_ms`: to be deleted, then
     /// to be [forgotten](Self::forget_garbage).

@@ -144,6 +144,59 @@ async fn wrong_requests_are_explained() {
     assert_eq!(refused(&response, 405), "MethodNotAllowed");
 }
 
+/// Whoever reads the message knows what to write, and nothing of how the server is built.
+#[tokio::test]
+async fn wrong_json_is_told_by_member_and_kind() {
+    let server = Server::start().await;
+    let refresh = "/api/upload-auth/refresh";
+    for (path, body, says) in [
+        (
+            CREATE,
+            "[]",
+            "the body must be a JSON object, as {\"FileName\":\"film.mp4\"}, and is a list",
+        ),
+        (CREATE, "7", "the body must be a JSON object"),
+        (CREATE, "null", "the body must be a JSON object"),
+        (CREATE, "\"a.mp4\"", "the body must be a JSON object"),
+        (CREATE, "{}", "FileName is missing: a text is needed"),
+        (CREATE, r#"{"filename":"a.mp4"}"#, "FileName is missing: a text is needed"),
+        (CREATE, r#"{"FileName":null}"#, "FileName is missing: a text is needed"),
+        (CREATE, r#"{"FileName":7}"#, "FileName must be a text, and is 7"),
+        (CREATE, r#"{"FileName":["a.mp4"]}"#, "FileName must be a text, and is a list"),
+        (CREATE, r#"{"FileName":"a.mp4","Title":true}"#, "Title must be a text, and is true"),
+        (CREATE, r#"{"FileName":"a.mp4","Tags":["a"]}"#, "Tags must be a text, and is a list"),
+        (
+            CREATE,
+            r#"{"FileName":"a.mp4","CoverURL":{}}"#,
+            "CoverURL must be a text, and is an object",
+        ),
+        (CREATE, r#"{"FileName":"a.mp4","FileSize":-1}"#, "FileSize must be a whole number"),
+        (CREATE, r#"{"FileName":"a.mp4","FileSize":1.5}"#, "FileSize must be a whole number"),
+        (CREATE, r#"{"FileName":"a.mp4","FileSize":1e99}"#, "FileSize must be a whole number"),
+        (CREATE, r#"{"FileName":"a.mp4","FileSize":"7 MB"}"#, "FileSize must be a whole number"),
+        (CREATE, r#"{"FileName":"a.mp4","CateId":"x"}"#, "CateId must be a whole number"),
+        (CREATE, r#"{"FileName":"a.mp4","CateId":18446744073709551615}"#, "CateId must be a whole"),
+        (refresh, "{}", "VideoId is missing: a text is needed"),
+        (refresh, r#"{"VideoId":1}"#, "VideoId must be a text, and is 1"),
+        (refresh, "[]", "the body must be a JSON object"),
+    ] {
+        let response = post(&server, path, JSON, body).await;
+        assert_eq!(refused(&response, 400), "InvalidParameter", "{body}");
+        let reply: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        let message = reply["Message"].as_str().unwrap();
+        assert!(message.starts_with(says), "{body}: {message}");
+    }
+    let deep = format!("{{\"FileName\":{}", "[".repeat(100_000));
+    for body in ["", "{", "{'FileName':1}", "\u{feff}{}", &deep] {
+        let response = post(&server, CREATE, JSON, body).await;
+        assert_eq!(refused(&response, 400), "MalformedJSON");
+        assert!(text(&response).contains("the body is not JSON"), "{}", text(&response));
+    }
+    let lax =
+        r#"{"FileName":"a.mp4","Title":null,"FileSize":"7","CateId":"3","UserData":[1],"X":0}"#;
+    Grant::of(&post(&server, CREATE, JSON, lax).await);
+}
+
 #[tokio::test]
 async fn the_configured_endpoint_and_life_are_handed_out() {
     let server = Server::with(|config| {

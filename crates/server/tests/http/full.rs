@@ -14,7 +14,8 @@ use vodferry_server::store::{Fs, FsFile, RealFs};
 use vodferry_server::{Environment, serve};
 
 use crate::support::{
-    BUCKET, Build, Server, Upload, config, files, noise, now_ms, read_response, refused, wire,
+    BUCKET, Build, Server, Upload, config, exchange, files, noise, now_ms, read_response, refused,
+    wire,
 };
 
 /// What fails, and how; shared with the test.
@@ -228,6 +229,7 @@ async fn a_disk_that_is_really_full() {
     let server = Server::with(|config| {
         config.data.clone_from(&data);
         config.durable = true;
+        config.free_space = 1 << 20;
     })
     .await;
     let upload = Upload::begin(&server, server.operator(), "film").await;
@@ -244,10 +246,16 @@ async fn a_disk_that_is_really_full() {
         }
     }
     assert!(kept.len() > 20 && refusals > 10, "{} {refusals}", kept.len());
+    let ready = async || {
+        let head = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        exchange(server.addr(), Method::Get, head).await.status
+    };
+    assert_eq!(ready().await, 503, "no free space");
     let listed: Vec<u32> = upload.list().await.parts.iter().map(|part| part.number).collect();
     assert_eq!(listed, kept.iter().map(|(number, _)| *number).collect::<Vec<_>>());
 
     disk.remount("size=64m");
+    assert_eq!(ready().await, 200);
     kept.push((61, upload.part(61, &bytes(61)).await));
     let list: Vec<(u32, &str)> = kept.iter().map(|(n, etag)| (*n, etag.as_str())).collect();
     assert_eq!(upload.complete(&list).await.status, 200);

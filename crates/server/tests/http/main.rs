@@ -1,12 +1,16 @@
 //! The server over real sockets, one subject per file.
 
 mod addressing;
+mod admin_api;
+mod admin_keys;
 mod app_server;
 mod authority;
 mod bad_input;
 mod browser;
 mod clocks;
+mod framing;
 mod full;
+mod health;
 mod keys;
 mod life;
 mod multipart;
@@ -25,4 +29,5 @@ mod sts_assume;
 mod sts_policy;
 mod sts_signatures;
 mod support;
+mod v4;
 mod voyage;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use vodferry_server::store::{
-    Blob, BlobStore, DiskBlobs, FsckError, FsckOptions, FsckReport, MetaStore, PutObject,
+    Blob, BlobStore, DiskBlobs, FsckError, FsckOptions, FsckReport, MetaStore, NewVideo, PutObject,
     SqliteOptions, SqliteStore, fsck,
 };
 
@@ -149,6 +149,87 @@ async fn a_named_blob_on_the_garbage_list_is_saved() {
     assert!(report.is_clean() && report.repairs.len() == 1, "{report}");
     let report = data.fsck(LOOK);
     assert!(report.is_clean() && report.garbage == 1, "{report}");
+}
+
+/// A video per key: `k\n` has an object, `nothing` has none.
+async fn with_videos() -> Data {
+    let data = Data::new().await;
+    let (blobs, meta) = open(data.folder.path());
+    for (n, key) in ["k\n", "nothing"].into_iter().enumerate() {
+        let video_id = format!("{n:032x}");
+        let video = NewVideo {
+            video_id: video_id.clone(),
+            bucket: BUCKET.into(),
+            key: key.into(),
+            size: 4,
+            ..NewVideo::default()
+        };
+        meta.create_video(video, NOW).await.unwrap();
+    }
+    put(&blobs, &meta, b"film").await;
+    drop((blobs, meta));
+    let report = data.fsck(LOOK);
+    assert!(report.is_clean() && report.videos == 2, "{report}");
+    data
+}
+
+async fn statuses(data: &Data) -> Vec<(&'static str, u64)> {
+    let (_blobs, meta) = open(data.folder.path());
+    let mut statuses = Vec::new();
+    for n in 0..2 {
+        let video = meta.get_video(&format!("{n:032x}")).await.unwrap();
+        statuses.push((video.status.as_str(), video.info.size));
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn videos_that_contradict_their_objects_are_told_and_put_right() {
+    for (sql, says) in [
+        ("UPDATE video SET status = 'Uploading'", "waits for its object, which is there"),
+        ("UPDATE video SET status = 'Normal'", "has lost its object"),
+        ("UPDATE video SET size = 5 WHERE key <> 'nothing'", "has 5 bytes, its object 4"),
+        ("UPDATE video SET status = 'Lost' WHERE key = 'nothing'", "unknown status \"Lost\""),
+        (
+            "UPDATE video SET key = key || 'x'; UPDATE video SET key = 'k\n' WHERE key = 'nothingx';
+             UPDATE video SET key = 'nothing' WHERE key <> 'k\n'",
+            "video 00000000000000000000000000000001, films/\"k\\n\"",
+        ),
+    ] {
+        let data = with_videos().await;
+        data.sql(sql);
+        let report = data.fsck(LOOK);
+        assert!(report.problems.iter().any(|p| p.contains(says)), "{sql}: {report}");
+        assert!(report.repairs.is_empty(), "a look changed something");
+        let (problems, repaired) = (report.problems.len(), data.fsck(REPAIR));
+        assert!(repaired.is_clean(), "{sql}: {repaired}");
+        assert_eq!(repaired.repairs.len(), problems, "{sql}: {repaired}");
+        assert!(data.fsck(HASH).is_clean(), "{sql}");
+        let mut found = statuses(&data).await;
+        found.sort();
+        assert_eq!(found, [("Normal", 4), ("Uploading", 4)], "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_video_of_no_possible_object_is_left_to_people() {
+    let data = with_videos().await;
+    data.sql("UPDATE video SET key = '/nothing' WHERE key = 'nothing'");
+    for options in [LOOK, REPAIR] {
+        let told = data.problem(options);
+        assert!(told.contains("can be no object") && told.contains("/nothing"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_video_whose_object_was_deleted_waits_again_and_is_no_problem() {
+    let data = with_videos().await;
+    let (blobs, meta) = open(data.folder.path());
+    assert!(meta.delete_object(BUCKET, "k\n", NOW).await.unwrap());
+    drop((blobs, meta));
+    let report = data.fsck(LOOK);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(statuses(&data).await, [("Uploading", 4), ("Uploading", 4)]);
 }
 
 #[tokio::test]

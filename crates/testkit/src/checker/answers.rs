@@ -46,6 +46,9 @@ impl Checker {
                 self.ask = None;
                 match result {
                     Ok(grant) => {
+                        if self.stillborn.contains(&grant.id) {
+                            self.bear_dead_grant(file);
+                        }
                         self.renewed(file, grant);
                         let version = |f: &FileWatch| f.loaded.as_ref().map(|l| l.version);
                         self.watch(file, |watch| watch.granted_for = version(watch));
@@ -125,7 +128,9 @@ impl Checker {
         coverage: &mut Coverage,
     ) {
         let file = flight.file;
-        if result.as_ref().is_ok_and(|reply| answers(&flight.op, reply)) {
+        // What an Abort finds out, its file does not hear.
+        let abort = matches!(flight.op, Op::AbortMultipartUpload { .. });
+        if !abort && result.as_ref().is_ok_and(|reply| answers(&flight.op, reply)) {
             self.used.insert(flight.grant);
         }
         match (&flight.op, result) {
@@ -171,7 +176,6 @@ impl Checker {
 
     fn refused(&mut self, flight: &Flight, fault: &Fault, coverage: &mut Coverage) {
         match fault.kind {
-            // What an Abort finds out, its file does not hear.
             FaultKind::Expired if matches!(flight.op, Op::AbortMultipartUpload { .. }) => {}
             FaultKind::Expired => {
                 self.dead.insert(flight.grant);

@@ -1,8 +1,22 @@
 //! Watches what goes in and out of an engine and says which rule was broken.
 //!
-//! The checker knows the promises, not the machine: it keeps its own books of commands, requests, grants and uploads
-//! and compares them with what the engine does. `events` holds the rules of what the application is told, `traffic`
-//! those of what the server is asked, `grants` those of credentials, `answers` the books of what came back.
+//! The checker knows the promises, not the machine: it keeps its own books (`books`, filled by `answers` and by the commands
+//! below) of commands, requests, grants and uploads, and compares them with what the engine does. The number in front of a
+//! violation's name is that of the rule:
+//!
+//! | rule | what | asserted by |
+//! |---|---|---|
+//! | 1 | one terminal event per attempt, Started first, order, silence after removal; commands taken by state alone | `events::event`, `events::ended`, `agrees`, `drained`, `World::judge` |
+//! | 2 | progress is monotone, has acknowledged bytes as its floor, ends at the total, is coalesced | `events::event`, `drained` |
+//! | 3 | what the server holds is not sent again; listed before sent; Begin first; Complete names what is held | `traffic::part`, `traffic::append`, `traffic::complete`, `completion::ends_rightly` |
+//! | 4 | lost replies to Initiate and Complete: repeated, looked at, claimed only when seen; checkpoint kept | `completion`, `traffic::part`, `traffic::complete` |
+//! | 5 | one question at a time, newest credential, silence of expiry, renewal at 80 %, the upload's place | `grants` |
+//! | 6 | `parallel`, `max_in_flight`, `files_at_once`; halving and growth; back-off, jitter, Retry-After, budgets | `traffic::limits`, `patience` |
+//! | 7 | pause, stop and cancel cut at once; the next file starts; the upload id is kept | `drained`, `keeps_busy`, `traffic::perform`, `traffic::part`, `traffic::append` |
+//! | 8 | never spliced; a changed source fails or begins anew with a grant of its own; one owner per checkpoint | `events::event`, `traffic::part`, `traffic::owned_alone`, `grants`, `World::check_objects` |
+//! | 9 | part sizes: refused, as asked, raised; equal but for the last; small files in one request | `traffic::append`, `traffic::part`, `traffic::perform`, `World::ask_too_much` |
+//!
+//! What is no rule of its own (runs end, timers lie ahead, every file arrives in the calm) is asserted by the world.
 
 mod answers;
 mod books;

@@ -119,6 +119,11 @@ impl Checker {
         });
     }
 
+    /// The authorizer gave a credential that was dead: as good as a failure.
+    pub(super) fn bear_dead_grant(&mut self, file: FileId) {
+        self.watch(file, |watch| watch.patience.failed());
+    }
+
     /// A grant came, or the way to the network changed: waiting may be over sooner.
     pub(super) fn encouraged(&mut self, file: FileId) {
         self.watch(file, |watch| watch.patience.backoff = 0);

@@ -199,7 +199,10 @@ async fn part_list(app: &App, call: &Call, body: &mut Body) -> Result<PartList, 
         (true, true) => Ok(PartList::All),
         (true, false) => Err(ServiceError::of(Code::InvalidArgument)
             .with_message("x-oss-complete-all and a list of parts exclude each other.")),
-        (false, _) => Ok(PartList::Listed(
+        (false, true) => {
+            Err(ServiceError::of(Code::MalformedXML).with_message("The part list is empty."))
+        }
+        (false, false) => Ok(PartList::Listed(
             list.parts.into_iter().map(|part| (part.number, part.etag)).collect(),
         )),
     }

@@ -49,7 +49,14 @@ pub(super) async fn get_object(
         set(&mut response, "content-range", &value);
     }
     for name in OVERRIDES {
-        if let Some(value) = call.parameter(&format!("response-{name}")) {
+        let parameter = format!("response-{name}");
+        if let Some(value) = call.parameter(&parameter) {
+            if http::HeaderValue::from_bytes(value.as_bytes()).is_err() {
+                return Err(ServiceError::of(Code::InvalidArgument)
+                    .with_message("A header cannot hold this value.")
+                    .with_context("ArgumentName", parameter)
+                    .with_context("ArgumentValue", value));
+            }
             set(&mut response, name, value);
         }
     }

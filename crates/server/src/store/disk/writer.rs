@@ -26,10 +26,10 @@ enum State {
 }
 
 impl BlobWriter for DiskWriter {
-    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
         Box::pin(async move {
-            self.pending_bytes += chunk.len();
-            self.pending.push(chunk);
+            self.pending_bytes += bytes.len();
+            self.pending.push(bytes);
             if self.pending_bytes < BATCH {
                 return Ok(());
             }
@@ -84,8 +84,8 @@ impl DiskWriter {
 
     /// Waits until the batch on its way is written.
     async fn wait(&mut self) -> Result<(), BlobError> {
-        if let State::Writing(task) = &mut self.draft {
-            let written = task.await;
+        if let State::Writing(work) = &mut self.draft {
+            let written = work.await;
             self.draft = State::Failed;
             self.draft = State::Idle(written.map_err(|_| BlobError::Closed)??);
         }

@@ -73,7 +73,7 @@ impl Readers {
     ) -> Result<T, MetaError> {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| MetaError::Closed)?;
         let (path, idle) = (self.path.clone(), self.idle.clone());
-        let task = move || {
+        let reading = move || {
             let _permit = permit;
             let taken = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut connection = match taken {
@@ -86,7 +86,10 @@ impl Readers {
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             outcome
         };
-        spawn_blocking(task).await.map_err(|_| MetaError::Closed)?.map_err(|e| e.while_doing(doing))
+        spawn_blocking(reading)
+            .await
+            .map_err(|_| MetaError::Closed)?
+            .map_err(|e| e.while_doing(doing))
     }
 }
 

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row, params};
+use vodferry_oss::address::{valid_bucket, valid_key};
 use vodferry_oss::crc64;
 use vodferry_oss::etag::{etag_of_md5, multipart_etag};
 
 use super::copies::appended_etag;
 use super::schema::{self, OpenError};
 use super::{int, uint};
-use crate::store::BlobId;
+use crate::store::{BlobId, VideoStatus};
 
 /// An open database.
 pub(in crate::store) struct Inspection {
@@ -26,6 +27,15 @@ pub(in crate::store) struct NamedBlob {
     pub(in crate::store) doomed: bool,
     /// Whose bytes these are, in words.
     pub(in crate::store) of: String,
+}
+
+/// A video that says something else than its object.
+pub(in crate::store) struct WrongVideo {
+    pub(in crate::store) video_id: String,
+    /// What is wrong, in words.
+    pub(in crate::store) says: String,
+    /// Whether it can be put right by what is known of the object.
+    pub(in crate::store) curable: bool,
 }
 
 impl Inspection {
@@ -157,6 +167,61 @@ impl Inspection {
             differs("ETag", row.get::<_, String>(3)? == etag)?;
         }
         Ok(wrong)
+    }
+
+    /// How many videos there are.
+    pub(in crate::store) fn video_count(&self) -> rusqlite::Result<u64> {
+        self.db.query_row("SELECT count(*) FROM video", [], |row| Ok(uint(row.get(0)?)))
+    }
+
+    /// Videos that say something else than their objects.
+    pub(in crate::store) fn wrong_videos(&self) -> rusqlite::Result<Vec<WrongVideo>> {
+        let mut list = self.db.prepare(
+            "SELECT video_id, video.bucket, video.key, status, size, object.length
+             FROM video LEFT JOIN object
+               ON object.bucket = video.bucket AND object.key = video.key
+             ORDER BY video_id",
+        )?;
+        let mut rows = list.query([])?;
+        let mut wrong = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (video_id, bucket, key): (String, String, String) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let status: String = row.get(3)?;
+            let (size, length): (i64, Option<i64>) = (row.get(4)?, row.get(5)?);
+            let waits = status == VideoStatus::Uploading.as_str();
+            let mut curable = true;
+            let says = if !valid_bucket(&bucket) || !valid_key(&key) {
+                curable = false;
+                "waits for what can be no object".to_owned()
+            } else if !waits && status != VideoStatus::Normal.as_str() {
+                format!("has the unknown status {status:?}")
+            } else {
+                match length {
+                    Some(_) if waits => "waits for its object, which is there".to_owned(),
+                    None if !waits => "has lost its object".to_owned(),
+                    Some(length) if length != size => {
+                        format!("has {size} bytes, its object {length}")
+                    }
+                    _ => continue,
+                }
+            };
+            let says = format!("video {video_id}, {bucket}/{key:?}, {says}");
+            wrong.push(WrongVideo { video_id, says, curable });
+        }
+        Ok(wrong)
+    }
+
+    /// Makes a video say what its object says: that it is there with its length, or that it is not.
+    pub(in crate::store) fn cure(&self, video: &WrongVideo) -> rusqlite::Result<()> {
+        let of = "FROM object WHERE object.bucket = video.bucket AND object.key = video.key";
+        let sql = format!(
+            "UPDATE video SET status = coalesce((SELECT ?1 {of}), ?2),
+                              size = coalesce((SELECT length {of}), size)
+             WHERE video_id = ?3"
+        );
+        let (there, gone) = (VideoStatus::Normal.as_str(), VideoStatus::Uploading.as_str());
+        self.db.execute(&sql, params![there, gone, video.video_id]).map(drop)
     }
 
     /// Takes a blob that a row names off the garbage list.

@@ -17,9 +17,11 @@ mod uploads;
 mod videos;
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use self::group::{Readers, Writer};
-pub(super) use self::inspect::{Inspection, NamedBlob};
+pub(super) use self::inspect::{Inspection, NamedBlob, WrongVideo};
 pub use self::schema::OpenError;
 use super::meta::{
     Answer, AppendObject, Complete, Completed, CopyObject, MetaStore, Object, ObjectInfo, Part,
@@ -35,6 +37,8 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
     options: SqliteOptions,
+    /// When [`MetaStore::check_writable`] last wrote.
+    written: Mutex<Option<Instant>>,
 }
 
 /// How a [`SqliteStore`] works.
@@ -73,7 +77,7 @@ impl SqliteStore {
     pub fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
         let writer = Writer::start(schema::open_writer(path, &options)?)?;
         let readers = Readers::new(path.to_owned(), options.readers.max(1));
-        Ok(SqliteStore { writer, readers, options })
+        Ok(SqliteStore { writer, readers, options, written: Mutex::default() })
     }
 
     /// Transactions committed since this was opened.
@@ -313,6 +317,18 @@ impl MetaStore for SqliteStore {
     fn get_video<'a>(&'a self, video_id: &'a str) -> Answer<'a, Video> {
         let id = video_id.to_owned();
         Box::pin(self.readers.run("look for a video", move |db| videos::get(db, &id)))
+    }
+
+    fn check_writable(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            let written = || self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            let recent = written().is_some_and(|at| at.elapsed() < Duration::from_secs(1));
+            if !recent {
+                self.writer.run("write", upkeep::write).await?;
+                *written() = Some(Instant::now());
+            }
+            Ok(())
+        })
     }
 
     fn garbage(&self, before_ms: u64, limit: usize) -> Answer<'_, Vec<BlobId>> {

@@ -137,6 +137,7 @@ pub(super) fn delete(
     need_bucket(db, bucket)?;
     let Some(manifest) = manifest_of(db, bucket, key)? else { return Ok(false) };
     remove(db, bucket, key, manifest, now_ms)?;
+    videos::object_left(db, bucket, key, now_ms)?;
     Ok(true)
 }
 

@@ -81,6 +81,18 @@ pub(super) fn object_arrived(
     Ok(())
 }
 
+/// The object of a video was deleted: it waits for its key again.
+pub(super) fn object_left(
+    db: &Connection,
+    bucket: &str,
+    key: &str,
+    now_ms: u64,
+) -> Result<(), MetaError> {
+    db.prepare_cached("UPDATE video SET status = ?, modified_ms = ? WHERE bucket = ? AND key = ?")?
+        .execute(params![VideoStatus::Uploading.as_str(), int(now_ms), bucket, key])?;
+    Ok(())
+}
+
 fn read_status(text: &str) -> Result<VideoStatus, MetaError> {
     [VideoStatus::Uploading, VideoStatus::Normal]
         .into_iter()

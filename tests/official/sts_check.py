@@ -1,0 +1,138 @@
+"""aliyun-python-sdk-core and -sts as black boxes against our server: AssumeRole, GetCallerIdentity, and what oss2 may do with it.
+
+Usage: sts_check.py ENDPOINT BUCKET KEYS_FILE. Prints a line per check and `N passed, N failed`.
+"""
+
+import json
+import sys
+import traceback
+
+import oss2
+from aliyunsdkcore.acs_exception.exceptions import ServerException
+from aliyunsdkcore.client import AcsClient
+from aliyunsdksts.request.v20150401.AssumeRoleRequest import AssumeRoleRequest
+from aliyunsdksts.request.v20150401.GetCallerIdentityRequest import GetCallerIdentityRequest
+
+from keys import access_key
+
+endpoint, bucket_name, keys_file = sys.argv[1:4]
+key_id, secret = access_key(keys_file)
+client = AcsClient(key_id, secret, "cn-hangzhou")
+ROLE = "acs:ram::1000000000000001:role/uploader"
+checks = []
+
+
+def check(run):
+    checks.append(run)
+    return run
+
+
+def call(request, by=client):
+    request.set_endpoint(endpoint.removeprefix("http://"))
+    request.set_protocol_type("http")
+    request.set_accept_format("json")
+    return json.loads(by.do_action_with_exception(request))
+
+
+def assume(policy=None, role=ROLE, seconds=900, session="official", by=client):
+    request = AssumeRoleRequest()
+    request.set_RoleArn(role)
+    request.set_RoleSessionName(session)
+    request.set_DurationSeconds(seconds)
+    if policy:
+        request.set_Policy(json.dumps(policy) if isinstance(policy, dict) else policy)
+    return call(request, by)
+
+
+def bucket_of(credentials):
+    auth = oss2.StsAuth(credentials["AccessKeyId"], credentials["AccessKeySecret"], credentials["SecurityToken"])
+    return oss2.Bucket(auth, endpoint, bucket_name)
+
+
+def refused(code, run):
+    try:
+        run()
+    except ServerException as error:
+        assert error.get_error_code() == code, error
+        return error
+    raise AssertionError(f"{code} was expected")
+
+
+def denied(run):
+    try:
+        run()
+    except oss2.exceptions.AccessDenied:
+        return
+    raise AssertionError("AccessDenied was expected")
+
+
+@check
+def a_role_is_assumed_and_used():
+    reply = assume()
+    assert reply["AssumedRoleUser"]["Arn"] == ROLE + "/official", reply
+    assert reply["AssumedRoleUser"]["AssumedRoleId"].endswith(":official"), reply
+    bucket = bucket_of(reply["Credentials"])
+    bucket.put_object("sts/a", b"x" * 1000)
+    assert bucket.get_object("sts/a").read() == b"x" * 1000
+    oss2.resumable_upload(bucket, "sts/parts", __file__, multipart_threshold=1, part_size=102400)
+
+
+@check
+def a_session_policy_narrows():
+    statement = {
+        "Effect": "Allow",
+        "Action": ["oss:PutObject", "oss:GetObject"],
+        "Resource": [f"acs:oss:*:*:{bucket_name}/sts/in/*"],
+        "Condition": {"IpAddress": {"acs:SourceIp": ["127.0.0.0/8", "::1"]}},
+    }
+    deny = {"Effect": "Deny", "Action": "oss:*", "Resource": f"acs:oss:*:*:{bucket_name}/sts/in/locked*"}
+    bucket = bucket_of(assume({"Version": "1", "Statement": [statement, deny]})["Credentials"])
+    bucket.put_object("sts/in/a", b"x")
+    assert bucket.get_object("sts/in/a").read() == b"x"
+    denied(lambda: bucket.put_object("sts/out", b"x"))
+    denied(lambda: bucket.put_object("sts/in/locked", b"x"))
+    denied(lambda: bucket.delete_object("sts/in/a"))
+
+
+@check
+def a_condition_that_does_not_hold_denies():
+    elsewhere = {"IpAddress": {"acs:SourceIp": "192.0.2.0/24"}}
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": elsewhere}
+    bucket = bucket_of(assume({"Version": "1", "Statement": [statement]})["Credentials"])
+    denied(lambda: bucket.put_object("sts/a", b"x"))
+
+
+@check
+def callers_are_told_who_they_are():
+    own = call(GetCallerIdentityRequest())
+    assert own["AccountId"] and own["Arn"].endswith(":root"), own
+
+
+@check
+def wrong_wishes_are_refused_by_code():
+    refused("EntityNotExist.Role", lambda: assume(role="acs:ram::1:role/nobody"))
+    refused("InvalidParameter.RoleArn", lambda: assume(role="nonsense"))
+    refused("InvalidParameter.RoleSessionName", lambda: assume(session="a b"))
+    refused("InvalidParameter.DurationSeconds", lambda: assume(seconds=60))
+    refused("InvalidParameter.PolicyGrammar", lambda: assume(policy="{}"))
+    refused("InvalidParameter.PolicySize", lambda: assume(policy=" " * 2049))
+
+
+@check
+def wrong_keys_are_refused_by_code():
+    refused("InvalidAccessKeyId.NotFound", lambda: assume(by=AcsClient("nobody", secret, "cn-hangzhou")))
+    # The SDK compares the string to sign in our SignatureDoesNotMatch with its own, and blames the secret when they are the same.
+    refused("InvalidAccessKeySecret", lambda: assume(by=AcsClient(key_id, "wrong", "cn-hangzhou")))
+
+
+failed = 0
+for run in checks:
+    try:
+        run()
+        print(f"ok    {run.__name__}")
+    except Exception:
+        failed += 1
+        print(f"FAIL  {run.__name__}")
+        traceback.print_exc()
+print(f"{len(checks) - failed} passed, {failed} failed")
+sys.exit(1 if failed else 0)
