@@ -150,6 +150,43 @@ async fn a_file_that_changes_before_complete_is_never_completed() {
 }
 
 #[tokio::test]
+async fn a_file_that_changes_while_a_part_is_on_its_way_is_no_failure_of_the_network() {
+    for (what, harm) in HARMS {
+        let desk = Desk::new(PART as usize * 30);
+        let mut options = desk.options();
+        // One part, read a second time window by window as it leaves, slowly.
+        options.part_size = PART * 30;
+        options.max_buffered = 0;
+        options.limit = 1_000_000;
+        let (uploader, mut script) = desk.uploader_with(options);
+        let mut events = uploader.events();
+        uploader.add(desk.file()).unwrap();
+        uploader.start();
+        script.expect("initiate").await.initiated("u1");
+        loop {
+            let next = tokio::time::timeout(std::time::Duration::from_secs(20), events.next());
+            match next.await.unwrap().unwrap() {
+                vodferry::Event::Progress { in_flight, .. } if in_flight > 0 => break,
+                vodferry::Event::Failed { error, .. } => panic!("{error:?}"),
+                _ => {}
+            }
+        }
+        harm(&desk);
+        let error = tokio::select! {
+            error = failure(&mut events) => error,
+            // Bytes that are what they were may arrive; the file is not completed all the same.
+            asked = script.next() => {
+                assert!(asked.operation() == "part 1" && asked.body == desk.bytes, "{what}");
+                asked.stored();
+                failure(&mut events).await
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::SourceChanged, "{what}: {error}");
+        script.silence().await;
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_moved_or_deleted_under_way_is_uploaded_all_the_same() {
     let desk = Desk::new(PART as usize * 2);
     let (uploader, mut script) = desk.uploader();

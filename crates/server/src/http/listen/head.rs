@@ -153,17 +153,15 @@ fn check_framing(request: &Request<'_, '_>) -> Result<(), ServiceError> {
         request.headers.iter().filter(named).map(|header| header.value.trim_ascii())
     };
     let lengths: Vec<&[u8]> = values("content-length").collect();
-    let is_length = |value: &&[u8]| {
+    let is_length = |value: &[u8]| {
         let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
         // Beyond these a length means something else to some.
         digits && std::str::from_utf8(value).is_ok_and(|text| text.parse::<i64>().is_ok())
     };
-    if !lengths.iter().all(|value| is_length(value))
-        || lengths.windows(2).any(|two| two[0] != two[1])
-    {
+    if lengths.iter().any(|value| !is_length(value) || lengths.first() != Some(value)) {
         return Err(malformed("its Content-Length is no number, or several."));
     }
-    let Some(coding) = values("transfer-encoding").last() else { return Ok(()) };
+    let Some(coding) = values("transfer-encoding").next_back() else { return Ok(()) };
     if request.version != Some(1) {
         return Err(malformed("HTTP/1.0 knows no Transfer-Encoding."));
     }
