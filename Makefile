@@ -1,6 +1,6 @@
 # The table of contents of what can be run. Each target installs what it needs, or says exactly how to.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench official fuzz soak
+.PHONY: help demo test test-all bench official fuzz soak mutants
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -24,3 +24,6 @@ fuzz: ## everything that is read from outside, under a fuzzer, on nightly (SECON
 
 soak: ## many simulated worlds, then the server under load (SEEDS=1000000, MINUTES=10; MINUTES=0 leaves the server out)
 	@SEEDS=$(or $(SEEDS),1000000) MINUTES=$(or $(MINUTES),10) scripts/soak.sh
+
+mutants: ## defects on purpose: a list, each with its test, then every one that cargo-mutants makes of the engine (SHARD=0/4, PARTS=list)
+	@scripts/mutants.sh

@@ -33,6 +33,7 @@ class Bench:
         for name in [name for name in self.env if name.startswith("VODFERRY_") and "ACCESS_KEY" not in name]:
             del self.env[name]
         self.missed, self.met, self.known, self.skipped = [], 0, 0, []
+        self.serving = None
         self._file = None
 
     def binary(self, name):
@@ -70,6 +71,15 @@ class Bench:
             sys.exit(f"error: {name} ended with status {os.waitstatus_to_exitcode(status)}")
         return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024
 
+    def serving_cpu(self):
+        """CPU seconds that the sink or server started last has used so far; nothing where the system does not tell."""
+        try:
+            with open(f"/proc/{self.serving}/stat") as f:
+                user, system = f.read().rsplit(")", 1)[1].split()[11:13]
+            return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        except OSError:
+            return 0.0
+
     def output(self, *command):
         """What a program prints, one line."""
         done = subprocess.run(command, env=self.env, stdout=subprocess.PIPE, text=True)
@@ -98,6 +108,7 @@ class Bench:
     @contextlib.contextmanager
     def _running(self, command):
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.serving = child.pid
         try:
             said = child.stdout.readline().strip()
             if not said.startswith("listening on "):

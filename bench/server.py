@@ -4,6 +4,7 @@ Same bytes, same file system, one after the other in every round. The loop hashe
 the processors with whoever sends.
 """
 
+import os
 import shutil
 
 from harness import median
@@ -13,15 +14,19 @@ CONNECTIONS = 8
 
 def run(bench):
     parts = min(bench.megabytes, 1024)
-    loops, servers = [], []
+    loops, hashing, servers, cpu = [], [], [], []
     with bench.server() as url:
         for n in range(bench.rounds):
-            folder = bench.place(f"loop-{n}")
-            loops.append(float(bench.output(bench.binary("durable"), "loop", folder, str(parts), str(CONNECTIONS))))
-            shutil.rmtree(folder)
+            for how, seconds in (("loop", loops), ("hashing", hashing)):
+                folder = bench.place(f"{how}-{n}")
+                seconds.append(float(bench.output(bench.binary("durable"), how, folder, str(parts), str(CONNECTIONS))))
+                shutil.rmtree(folder)
+            before = bench.serving_cpu()
             servers.append(float(bench.output(bench.binary("durable"), "server", url, "vod-media", str(parts), str(CONNECTIONS))))
+            cpu.append(bench.serving_cpu() - before)
     print(f"{parts} parts of 1 MiB, {CONNECTIONS} at once, {bench.rounds} interleaved rounds")
     print(f"{'':22}{'parts/s, median':>16}{'slowest':>10}{'fastest':>10}")
-    for name, seconds in (("floor: plain loop", loops), ("UploadPart", servers)):
+    for name, seconds in (("floor: plain loop", loops), ("loop that hashes too", hashing), ("UploadPart", servers)):
         print(f"{name:22}{parts / median(seconds):16.0f}{parts / max(seconds):10.0f}{parts / min(seconds):10.0f}")
+    print(f"the server took {median(cpu) / parts * 1024:.1f} CPU-s/GiB, {median(cpu) / median(servers):.1f} of {os.cpu_count()} processors")
     bench.target("durable parts per second, server ÷ plain loop", median(loops) / median(servers), 0.8, at_least=True)

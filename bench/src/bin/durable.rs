@@ -1,13 +1,15 @@
 //! Parts that must survive a power loss, both ways, each printed as `SECONDS` for so many parts of 1 MiB:
 //!
 //! - `durable loop FOLDER PARTS THREADS`: what a disk gives. Each thread writes a file, syncs it, renames it into one shared folder and
-//!   syncs that folder; nothing is hashed, nothing travels, no row is written.
+//!   syncs that folder; nothing is hashed, nothing travels, no row is written. `durable hashing FOLDER PARTS THREADS` takes MD5 and
+//!   CRC64 of each part as well, as every server has to that answers with an ETag.
 //! - `durable server URL BUCKET PARTS CONNECTIONS`: UploadPart to a server, signed, over so many connections, each waiting for its
 //!   answer before it sends again. Plain blocking sockets, so that the asker takes little of the machine from the server. The key comes
 //!   from `VODFERRY_ACCESS_KEY_ID` and `VODFERRY_ACCESS_KEY_SECRET`.
 
 use std::error::Error;
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -15,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crc_fast::CrcAlgorithm;
+use md5::{Digest, Md5};
 use vodferry_oss::sign::sign_v1;
 use vodferry_oss::xml::InitiateMultipartUploadResult;
 use vodferry_oss::{Credential, Method, Request, Style, Target};
@@ -27,19 +31,19 @@ fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let seconds = match words[..] {
-        ["loop", folder, parts, threads] => {
-            plain_loop(Path::new(folder), parts.parse()?, threads.parse()?)?
+        [how @ ("loop" | "hashing"), folder, parts, threads] => {
+            plain_loop(Path::new(folder), parts.parse()?, threads.parse()?, how == "hashing")?
         }
         ["server", url, bucket, parts, connections] => {
             upload(&Place::new(url, bucket)?, parts.parse()?, connections.parse()?)?
         }
-        _ => return Err("usage: durable loop FOLDER PARTS THREADS | durable server URL BUCKET PARTS CONNECTIONS".into()),
+        _ => return Err("usage: durable loop|hashing FOLDER PARTS THREADS | durable server URL BUCKET PARTS CONNECTIONS".into()),
     };
     println!("{seconds:.3}");
     Ok(())
 }
 
-fn plain_loop(folder: &Path, parts: usize, threads: usize) -> Outcome<f64> {
+fn plain_loop(folder: &Path, parts: usize, threads: usize, hashing: bool) -> Outcome<f64> {
     let (drafts, done) = (folder.join("tmp"), folder.join("done"));
     fs::create_dir_all(&drafts)?;
     fs::create_dir_all(&done)?;
@@ -50,6 +54,10 @@ fn plain_loop(folder: &Path, parts: usize, threads: usize) -> Outcome<f64> {
             let draft = drafts.join(number.to_string());
             let mut file = File::create_new(&draft)?;
             file.write_all(bytes)?;
+            if hashing {
+                black_box(Md5::digest(black_box(bytes)));
+                black_box(crc_fast::checksum(CrcAlgorithm::Crc64Xz, black_box(bytes)));
+            }
             file.sync_data()?;
             fs::rename(&draft, done.join(number.to_string()))?;
             File::open(done)?.sync_all()?;

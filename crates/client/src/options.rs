@@ -24,7 +24,8 @@ pub struct Options {
     /// Bytes per part. 0 (default) means 1 MiB; otherwise from 102,400 bytes to 5 GiB. Raised where a file would need more than
     /// 10,000 parts.
     pub part_size: u64,
-    /// Parts of one file in flight, at least 1. Default 5.
+    /// Parts of one file in flight, at least 1. Default 5. A long fast line wants more bytes under way: 16 parts of 2 MiB fill nine tenths of
+    /// 100 Mbit/s over a round trip of 200 ms, 5 of 1 MiB seven. On a slow line they only make a break dearer.
     pub parallel: u32,
     /// Parts of all files in flight, at least 1. Default 16.
     pub max_in_flight: u32,

@@ -195,3 +195,18 @@ fn misplaced() -> Fault {
         retry_after_ms: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::script::*;
+    use crate::{Event, Reply};
+
+    #[test]
+    fn a_page_that_leads_back_to_itself_is_a_failure() {
+        let mut s = Script::started(config(), 3 * MIB, Some(checkpoint(3 * MIB, &[2])));
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.answer(id, Ok(Reply::Parts { parts: [].into(), next: Some(0) }));
+        assert!(matches!(s.event(), Event::Retry { .. }));
+    }
+}

@@ -420,6 +420,18 @@ mod tests {
     use crate::{Effect, ObjectInfo, Reply, Want};
 
     #[test]
+    fn nothing_is_sent_before_begin_is_stored() {
+        let mut s = Script::started(config(), MIB, None);
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+        let Effect::AppendCheckpoint { id, .. } = s.effect() else { panic!("expected Begin") };
+        assert_eq!(s.idle(), None);
+        s.engine.handle(s.now, crate::Input::Appended { id, result: Ok(()) });
+        s.parts(&[1]);
+    }
+
+    #[test]
     fn a_whole_upload_from_add_to_ended() {
         let mut s = Script::new(config());
         let file = s.add();

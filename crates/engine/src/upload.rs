@@ -223,6 +223,19 @@ mod tests {
         assert_eq!(s.grant_asked(grant(1, None)), crate::Want::Create);
     }
 
+    #[test]
+    fn a_checkpoint_of_another_bucket_is_not_used() {
+        let mut s = Script::new(config());
+        let mut elsewhere = grant(1, None);
+        elsewhere.target.bucket = "other".into();
+        let spec = crate::FileSpec { grant: Some(elsewhere), part_size: 0 };
+        s.engine.add(s.now, spec).expect("a valid spec");
+        s.engine.start(s.now);
+        s.load(MIB, Some(checkpoint(MIB, &[])));
+        s.started_event();
+        assert_eq!(s.perform().1, Op::InitiateMultipartUpload);
+    }
+
     /// The disk is full for a moment: what stands in the checkpoint is the upload before.
     #[test]
     fn parts_of_an_upload_whose_begin_was_not_stored_join_no_other() {

@@ -191,7 +191,7 @@ const IMPOSSIBLE: &[(&[&str], &[&str], &str)] = &[
         "names no upload (that there is no object is a reply)",
     ),
     (
-        &["Putting", "Searching", "Initiating", "Listing", "Sending", "Looking", "Expired"],
+        &["Putting", "Searching", "Initiating", "Listing", "Sending", "Looking"],
         &["Relist"],
         "InvalidPart answers Complete alone",
     ),

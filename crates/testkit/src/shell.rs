@@ -159,7 +159,8 @@ impl World {
             }
             Effect::AskGrant { id, file, want } => {
                 self.cover_want(&want);
-                let delay = self.rng.between(1, 2_000);
+                let most = if self.rng.chance(200) { 8_000 } else { 2_000 };
+                let delay = self.rng.between(1, most);
                 self.later(delay, Pending::Grant(id, file, want));
             }
             Effect::CloseCheckpoint { file } => {
@@ -235,6 +236,11 @@ impl World {
         let back = match call.fate {
             Fate::ReplyLost => self.rng.between(1_000, 30_000),
             Fate::LateReply => self.rng.between(5_000, 60_000),
+            // Putting many parts together takes its time.
+            _ if matches!(call.op, Op::CompleteMultipartUpload { .. }) && self.mishap() => {
+                self.rng.between(1, 8_000)
+            }
+            Fate::Relist => self.rng.between(1, 8_000),
             _ => self.rng.between(1, 300),
         };
         let input = Input::Answer { id, result, server_date_ms: dated.then_some(now) };

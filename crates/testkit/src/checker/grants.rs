@@ -30,6 +30,7 @@ impl Checker {
         }
         let now = self.now.mono_ms;
         self.watch(file, |watch| {
+            watch.ending.vague |= stillborn || watch.spare.is_some();
             if moves {
                 watch.upload = None;
             }
