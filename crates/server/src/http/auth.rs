@@ -61,11 +61,10 @@ pub(crate) fn authenticate(app: &App, call: &Call) -> Result<Authentic, ServiceE
     if let Some(place) = places.iter().find(signed) {
         return Ok(Authentic { caller, place: place.clone(), content_sha256 });
     }
-    let named = path.split('/').nth(1).filter(|name| places.is_empty() && !name.is_empty());
-    if let Some(name) = named {
+    let Some(first) = places.first() else {
+        let name = path.split('/').nth(1).unwrap_or_default();
         return Err(ServiceError::of(Code::InvalidBucketName).with_context("BucketName", name));
-    }
-    let first = places.first().cloned().unwrap_or(Place::service());
+    };
     Err(presented.mismatch(method, &headers, &call.query, &first.bucket, &first.key))
 }
 
