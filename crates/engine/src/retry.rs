@@ -318,8 +318,9 @@ mod tests {
             longest = longest.max(retry.hold() - at);
             at = retry.hold();
             id += 1;
+            assert!(at - began <= 620_000, "the budget does not end");
         }
-        assert!(at - began >= 600_000 && at - began <= 620_000);
+        assert!(at - began >= 600_000);
         assert!(longest > 10_000 && longest <= 20_000, "{longest}");
     }
 

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::text::{ROLE_RULE, TENANT_RULE, is_role_name, is_tenant};
 use super::{AccessKey, DEFAULT_TENANT, Keys, Master, Masters, Role, random_digits, random_text};
 use crate::policy::{Policy, PolicyError};
+use crate::token::KeyMark;
 
 /// Longest policy of a role, in characters.
 const MAX_ROLE_POLICY: usize = 6144;
@@ -268,8 +269,10 @@ const FIRST_ROLE: &str =
     r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
 
 fn fresh_key(tenant: String, created_ms: Option<u64>) -> Result<AccessKey, getrandom::Error> {
+    let id = format!("VF{}", random_text(22)?);
     Ok(AccessKey {
-        id: format!("VF{}", random_text(22)?),
+        mark: KeyMark::of(&id),
+        id,
         secret: Secret::new(random_text(40)?),
         tenant,
         disabled: false,

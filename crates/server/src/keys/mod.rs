@@ -61,6 +61,8 @@ pub struct AccessKey {
     pub expires_ms: Option<u64>,
     /// When it was made, in milliseconds since 1970, where that is known.
     pub created_ms: Option<u64>,
+    /// What the tokens that it asked for call it.
+    mark: KeyMark,
 }
 
 /// What keys of some tenants may become for a while.
@@ -131,7 +133,7 @@ impl Keys {
     /// Whether a credential that the key with this mark asked for is still good: not when the key
     /// was disabled or deleted.
     pub(crate) fn stands_by(&self, issuer: KeyMark) -> bool {
-        self.access_keys.iter().any(|key| !key.disabled && KeyMark::of(&key.id) == issuer)
+        self.access_keys.iter().any(|key| !key.disabled && key.mark == issuer)
     }
 }
 

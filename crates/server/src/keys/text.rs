@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{AccessKey, DEFAULT_TENANT, Keys, Master, Masters, Role};
 use crate::policy::Policy;
+use crate::token::KeyMark;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,6 +92,7 @@ pub(super) fn parse(text: &str) -> Result<Keys, (usize, String)> {
         check(&secret, good, "a secret needs at least 16 visible ASCII characters")?;
         access_keys.push(AccessKey {
             secret: Secret::new(secret.into_inner()),
+            mark: KeyMark::of(name),
             id: id.into_inner(),
             tenant: tenant_of(tenant)?,
             disabled,

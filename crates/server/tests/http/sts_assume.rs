@@ -63,6 +63,7 @@ async fn a_role_is_assumed_and_used() {
     let given = [("RoleArn", ARN), ("RoleSessionName", "up-1"), ("DurationSeconds", "900")];
     let response = sts(&server, &operator, "AssumeRole", &given).await;
     let who = credential(&response);
+    assert_eq!(response.header("cache-control"), Some("no-store"));
     let reply: Value = serde_json::from_slice(&response.body).unwrap();
     let mut names: Vec<&String> = reply.as_object().unwrap().keys().collect();
     names.sort();

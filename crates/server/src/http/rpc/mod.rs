@@ -20,7 +20,7 @@ use self::parameters::{form, is_form, missing, read};
 use self::xml::push_xml;
 use super::body::Body;
 use super::call::Call;
-use super::reply::{JSON, XML, reply};
+use super::reply::{JSON, XML, reply, set};
 use super::video::ApiError;
 use super::{App, sts};
 
@@ -54,13 +54,18 @@ pub(crate) async fn handle(app: &App, call: &Call, body: &mut Body) -> Response<
     members.insert("RequestId".to_owned(), request_id);
     // Said by the original: without a Format the reply is XML, but for the newer signature.
     let format = given.parameters.get("Format");
-    if is_by_headers(call) || format.is_some_and(|format| format.eq_ignore_ascii_case("JSON")) {
+    let mut response = if is_by_headers(call)
+        || format.is_some_and(|format| format.eq_ignore_ascii_case("JSON"))
+    {
         reply(status, JSON, Value::Object(members).to_string())
     } else {
         let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         push_xml(&mut text, &root, &Value::Object(members));
         reply(status, XML, text)
-    }
+    };
+    // Some hold secrets.
+    set(&mut response, "cache-control", "no-store");
+    response
 }
 
 /// What is known of a call, as far as it was read.
