@@ -19,7 +19,7 @@ const TAIL: usize = 60;
 /// Below this many worlds not everything can be expected to happen.
 const ENOUGH: u64 = 2_000;
 /// From this many worlds on every kind of fault has to strike often, and every pair of state and input to be met.
-const PLENTY: u64 = 20_000;
+const PLENTY: u64 = SEEDS;
 /// How often.
 const OFTEN: u64 = 1_000;
 /// Worlds that a thread takes at a time.

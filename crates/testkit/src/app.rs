@@ -176,6 +176,7 @@ impl World {
                 }
             }
             Event::TokenExpired { file, video_id } => {
+                self.surprise(*file);
                 self.answer_event(*file, true, video_id.clone())?;
             }
             Event::Succeeded { file, target, .. } => {

@@ -159,7 +159,9 @@ impl World {
             }
             Effect::AskGrant { id, file, want } => {
                 self.cover_want(&want);
-                let most = if self.rng.chance(200) { 8_000 } else { 2_000 };
+                // Where grants live for seconds, answers straddle their death.
+                let slow = if self.is_hasty() { 500 } else { 100 };
+                let most = if self.rng.chance(slow) { 8_000 } else { 2_000 };
                 let delay = self.rng.between(1, most);
                 self.later(delay, Pending::Grant(id, file, want));
             }
@@ -195,7 +197,9 @@ impl World {
     }
 
     fn send(&mut self, call: Call) {
-        let (id, way) = (call.id, self.rng.between(1, 400));
+        let complete = matches!(call.op, Op::CompleteMultipartUpload { .. });
+        let most = if complete && !self.calm && self.is_hasty() { 9_000 } else { 400 };
+        let (id, way) = (call.id, self.rng.between(1, most));
         if call.fate == Fate::RequestLost {
             self.coverage.hit("fault", "request lost");
             let wait = self.rng.between(100, 20_000);
@@ -270,6 +274,31 @@ impl World {
             }
         }
         result
+    }
+
+    /// Grants live for seconds.
+    fn is_hasty(&self) -> bool {
+        self.scenario.life_ms < 10_000
+    }
+
+    /// What is still under way when a file's credential has died is rare, and so is struck more often.
+    pub(crate) fn surprise(&mut self, file: FileId) {
+        let Self { pending, checker, rng, calm, .. } = self;
+        for pending in pending.values_mut().filter(|_| !*calm) {
+            let Pending::Arrive(call) = pending else { continue };
+            if !checker.is_of(call.id, file) {
+                continue;
+            }
+            match call.op {
+                Op::CompleteMultipartUpload { .. } => call.fate = Fate::Relist,
+                Op::UploadPart { .. } if rng.chance(300) => {
+                    let result = Err(fault(FaultKind::SourceChanged, "SourceChanged"));
+                    let (id, server_date_ms) = (call.id, None);
+                    *pending = Pending::Deliver(Input::Answer { id, result, server_date_ms });
+                }
+                _ => {}
+            }
+        }
     }
 
     /// What happens at the server just before the request.

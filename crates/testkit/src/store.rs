@@ -131,6 +131,13 @@ impl Store {
         }
     }
 
+    /// What lives at `at` outlives the world: credentials die no more.
+    pub fn prolong(&mut self, at: i64) {
+        for credential in self.credentials.values_mut().filter(|c| c.dies_at > at) {
+            credential.dies_at = i64::MAX;
+        }
+    }
+
     /// The object under `key`.
     pub fn object(&self, key: &str) -> Option<&Object> {
         self.objects.get(key)

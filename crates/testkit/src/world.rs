@@ -228,6 +228,7 @@ impl World {
         self.note(|| "--- calm ---".to_owned());
         self.calm = true;
         self.weather = Weather::calm();
+        self.store.prolong(self.clock.server_ms());
         self.settle()?;
         for round in 0..4 {
             self.encourage(round == 0)?;

@@ -280,6 +280,11 @@ impl Checker {
         Some((file, wanted, abort))
     }
 
+    /// Whether this request is wanted, and of this file.
+    pub fn is_of(&self, id: EffectId, file: FileId) -> bool {
+        self.flights.get(&id).is_some_and(|flight| flight.file == file)
+    }
+
     /// The operation of a request that is still wanted.
     pub fn flight(&self, id: EffectId) -> Option<&Op> {
         self.flights.get(&id).map(|flight| &flight.op)
