@@ -151,11 +151,12 @@ impl ReplyHead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Forward,
-    /// The reply is lost, and the connection with it.
+    /// The request, or the reply, is lost, and the connection with it.
     Cut,
 }
 
 type Trap = Box<dyn FnOnce() + Send>;
+type Gate = dyn Fn(&Exchange) -> Verdict + Send + Sync;
 type Hook = dyn Fn(&Exchange, &mut ReplyHead) -> Verdict + Send + Sync;
 
 struct Shared {
@@ -163,6 +164,7 @@ struct Shared {
     run: AtomicU32,
     state: Mutex<State>,
     changed: Condvar,
+    gate: Mutex<Option<Arc<Gate>>>,
     hook: Mutex<Option<Arc<Hook>>>,
 }
 
@@ -184,6 +186,7 @@ impl Observer {
             run: AtomicU32::new(0),
             state: Mutex::default(),
             changed: Condvar::new(),
+            gate: Mutex::default(),
             hook: Mutex::default(),
         });
         let accepting = shared.clone();
@@ -225,6 +228,11 @@ impl Observer {
     /// Takes an open trap away. False: it is running or was run.
     pub fn disarm(&self) -> bool {
         self.shared.lock().trap.take().is_some()
+    }
+
+    /// Runs at each request, when its head came and before the server has any of it: [`Verdict::Cut`] loses it.
+    pub fn gate(&self, gate: impl Fn(&Exchange) -> Verdict + Send + Sync + 'static) {
+        *self.shared.gate.lock().unwrap() = Some(Arc::new(gate));
     }
 
     /// Runs at each reply, when its head came and before the client has any of it.
@@ -308,6 +316,10 @@ fn connection(shared: &Shared, run: u32, client: TcpStream) -> io::Result<()> {
         let head = read_head(&mut from_client)?;
         let Some(line) = head.first() else { return Ok(()) };
         let id = shared.begin(run, line)?;
+        let gate = shared.gate.lock().unwrap().clone();
+        if gate.is_some_and(|gate| gate(&shared.lock().exchanges[id].clone()) == Verdict::Cut) {
+            return Ok(());
+        }
         let (to_server, from_server) = match &mut server {
             Some(open) => open,
             none => {

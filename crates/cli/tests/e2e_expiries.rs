@@ -1,0 +1,261 @@
+//! One long upload over a network that loses one request in a hundred and stands still for seconds, while its credential dies twice.
+//!
+//! `SIZE_MB=2048` makes it as long as it is meant; 64 by default. `SEED=…` repeats the content and what is lost.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::content::{Chance, assert_same_bytes};
+use common::ledger::{self, Acknowledged};
+use common::observer::{Observer, Verdict};
+use common::{Process, Server, TestEnv, bytes};
+use vodferry::{AppServer, Authorizer, Event, GrantRequest, Options, Proxy as HttpProxy, Uploader};
+use vodferry_testkit::net::proxy::{Faults, Proxy};
+
+/// Seconds that a credential lives.
+const LIFE: u64 = 6;
+/// Seconds that the upload takes at least, by its limit: two lives and a bit.
+const LEAST: u64 = 16;
+/// How long nothing passes.
+const STALL: Duration = Duration::from_secs(5);
+const PART: u64 = 256 << 10;
+
+fn size() -> u64 {
+    let mib = std::env::var("SIZE_MB").map_or(64, |mib| mib.parse().expect("SIZE_MB is a number"));
+    mib << 20
+}
+
+/// Client, observer, proxy, server. The observer loses requests and replies, the proxy stands still.
+struct Passage {
+    env: TestEnv,
+    observer: Observer,
+    proxy: Proxy,
+    server: Server,
+    film: PathBuf,
+    size: u64,
+}
+
+impl Passage {
+    fn new() -> Passage {
+        let env = TestEnv::new();
+        let observer = Observer::new();
+        let life = LIFE.to_string();
+        let server = env.serve(&["--public-endpoint", &observer.url, "--credential-life", &life]);
+        let proxy = Proxy::open(server.address(), Faults::None).unwrap();
+        observer.forward_to(&proxy.address().to_string());
+        let mut chance = Chance::from_env();
+        let film = env.path("film.mp4");
+        let size = size();
+        let mut file = File::create(&film).unwrap();
+        for _ in 0..size >> 20 {
+            file.write_all(&bytes(chance.between(1, 1 << 40), 1 << 20)).unwrap();
+        }
+        // One in a hundred, half of them on the way there and half on the way back, from a place of chance on.
+        let every = |first: u64| {
+            let count = AtomicU64::new(first);
+            move || match count.fetch_add(1, Ordering::SeqCst) % 200 {
+                0 => Verdict::Cut,
+                _ => Verdict::Forward,
+            }
+        };
+        let there = every(chance.between(100, 190));
+        let back = every(chance.between(20, 90));
+        observer.gate(move |_| there());
+        observer.hook(move |_, _| back());
+        Passage { env, observer, proxy, server, film, size }
+    }
+
+    /// Stands still twice, a third and two thirds of the way in time.
+    fn stall<'scope>(&'scope self, scope: &'scope thread::Scope<'scope, '_>) {
+        let proxy = &self.proxy;
+        scope.spawn(move || {
+            for _ in 0..2 {
+                thread::sleep(Duration::from_secs(LEAST / 3));
+                proxy.freeze(STALL);
+            }
+        });
+    }
+
+    fn limit(&self) -> u64 {
+        self.size / LEAST
+    }
+
+    /// What arrived is what was sent, and nothing that was acknowledged was sent again. Gives the number of credentials that were used.
+    fn close(mut self, object: &str, acknowledged: BTreeSet<u64>) -> usize {
+        let back = self.env.path("back.mp4");
+        let mut get = self.env.command(&["get", object, "--endpoint", &self.server.url]);
+        get.arg("--keys-file").arg(self.server.keys_file()).arg("-o").arg(&back);
+        common::Ran::of(&mut get).ok();
+        assert_same_bytes(&self.film, &back);
+        self.server.process.signal("TERM");
+        let (code, stderr) = self.server.process.end();
+        assert_eq!(code, Some(0), "{stderr}");
+        let exchanges = self.observer.exchanges();
+        let sent = ledger::check(&exchanges, &Acknowledged::from([(0, acknowledged)]));
+        let lost = exchanges.iter().filter(|exchange| exchange.returned.is_none()).count();
+        println!("{} exchanges, {lost} lost; {sent:?}; {:?}", exchanges.len(), self.proxy.counts());
+        assert!(lost > 0, "the network was too good");
+        // A credential shows in no path: its key id is in the headers. Each refresh that was answered made one.
+        let made =
+            |e: &&common::observer::Exchange| e.path.starts_with("/api/upload-auth") && e.is_ok();
+        exchanges.iter().filter(made).count()
+    }
+}
+
+/// Retry and RetryResume in turn, no acknowledged part between them, each outage closed.
+#[derive(Default)]
+struct Outages {
+    open: bool,
+    count: u32,
+}
+
+impl Outages {
+    fn retry(&mut self) {
+        assert!(!self.open, "Retry twice in one outage");
+        self.open = true;
+        self.count += 1;
+    }
+
+    fn resume(&mut self) {
+        assert!(self.open, "RetryResume without an outage");
+        self.open = false;
+    }
+
+    fn part(&self) {
+        assert!(!self.open, "a part was acknowledged in an outage that was not told to be over");
+    }
+}
+
+#[test]
+fn an_application_server_that_answers_hides_every_expiry() {
+    let passage = Passage::new();
+    let limit = passage.limit().to_string();
+    let url = &passage.observer.url;
+    let part_size = PART.to_string();
+    let args = ["upload", "--json", "--server", url, "--limit", &limit, "--part-size", &part_size];
+    let mut command = passage.env.command(&args);
+    command.arg(&passage.film);
+    let mut outages = Outages::default();
+    let mut parts = BTreeSet::new();
+    let mut done = Vec::new();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        passage.stall(scope);
+        let mut client = Process::spawn(command);
+        while let Some(line) = client.next_event() {
+            match line.event.as_str() {
+                "retry" => outages.retry(),
+                "retry_resume" => outages.resume(),
+                "part" => {
+                    outages.part();
+                    assert!(parts.insert(line.number("number")), "acknowledged twice: {line:?}");
+                }
+                "succeeded" => done.push(line),
+                "token_expired" | "failed" => panic!("{line:?}"),
+                _ => {}
+            }
+        }
+        assert_eq!(client.end().0, Some(0));
+    });
+    let took = began.elapsed();
+    assert_eq!((done.len(), outages.open), (1, false));
+    assert_eq!(parts.len() as u64, passage.size.div_ceil(PART));
+    let object = format!("{}/{}", done[0].text("bucket"), done[0].text("key"));
+    let credentials = passage.close(&object, parts);
+    println!("{credentials} credentials, {} outages, {took:.1?}", outages.count);
+    assert!(credentials >= 3, "{credentials} credentials: none had to die");
+}
+
+#[test]
+fn without_an_authorizer_each_expiry_is_told_once() {
+    let passage = Passage::new();
+    let keys = std::fs::read_to_string(passage.server.keys_file()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let told = thread::scope(|scope| {
+        passage.stall(scope);
+        runtime.block_on(pushed_by_hand(&passage, &keys))
+    });
+    drop(runtime);
+    let (expired, outages) = (told.expired, told.outages);
+    assert_eq!(told.parts.len() as u64, passage.size.div_ceil(PART));
+    let size = passage.size;
+    let credentials = passage.close(&told.object, told.parts);
+    println!(
+        "{size} bytes: {expired} expiries, {} outages, {credentials} credentials by the server",
+        outages.count
+    );
+    assert!(expired >= 2, "{expired} credentials died");
+    assert!(!outages.open);
+}
+
+struct Told {
+    expired: u32,
+    outages: Outages,
+    parts: BTreeSet<u64>,
+    object: String,
+}
+
+/// An application that hands over a credential when it is told that there is none, and only then.
+async fn pushed_by_hand(passage: &Passage, keys: &str) -> Told {
+    let token = keys.lines().find_map(|line| line.strip_prefix("app_server_token = "));
+    let token = token.expect("the keys file has a token").trim_matches('"').to_owned();
+    let app = AppServer::new(&passage.server.url).unwrap().bearer(token.as_str());
+    let mut options = Options::default();
+    options.record_dir = Some(passage.env.path("records"));
+    options.proxy = HttpProxy::Direct;
+    options.limit = passage.limit();
+    options.part_size = PART;
+    let uploader = Uploader::builder().options(options).build().unwrap();
+    let mut events = uploader.events();
+    let file = uploader.add(Path::new(&passage.film)).unwrap();
+    uploader.start();
+    let mut told = Told {
+        expired: 0,
+        outages: Outages::default(),
+        parts: BTreeSet::new(),
+        object: String::new(),
+    };
+    let mut waits = false;
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Started { .. } => {
+                let request = GrantRequest::Create {
+                    name: "film.mp4".to_owned(),
+                    title: "film".to_owned(),
+                    size: passage.size,
+                };
+                uploader.authorize(file, app.authorize(request).await.unwrap()).unwrap();
+            }
+            Event::TokenExpired { video_id, .. } => {
+                assert!(!waits, "one expiry was told twice");
+                told.expired += 1;
+                let request = GrantRequest::Refresh { video_id, target: None };
+                uploader.authorize(file, app.authorize(request).await.unwrap()).unwrap();
+                waits = true;
+            }
+            Event::Retry { .. } => told.outages.retry(),
+            Event::RetryResume { .. } => told.outages.resume(),
+            Event::PartAcknowledged { part, .. } => {
+                told.outages.part();
+                waits = false;
+                assert!(told.parts.insert(part.number.into()), "acknowledged twice: {part:?}");
+            }
+            Event::Succeeded { target, .. } => {
+                assert!(told.object.is_empty(), "it succeeded twice");
+                told.object = format!("{}/{}", target.bucket, target.key);
+            }
+            Event::Failed { error, .. } => panic!("{error:?}"),
+            Event::Ended { .. } => break,
+            _ => {}
+        }
+    }
+    uploader.close().await;
+    told
+}
