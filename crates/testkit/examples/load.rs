@@ -125,7 +125,9 @@ async fn work(shared: Arc<Shared>, worker: u64) -> Outcome<()> {
         match tokio::time::timeout(LONGEST, voyage).await {
             Ok(ended) => ended?,
             Err(_) => {
-                return Err(format!("an upload of {length} bytes took more than {LONGEST:?}").into());
+                return Err(
+                    format!("an upload of {length} bytes took more than {LONGEST:?}").into()
+                );
             }
         }
         // With it go the records of what was abandoned.
