@@ -20,6 +20,9 @@ mod times;
 mod xml;
 
 #[allow(dead_code, unreachable_pub)]
+#[path = "../../../crates/client/src/hint.rs"]
+mod hint;
+#[allow(dead_code, unreachable_pub)]
 #[path = "../../../crates/client/src/journal.rs"]
 mod journal;
 #[allow(dead_code, unreachable_pub, unused_imports)]
