@@ -4,7 +4,7 @@ cd "$(dirname "$0")/.."
 . scripts/setup.sh test
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 # The long tests wait more than they compute.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-4}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 summary=()
 suite() { # name, command…
 	local name=$1 began=$SECONDS

@@ -3,19 +3,17 @@
 //! The [`Proxy`] breaks connections by seed and all of them at once; client and server are killed as well. `SEED=…` repeats the same files and the same
 //! faults, as far as the machine's own timing permits. `KILLS=40` kills each end so often, 8 by default.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::content::{Chance, Crc64};
-use common::ledger::{self, Acknowledged};
-use common::observer::Observer;
-use common::secrets::Secrets;
-use common::{Line, Process, Server, TestEnv, bytes};
+use crate::common::content::{Chance, Crc64};
+use crate::common::ledger::{self, Acknowledged};
+use crate::common::observer::Observer;
+use crate::common::secrets::Secrets;
+use crate::common::{Line, Process, Server, TestEnv, bytes};
 use vodferry_testkit::net::proxy::{Again, Counts, Fault, Faults, Kind, Odds, Proxy, Way};
 
 const MS: Duration = Duration::from_millis(1);

@@ -3,8 +3,6 @@
 //! An [`Observer`] stands between the two and sees the wire. `SEED=… cargo test -p vodferry-cli --test e2e_kill` repeats a run: the same files
 //! and the same moments, as far as the machine's own timing permits.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use common::content::{Chance, Crc64};
-use common::ledger::{self, Acknowledged};
-use common::observer::{Exchange, Observer, Op, Verdict};
-use common::secrets::Secrets;
-use common::{Line, PATIENCE, Server, TestEnv, bytes, signal};
+use crate::common::content::{Chance, Crc64};
+use crate::common::ledger::{self, Acknowledged};
+use crate::common::observer::{Exchange, Observer, Op, Verdict};
+use crate::common::secrets::Secrets;
+use crate::common::{Line, PATIENCE, Server, TestEnv, bytes, signal};
 
 /// No test here takes nearly as long; one that would hang ends by it.
 const DEADLINE: Duration = Duration::from_secs(240);
@@ -212,7 +210,7 @@ impl Stage {
     fn run(&mut self, verb: &str, file: &Path, more: &[&str], chance: &mut Chance) -> Option<Line> {
         let run = self.observer.next_run();
         let mut command = self.env.command(&[verb, "--json", "--server", &self.observer.url]);
-        let mut client = common::Process::spawn({
+        let mut client = crate::common::Process::spawn({
             command.arg(file).args(more);
             command
         });

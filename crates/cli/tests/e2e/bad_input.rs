@@ -2,16 +2,16 @@
 //!
 //! What needs no second process is in `usage.rs`; what single uploads show is in `upload.rs` and `interrupt.rs`.
 
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use common::observer::{Observer, Op, ReplyHead, Verdict};
-use common::secrets::{Secrets, decode, encode};
-use common::{FakeServer, Line, PATIENCE, Process, Ran, Server, TestEnv, app_server, upload_auth};
+use crate::common::observer::{Observer, Op, ReplyHead, Verdict};
+use crate::common::secrets::{Secrets, decode, encode};
+use crate::common::{
+    FakeServer, Line, PATIENCE, Process, Ran, Server, TestEnv, app_server, upload_auth,
+};
 use serde_json::{Value, json};
 
 /// One `error:` line and one `hint:` line, no panic, none of the secrets.

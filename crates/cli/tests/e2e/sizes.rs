@@ -1,16 +1,14 @@
 //! Files of every size arrive whole: none, one byte, around the limit of a single request, around a part, larger than memory should
 //! hold, and of more parts than one page of a list names.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use common::content::{Crc64, assert_same_bytes, sparse_file};
-use common::ledger::{self, Acknowledged};
-use common::observer::{Exchange, Observer, Op};
-use common::{Line, Process, Ran, TestEnv, bytes};
+use crate::common::content::{Crc64, assert_same_bytes, sparse_file};
+use crate::common::ledger::{self, Acknowledged};
+use crate::common::observer::{Exchange, Observer, Op};
+use crate::common::{Line, Process, Ran, TestEnv, bytes};
 
 /// For what moves more than a gigabyte.
 const LONG: Duration = Duration::from_secs(240);

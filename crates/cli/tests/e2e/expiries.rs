@@ -2,8 +2,6 @@
 //!
 //! `SIZE_MB=2048` makes it as long as it is meant; 64 by default. `SEED=…` repeats the content and what is lost.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
@@ -12,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::content::{Chance, assert_same_bytes};
-use common::ledger::{self, Acknowledged};
-use common::observer::{Observer, Verdict};
-use common::{Process, Server, TestEnv, bytes};
+use crate::common::content::{Chance, assert_same_bytes};
+use crate::common::ledger::{self, Acknowledged};
+use crate::common::observer::{Observer, Verdict};
+use crate::common::{Process, Server, TestEnv, bytes};
 use vodferry::{AppServer, Authorizer, Event, GrantRequest, Options, Proxy as HttpProxy, Uploader};
 use vodferry_testkit::net::proxy::{Faults, Proxy};
 
@@ -92,7 +90,7 @@ impl Passage {
         let back = self.env.path("back.mp4");
         let mut get = self.env.command(&["get", object, "--endpoint", &self.server.url]);
         get.arg("--keys-file").arg(self.server.keys_file()).arg("-o").arg(&back);
-        common::Ran::of(&mut get).ok();
+        crate::common::Ran::of(&mut get).ok();
         assert_same_bytes(&self.film, &back);
         self.server.process.signal("TERM");
         let (code, stderr) = self.server.process.end();
@@ -103,8 +101,9 @@ impl Passage {
         println!("{} exchanges, {lost} lost; {sent:?}; {:?}", exchanges.len(), self.proxy.counts());
         assert!(lost > 0, "the network was too good");
         // A credential shows in no path: its key id is in the headers. Each refresh that was answered made one.
-        let made =
-            |e: &&common::observer::Exchange| e.path.starts_with("/api/upload-auth") && e.is_ok();
+        let made = |e: &&crate::common::observer::Exchange| {
+            e.path.starts_with("/api/upload-auth") && e.is_ok()
+        };
         exchanges.iter().filter(made).count()
     }
 }

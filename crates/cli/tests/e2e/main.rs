@@ -1,0 +1,12 @@
+//! Real binaries over real sockets, for as long as it takes: one program, so that tests that wait do it side by side.
+//!
+//! `cargo test -p vodferry-cli --test e2e faults::` runs one module.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_input;
+mod expiries;
+mod faults;
+mod kill;
+mod sizes;
