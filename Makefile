@@ -11,12 +11,12 @@ demo: ## a real video travels, survives kill -9 of both ends, and comes back byt
 test: ## everything CI runs
 	@scripts/test.sh
 
-test-all: test bench fuzz ## test, and what takes longer
+test-all: test fuzz bench ## test, and what takes longer
 
 official: ## official SDKs as black-box clients of our server
 	@scripts/official.sh
 
-bench: ## client CPU, wall and memory beside curl and oss2, as ratios of one run
+bench: ## client and server beside the official SDKs and the floors under them, as ratios of one run (SIZE_MB, ROUNDS, ONLY=upload,server,…)
 	@scripts/bench.sh
 
 fuzz: ## everything that is read from outside, under a fuzzer, on nightly (SECONDS_EACH=60)
