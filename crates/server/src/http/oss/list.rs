@@ -54,7 +54,7 @@ pub(super) async fn list_objects(
         Paging::Marker { marker: text(call, "marker").to_owned(), next: next.to_owned() }
     };
     let owner = owner_named(&bucket.owner);
-    let owner = Some(owner).filter(|_| !second || text(call, "fetch-owner") == "true");
+    let owner = (!second || text(call, "fetch-owner") == "true").then_some(owner);
     let mut result = ListBucketResult {
         name: place.bucket.clone(),
         prefix: text(call, "prefix").to_owned(),
