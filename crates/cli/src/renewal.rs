@@ -27,6 +27,11 @@ impl Refusal {
         std::mem::take(&mut self.gone.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// An upload begins anew as that of another video.
+    pub(crate) fn note_gone(&self, video: String) {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(video);
+    }
+
     fn note(&self, answer: &Result<UploadGrant, Error>) {
         let refused = answer.as_ref().err().map(ErrorInfo::from);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = refused;
@@ -45,8 +50,7 @@ impl<A> Remembered<A> {
     /// What to make of a refusal because the video is gone.
     fn gone(&self, video: &str, refusal: Error) -> Error {
         if self.anew {
-            let mut gone = self.refusal.gone.lock().unwrap_or_else(PoisonError::into_inner);
-            gone.push(video.to_owned());
+            self.refusal.note_gone(video.to_owned());
             return refusal;
         }
         let text = format!(

@@ -169,8 +169,8 @@ impl Voyage {
             match event {
                 None | Some(Event::Ended { .. }) => break,
                 Some(event) => {
-                    self.tell_gone();
                     let failed = self.on_event(event);
+                    self.tell_gone();
                     if let Some(Err(error)) = failed.map(|file| uploader.cancel(file)) {
                         tracing::debug!(%error, "the file ended by itself");
                     }
@@ -206,6 +206,8 @@ impl Voyage {
         for video in self.refusal.take_gone() {
             let Some(entry) = self.entries.iter().find(|e| e.video_id.as_ref() == Some(&video))
             else {
+                // The answer was faster than Started, which names the video.
+                self.refusal.note_gone(video);
                 continue;
             };
             let message = format!(
