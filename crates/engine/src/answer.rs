@@ -6,7 +6,7 @@ use crate::checkpoint::Record;
 use crate::desk::Desk;
 use crate::parts::{Parts, by_number};
 use crate::transfer::{Flight, Phase, Transfer, What};
-use crate::vocab::{EffectId, ErrorKind, Event, Fault, FaultKind, Now, PartInfo, Reply};
+use crate::vocab::{EffectId, ErrorKind, Event, Fault, FaultKind, Now, PartInfo, Reply, Source};
 
 impl Transfer {
     /// A request was answered. One that is not in flight (any more) changes nothing.
@@ -29,7 +29,8 @@ impl Transfer {
         match (flight.what, &self.phase, reply) {
             (What::Part(number), _, Reply::PartUploaded { etag, crc64 }) => {
                 self.on_success(flight.serial);
-                self.limit.on_acknowledged(id);
+                self.limit.on_acknowledged(now.mono_ms, id, desk.next_id(), flight.length);
+                desk.goodput = self.limit.goodput().or(desk.goodput);
                 self.on_part(now, desk, number, etag, crc64);
             }
             (What::Only, Phase::Putting, Reply::Put(object))
@@ -83,12 +84,24 @@ impl Transfer {
         let resumes = core::mem::take(&mut upload.resumes);
         let recorded =
             if resumes { core::mem::take(&mut upload.recorded) } else { before.records() };
-        let parts = Parts::reconcile(plan, listed.as_deref().unwrap_or(&recorded), &recorded);
+        let held = listed.as_deref().unwrap_or(&recorded);
+        let parts = match plan.grows_to() {
+            None => Parts::reconcile(plan, held, &recorded),
+            Some(_) => {
+                let sent = if resumes { &[][..] } else { &recorded };
+                let mut parts = Parts::reconcile_held(plan, held, sent);
+                parts.grow(&self.ready, 0);
+                parts
+            }
+        };
         // Alive with parts missing: no Complete sent so far was carried out, whatever became of its reply.
         upload.full &= listed.is_none() || parts.complete();
         let (file, unsaved) = (self.owner.file, upload.unsaved);
         if resumes {
-            let (parts, bytes) = (parts.stored_count(), parts.stored_bytes());
+            let (parts, bytes) = match plan.grows_to() {
+                None => (parts.stored_count(), parts.stored_bytes()),
+                Some(_) => (held.len() as u32, held.iter().map(|part| part.length).sum()),
+            };
             desk.event(Event::Resumed { file, parts, bytes });
         }
         // What is news goes into the checkpoint; the record that completes the set follows, synced.
@@ -163,13 +176,18 @@ impl Transfer {
 
     /// Every part is stored. The record that says so must survive a power loss before Complete may be sent: a checkpoint
     /// with parts missing proves that it never was.
-    fn save_last(&mut self, desk: &mut Desk, part: PartInfo) {
+    pub(crate) fn save_last(&mut self, desk: &mut Desk, part: PartInfo) {
+        let (length, grows) = (self.length(), self.source.as_ref().is_some_and(Source::grows));
         let Some(upload) = &mut self.upload else { return };
         upload.full = true;
-        self.phase = match upload.unsaved {
-            true => Phase::Completing,
-            false => Phase::SavingLast(desk.append(self.owner, Record::Part(part), true)),
-        };
+        if upload.unsaved {
+            self.phase = Phase::Completing;
+            return;
+        }
+        if let Some(length) = length.filter(|_| grows) {
+            desk.append(self.owner, Record::Length(length), false);
+        }
+        self.phase = Phase::SavingLast(desk.append(self.owner, Record::Part(part), true));
     }
 
     fn on_progress(&mut self, now: Now, desk: &mut Desk) {

@@ -10,6 +10,7 @@
 //! ```text
 //! begin 1 length=2097152 modified=0 fingerprint=ab12 part_size=1048576 endpoint=… bucket=… key=… video=… upload_id=…
 //! part 1 1048576 5D41402ABC4B2A76B9719D911017C592 11051210869376104954
+//! length 1048576
 //! end
 //! ```
 
@@ -32,6 +33,8 @@ pub enum Record {
     Begin(Begin),
     /// The upload is over (completed, or aborted): the checkpoint may be deleted.
     End,
+    /// A source of unknown length has turned out to have so many bytes. Written before Complete is sent.
+    Length(u64),
     /// A part was acknowledged.
     Part(PartInfo),
 }
@@ -45,8 +48,10 @@ pub struct Begin {
     pub target: Target,
     /// Its video, where it has one.
     pub video_id: Option<String>,
-    /// Bytes per part, all equal but for the last.
+    /// Bytes per part, all equal but for the last; of a source of unknown length, those of the first thousand.
     pub part_size: u64,
+    /// Of a source of unknown length: parts are twice as long every thousand parts, and at most so many bytes.
+    pub grows_to: Option<u64>,
     /// The server's name for the upload.
     pub upload_id: String,
 }
@@ -58,6 +63,8 @@ pub struct Checkpoint {
     pub begin: Begin,
     /// The parts acknowledged since, ascending, each number once (the last record of a number counts).
     pub parts: Vec<PartInfo>,
+    /// What a source of unknown length turned out to have, in bytes; `None` before Complete could have been sent.
+    pub length: Option<u64>,
 }
 
 /// A line that is no record of a version known here.
@@ -74,6 +81,10 @@ impl Record {
         match self {
             Record::Begin(begin) => begin.write(&mut line),
             Record::End => line.push_str("end"),
+            Record::Length(length) => {
+                line.push_str("length ");
+                push_number(&mut line, *length);
+            }
             Record::Part(part) => {
                 line.push_str("part ");
                 push_number(&mut line, part.number.into());
@@ -103,6 +114,10 @@ impl Record {
                 Begin::read(words).map(Record::Begin)
             }
             Some("end") if words.next().is_none() => Ok(Record::End),
+            Some("length") => match (words.next(), words.next()) {
+                (Some(length), None) => Ok(Record::Length(number_of(length)?)),
+                _ => Err(bad("a length record has one field")),
+            },
             Some("part") => {
                 let (Some(number), Some(length), Some(etag), Some(crc64), None) =
                     (words.next(), words.next(), words.next(), words.next(), words.next())
@@ -130,20 +145,23 @@ impl Checkpoint {
     /// nothing was begun, or what was begun has ended.
     pub fn replay(records: impl IntoIterator<Item = Record>) -> Option<Checkpoint> {
         let mut begun = None;
+        let mut length = None;
         let mut parts = BTreeMap::new();
         for record in records {
             match record {
                 Record::Begin(begin) => {
                     begun = Some(begin);
                     parts.clear();
+                    length = None;
                 }
                 Record::End => begun = None,
+                Record::Length(bytes) => length = Some(bytes),
                 Record::Part(part) => {
                     parts.insert(part.number, part);
                 }
             }
         }
-        begun.map(|begin| Checkpoint { begin, parts: parts.into_values().collect() })
+        begun.map(|begin| Checkpoint { begin, parts: parts.into_values().collect(), length })
     }
 }
 
@@ -160,7 +178,10 @@ impl Begin {
         line.push_str("begin ");
         line.push_str(VERSION);
         line.push_str(" length=");
-        push_number(line, self.source.length);
+        match self.source.length {
+            Some(length) => push_number(line, length),
+            None => line.push('-'),
+        }
         line.push_str(" modified=");
         if self.source.modified_ms < 0 {
             line.push('-');
@@ -170,6 +191,10 @@ impl Begin {
         push_encoded(line, &self.source.fingerprint);
         line.push_str(" part_size=");
         push_number(line, self.part_size);
+        if let Some(most) = self.grows_to {
+            line.push_str(" grows_to=");
+            push_number(line, most);
+        }
         line.push_str(" endpoint=");
         push_encoded(line, &self.target.endpoint);
         line.push_str(" bucket=");
@@ -195,7 +220,10 @@ impl Begin {
         let field = |name| fields.get(name).copied().ok_or(bad("a field is missing"));
         Ok(Begin {
             source: Source {
-                length: number_of(field("length")?)?,
+                length: match field("length")? {
+                    "-" => None,
+                    length => Some(number_of(length)?),
+                },
                 modified_ms: number_of(field("modified")?)?,
                 fingerprint: decoded(field("fingerprint")?)?,
             },
@@ -206,6 +234,7 @@ impl Begin {
             },
             video_id: fields.get("video").map(|video| decoded(video)).transpose()?,
             part_size: number_of(field("part_size")?)?,
+            grows_to: fields.get("grows_to").map(|most| number_of(most)).transpose()?,
             upload_id: decoded(field("upload_id")?)?,
         })
     }
@@ -277,7 +306,7 @@ mod tests {
 
     fn begin(key: &str, video_id: Option<&str>) -> Begin {
         Begin {
-            source: Source { length: 7, modified_ms: -1, fingerprint: "ab".into() },
+            source: Source { length: Some(7), modified_ms: -1, fingerprint: "ab".into() },
             target: Target {
                 endpoint: "https://oss-cn-shanghai.aliyuncs.com".into(),
                 bucket: "b".into(),
@@ -285,6 +314,7 @@ mod tests {
             },
             video_id: video_id.map(String::from),
             part_size: 102_400,
+            grows_to: None,
             upload_id: "U".into(),
         }
     }
@@ -340,7 +370,8 @@ mod tests {
         let (a, b) = (Record::Begin(begin("a", None)), Record::Begin(begin("b", None)));
         let p = |n, e| Record::Part(part(n, e));
         let found = Checkpoint::replay([a.clone(), p(1, "x"), b.clone(), p(2, "y"), p(2, "z")]);
-        let expected = Checkpoint { begin: begin("b", None), parts: [part(2, "z")].into() };
+        let expected =
+            Checkpoint { begin: begin("b", None), parts: [part(2, "z")].into(), length: None };
         assert_eq!(found, Some(expected));
         assert_eq!(Checkpoint::replay([a.clone(), p(1, "x"), Record::End]), None);
         assert_eq!(Checkpoint::replay([p(1, "x")]), None);
@@ -351,20 +382,26 @@ mod tests {
     fn record() -> impl Strategy<Value = Record> {
         let text = || "\\PC*|.{0,8}";
         let begin = (
-            (any::<u64>(), any::<i64>(), text()),
+            (any::<Option<u64>>(), any::<i64>(), text()),
             (text(), text(), text()),
-            (any::<Option<String>>(), any::<u64>(), text()),
+            (any::<Option<String>>(), any::<u64>(), any::<Option<u64>>(), text()),
         )
-            .prop_map(|(source, target, (video_id, part_size, upload_id))| Begin {
+            .prop_map(|(source, target, (video_id, part_size, grows_to, upload_id))| Begin {
                 source: Source { length: source.0, modified_ms: source.1, fingerprint: source.2 },
                 target: Target { endpoint: target.0, bucket: target.1, key: target.2 },
                 video_id,
                 part_size,
+                grows_to,
                 upload_id,
             });
         let part = (1_u32..=10_000, any::<u64>(), text(), any::<Option<u64>>())
             .prop_map(|(number, length, etag, crc64)| PartInfo { number, length, etag, crc64 });
-        prop_oneof![begin.prop_map(Record::Begin), Just(Record::End), part.prop_map(Record::Part)]
+        prop_oneof![
+            begin.prop_map(Record::Begin),
+            Just(Record::End),
+            any::<u64>().prop_map(Record::Length),
+            part.prop_map(Record::Part)
+        ]
     }
 
     proptest! {

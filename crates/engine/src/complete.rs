@@ -36,6 +36,22 @@ impl Transfer {
         if !self.upload.as_ref().is_some_and(|u| u.full) {
             return self.begin_anew(desk, fault);
         }
+        let grows = self.parts.as_ref().filter(|parts| parts.plan().grows_to().is_some());
+        if let Some(parts) = grows.filter(|parts| !parts.complete()) {
+            if !matches!(self.phase, Phase::Listing { .. }) {
+                // A part had to be sent: the content is another one than what was completed.
+                return self.begin_anew(desk, fault);
+            }
+            // The content is compared with the records, part by part, and Complete repeated when all are equal.
+            let plan = parts.plan();
+            self.cut(desk);
+            let recorded = self.upload.as_mut().map(|u| core::mem::take(&mut u.recorded));
+            let mut parts = Parts::reconcile_held(plan, &recorded.unwrap_or_default(), &[]);
+            parts.grow(&self.ready, 0);
+            self.parts = Some(parts);
+            self.phase = Phase::Sending;
+            return;
+        }
         self.cut(desk);
         // After a crash the records are all there is to compare the object with.
         if let (Some(upload), Some(parts)) = (&mut self.upload, &mut self.parts) {
@@ -105,7 +121,7 @@ impl Transfer {
 
     /// Whether this is certainly not the object of our parts.
     fn differs(&self, object: &ObjectInfo) -> bool {
-        let length = object.length.is_some_and(|length| length != self.length());
+        let length = object.length.is_some_and(|length| Some(length) != self.length());
         let known = self.parts.as_ref().is_some_and(|parts| {
             (1..=parts.plan().count()).all(|n| parts.get(n).is_some_and(|p| p.crc64.is_some()))
         });

@@ -1,5 +1,7 @@
 //! The knobs of the engine, with their defaults.
 
+use crate::limit::Limit;
+
 /// Below this many bytes a file goes up in one PutObject; also the smallest part the service accepts.
 pub const SMALL_FILE: u64 = 102_400;
 /// The largest part the service accepts: 5 GiB.
@@ -8,15 +10,23 @@ pub const MAX_PART_SIZE: u64 = 5 << 30;
 pub const MAX_PARTS: u64 = 10_000;
 /// Part size when none is asked for: 1 MiB.
 pub const DEFAULT_PART_SIZE: u64 = 1 << 20;
+/// Parts of one file in flight when no number is asked for.
+pub const DEFAULT_PARALLEL: u32 = 5;
 
 /// How the engine behaves. Fixed for the life of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Bytes per part; 0 means [`DEFAULT_PART_SIZE`]. From [`SMALL_FILE`] to [`MAX_PART_SIZE`], raised where a file would need
-    /// more than [`MAX_PARTS`].
+    /// Bytes per part; 0 means [`DEFAULT_PART_SIZE`], or what suits file and network when `adaptive`. From [`SMALL_FILE`] to
+    /// [`MAX_PART_SIZE`], raised where a file would need more than [`MAX_PARTS`].
     pub part_size: u64,
-    /// Parts of one file in flight. Default 5.
+    /// Parts of one file in flight; 0 means [`DEFAULT_PARALLEL`], or what the measured goodput asks for (up to
+    /// `max_in_flight`) when `adaptive`.
     pub parallel: u32,
+    /// What is not set is chosen by measurement: the part size once per upload, the parallelism while it runs. Default false.
+    pub adaptive: bool,
+    /// Bytes that the shell keeps in memory for all parts in flight: the measure for parts that nobody set a size for, and the
+    /// largest part of a source of unknown length. Default 64 MiB.
+    pub max_buffered: u64,
     /// Parts of all files in flight. Default 16.
     pub max_in_flight: u32,
     /// Files under way at once; they start in the order added. Default 1.
@@ -43,7 +53,9 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             part_size: 0,
-            parallel: 5,
+            parallel: 0,
+            adaptive: false,
+            max_buffered: 64 << 20,
             max_in_flight: 16,
             files_at_once: 1,
             retry: Retry::default(),
@@ -53,6 +65,17 @@ impl Default for Config {
             restart_failed: false,
             progress_interval_ms: 100,
             find_orphans: false,
+        }
+    }
+}
+
+impl Config {
+    /// How many parts of a file may be in flight when it begins.
+    pub(crate) fn limit(&self) -> Limit {
+        match self.parallel {
+            0 if self.adaptive => Limit::climbing(self.max_in_flight),
+            0 => Limit::fixed(DEFAULT_PARALLEL.min(self.max_in_flight)),
+            parts => Limit::fixed(parts),
         }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Desk {
     pub(crate) rng: Rng,
     /// The one AskGrant that may be open.
     pub(crate) asking: Option<EffectId>,
+    /// Bytes per second of the last transfer that measured it.
+    pub(crate) goodput: Option<u64>,
     /// Bodies on their way: parts and whole small files, of all files.
     pub(crate) bodies: u32,
     /// What was taken back is `None`.
@@ -51,6 +53,7 @@ impl Desk {
             clock: Clock::default(),
             rng: Rng::new(seed),
             asking: None,
+            goodput: None,
             bodies: 0,
             queue: VecDeque::new(),
             owners: Map::new(),

@@ -8,7 +8,8 @@ use crate::config::{Config, OnCancel};
 use crate::desk::{Desk, Kind, Owner};
 use crate::grant::Access;
 use crate::list::{List, is_terminal};
-use crate::parts::may_be_asked;
+use crate::plan::may_be_asked;
+use crate::ready::Ready;
 use crate::transfer::Transfer;
 use crate::vocab::{
     Event, FileId, FileSpec, FileState, FileView, Grant, Input, Misuse, Now, Output,
@@ -48,12 +49,10 @@ pub struct Engine {
 impl Engine {
     /// An empty list, stopped. `seed` feeds the jitter.
     ///
-    /// Misuse: `parallel`, `max_in_flight` or `files_at_once` is 0, or the part size is neither 0 nor from 102,400 bytes to 5 GiB.
+    /// Misuse: `max_in_flight` or `files_at_once` is 0, or the part size is neither 0 nor from 102,400 bytes to 5 GiB.
     pub fn new(config: Config, seed: u64) -> Result<Engine, Misuse> {
-        if config.parallel == 0 || config.max_in_flight == 0 || config.files_at_once == 0 {
-            return Err(Misuse {
-                rule: "parallel, max_in_flight and files_at_once must be at least 1",
-            });
+        if config.max_in_flight == 0 || config.files_at_once == 0 {
+            return Err(Misuse { rule: "max_in_flight and files_at_once must be at least 1" });
         }
         check_part_size(config.part_size)?;
         Ok(Engine {
@@ -235,6 +234,16 @@ impl Engine {
                 let owner = self.desk.answered(id, Kind::Append);
                 self.with(now, owner, |t, desk| t.appended(desk, id, result));
             }
+            Input::Finished { file, length } => {
+                self.grow(now, file, 0, |ready| ready.finish(length))
+            }
+            Input::Grown { file, range } => {
+                let from = range.start;
+                self.grow(now, file, from, |ready| {
+                    ready.add(range);
+                    true
+                });
+            }
             Input::Granted { id, result } => {
                 let owner = self.desk.answered(id, Kind::Ask);
                 self.with(now, owner, |t, desk| t.granted(now, desk, id, result));
@@ -319,7 +328,9 @@ impl Engine {
                     (None, Some(held), _) => Access::again(held),
                     (None, None, None) => Access::default(),
                 };
-                let transfer = Transfer::start(&mut self.desk, owner, entry.spec.part_size, access);
+                let ready = core::mem::take(&mut entry.ready);
+                let part_size = entry.spec.part_size;
+                let transfer = Transfer::start(&mut self.desk, owner, part_size, access, ready);
                 entry.transfer = Some(Box::new(transfer));
             }
         }
@@ -371,6 +382,27 @@ impl Engine {
         };
         take(transfer, &mut self.desk);
         self.settle(now, owner.file);
+    }
+
+    /// More of a source of unknown length is final, from this byte on. `announce` is false for what cannot be.
+    fn grow(
+        &mut self,
+        now: Now,
+        file: FileId,
+        from: u64,
+        announce: impl FnOnce(&mut Ready) -> bool,
+    ) {
+        let Some(entry) = self.list.get_mut(file) else { return };
+        match &mut entry.transfer {
+            None => {
+                announce(&mut entry.ready);
+            }
+            Some(transfer) => {
+                let possible = announce(&mut transfer.ready);
+                transfer.grow(&mut self.desk, from, possible);
+                self.settle(now, file);
+            }
+        }
     }
 
     /// Notes how a transfer ended, if it did.
@@ -431,5 +463,7 @@ fn check_part_size(part_size: u64) -> Result<(), Misuse> {
     }
 }
 
+#[cfg(test)]
+mod growing;
 #[cfg(test)]
 mod tests;

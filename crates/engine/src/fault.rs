@@ -53,6 +53,9 @@ impl Transfer {
                 }
                 // The request may have been carried out all the same.
                 self.initiate_lost |= matches!(self.phase, Phase::Initiating);
+                if kind == ErrorKind::Network {
+                    self.limit.on_lost(id, desk.next_id());
+                }
                 self.on_transient(now, desk, id, fault);
             }
         }

@@ -14,10 +14,13 @@ mod desk;
 mod engine;
 mod fault;
 mod grant;
+mod limit;
 mod list;
 mod map;
 mod parts;
+mod plan;
 mod progress;
+mod ready;
 mod retry;
 #[cfg(test)]
 mod script;
@@ -27,8 +30,8 @@ mod vocab;
 
 pub use checkpoint::{BadRecord, Begin, Checkpoint, Record};
 pub use config::{
-    Backoff, Budget, Config, DEFAULT_PART_SIZE, MAX_PART_SIZE, MAX_PARTS, OnCancel, Retry,
-    SMALL_FILE,
+    Backoff, Budget, Config, DEFAULT_PARALLEL, DEFAULT_PART_SIZE, MAX_PART_SIZE, MAX_PARTS,
+    OnCancel, Retry, SMALL_FILE,
 };
 pub use engine::Engine;
 pub use vocab::*;

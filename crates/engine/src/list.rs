@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::grant::Held;
+use crate::ready::Ready;
 use crate::transfer::Transfer;
 use crate::vocab::{FileId, FileSpec, FileState, FileView, Grant, Misuse, Target};
 
@@ -24,6 +25,8 @@ pub(crate) struct File {
     pub(crate) kept: Option<Held>,
     /// Pushed before its turn came.
     pub(crate) pushed: Option<Grant>,
+    /// What is final of a source of unknown length. With the transfer while there is one.
+    pub(crate) ready: Ready,
     /// While it is Active.
     pub(crate) transfer: Option<Box<Transfer>>,
     state: FileState,
@@ -61,7 +64,16 @@ impl List {
             ..Facts::default()
         };
         let (state, given) = (FileState::Waiting, spec.grant.is_some());
-        let file = File { spec, given, kept: None, pushed: None, transfer: None, state, facts };
+        let file = File {
+            spec,
+            given,
+            kept: None,
+            pushed: None,
+            ready: Ready::default(),
+            transfer: None,
+            state,
+            facts,
+        };
         self.files.insert(id, file);
         self.count(id, state, true);
         id
@@ -84,6 +96,7 @@ impl List {
             if transfer.is_loaded() {
                 file.facts = transfer.facts();
             }
+            file.ready = core::mem::take(&mut transfer.ready);
             // A grant that came before the source was looked at is not used up by that either.
             if file.given || !transfer.is_loaded() {
                 file.kept = transfer.access.take().or(file.kept.take());

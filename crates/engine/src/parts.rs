@@ -1,77 +1,12 @@
-//! The parts of one upload: where each begins, which are stored, which are to be sent next.
+//! The parts of one upload: which are stored, which are to be sent next.
+
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::map::{Map, Set};
-use alloc::vec::Vec;
-use core::ops::Range;
-
-use crate::config::{DEFAULT_PART_SIZE, MAX_PART_SIZE, MAX_PARTS, SMALL_FILE};
+use crate::plan::Plan;
+use crate::ready::Ready;
 use crate::vocab::PartInfo;
-
-/// Raised part sizes are multiples of this.
-const GRAIN: u64 = 64 << 10;
-
-/// How a file is cut: parts of equal size, but for the last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
-    length: u64,
-    part_size: u64,
-    count: u32,
-}
-
-impl Plan {
-    /// The plan for a new upload; `asked` 0 takes the default, too small a size is raised. `None`: the file needs more parts
-    /// than there may be, of any size.
-    pub(crate) fn choose(length: u64, asked: u64) -> Option<Plan> {
-        let asked = if asked == 0 { DEFAULT_PART_SIZE } else { asked };
-        let least = length.div_ceil(MAX_PARTS).div_ceil(GRAIN).saturating_mul(GRAIN);
-        // A size that is large enough as it is stays as it was asked for.
-        let size = if length.div_ceil(asked.max(1)) <= MAX_PARTS { asked } else { least };
-        if size > MAX_PART_SIZE { None } else { Plan::of(length, size) }
-    }
-
-    /// The plan of an upload begun earlier. `None`: such an upload cannot exist.
-    pub(crate) fn of(length: u64, part_size: u64) -> Option<Plan> {
-        let count = length.checked_add(part_size)?.checked_sub(1)?.checked_div(part_size)?;
-        let count = u32::try_from(count).ok()?;
-        (count > 0 && u64::from(count) <= MAX_PARTS).then_some(Plan { length, part_size, count })
-    }
-
-    pub(crate) fn part_size(&self) -> u64 {
-        self.part_size
-    }
-
-    /// The highest part number.
-    pub(crate) fn count(&self) -> u32 {
-        self.count
-    }
-
-    /// The bytes of a part; empty for numbers beyond the plan.
-    pub(crate) fn range(&self, number: u32) -> Range<u64> {
-        let start = u64::from(number.saturating_sub(1)).saturating_mul(self.part_size);
-        let start = start.min(self.length);
-        start..start.saturating_add(self.part_size).min(self.length)
-    }
-
-    fn length_of(&self, number: u32) -> u64 {
-        let range = self.range(number);
-        range.end - range.start
-    }
-
-    /// Whether these parts are all of the plan.
-    pub(crate) fn covered_by(&self, parts: &[PartInfo]) -> bool {
-        let fitting: Set<u32> = parts.iter().filter(|p| self.fits(p)).map(|p| p.number).collect();
-        fitting.len() == self.count as usize
-    }
-
-    fn fits(&self, part: &PartInfo) -> bool {
-        part.number >= 1 && part.number <= self.count && part.length == self.length_of(part.number)
-    }
-}
-
-/// Whether a size may be asked for: 0, or from [`SMALL_FILE`] to [`MAX_PART_SIZE`].
-pub(crate) fn may_be_asked(part_size: u64) -> bool {
-    part_size == 0 || (SMALL_FILE..=MAX_PART_SIZE).contains(&part_size)
-}
 
 /// Which parts are stored, which are in flight (taken), which are still to be sent.
 #[derive(Debug)]
@@ -81,10 +16,14 @@ pub(crate) struct Parts {
     stored: Vec<Option<PartInfo>>,
     stored_count: u32,
     stored_bytes: u64,
-    /// Never taken from here on.
+    /// Never taken from here on. Beyond the plan where parts have to become ready first.
     cursor: u32,
-    /// Taken before, to be sent again; lowest first.
+    /// To be sent before those at the cursor (taken before, or ready at last); lowest first.
     again: Set<u32>,
+    /// Of a source of unknown length: which parts have become ready; the slot of part n is n − 1.
+    ready: Vec<bool>,
+    /// Of a source of unknown length: parts that the server holds, of content that is not known to be ours.
+    held: Map<u32, String>,
     /// Bytes that arrived other than they were sent: how often in a row, by part.
     mismatches: Map<u32, u32>,
     /// Our records of parts that the server lists otherwise. They stand until the part is acknowledged anew: the next listing
@@ -95,14 +34,22 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) fn new(plan: Plan) -> Parts {
         let mut stored = Vec::new();
-        stored.resize(plan.count as usize, None);
+        stored.resize(plan.count() as usize, None);
+        let mut ready = Vec::new();
+        // What grows becomes ready part by part, in any order.
+        let grows = plan.grows_to().is_some();
+        if grows {
+            ready.resize(plan.count() as usize, false);
+        }
         Parts {
             plan,
             stored,
             stored_count: 0,
             stored_bytes: 0,
-            cursor: 1,
+            cursor: if grows { plan.count().saturating_add(1) } else { 1 },
             again: Set::new(),
+            ready,
+            held: Map::new(),
             mismatches: Map::new(),
             disputed: Vec::new(),
         }
@@ -130,13 +77,58 @@ impl Parts {
         parts
     }
 
+    /// The same for a source of unknown length, whose content is not known: all that the server lists is only held, but for
+    /// what was `sent` by this run.
+    pub(crate) fn reconcile_held(plan: Plan, listed: &[PartInfo], sent: &[PartInfo]) -> Parts {
+        let ours = by_number(plan, sent);
+        let mut parts = Parts::new(plan);
+        for part in listed.iter().filter(|part| plan.fits(part) || plan.length().is_none()) {
+            match ours.get((part.number as usize).wrapping_sub(1)).and_then(|ours| *ours) {
+                Some(own) if !contradicts(own, part) => parts.store(own.clone()),
+                _ => {
+                    parts.held.insert(part.number, part.etag.clone());
+                }
+            }
+        }
+        parts
+    }
+
+    /// More bytes of a source of unknown length are final, from `from` on: whole parts of them may be sent. Its length, once
+    /// known, ends the plan. False: there may not be so many parts.
+    pub(crate) fn grow(&mut self, ready: &Ready, from: u64) -> bool {
+        if let (Some(length), None) = (ready.length(), self.plan.length()) {
+            let Some(plan) = self.plan.finish(length) else { return false };
+            self.plan = plan;
+            self.stored.truncate(plan.count() as usize);
+            self.ready.truncate(plan.count() as usize);
+            self.cursor = plan.count().saturating_add(1);
+        }
+        for number in self.plan.number_at(from)..=self.plan.count() {
+            let range = self.plan.range(number);
+            if range.end > ready.reach() {
+                break;
+            }
+            let known = self.ready.get_mut(number as usize - 1);
+            if let Some(known) = known.filter(|known| !**known && ready.covers(&range)) {
+                *known = true;
+                self.give_back(number);
+            }
+        }
+        self.plan.length().is_some() || ready.reach() <= self.plan.range(self.plan.count()).end
+    }
+
+    /// The server's ETag of a part whose content is to be compared before it is sent.
+    pub(crate) fn held(&self, number: u32) -> Option<&String> {
+        self.held.get(&number)
+    }
+
     /// The next part to send; it counts as in flight.
     pub(crate) fn take(&mut self) -> Option<u32> {
         if let Some(number) = self.again.pop_first() {
             return Some(number);
         }
         self.skip_stored();
-        if self.cursor > self.plan.count {
+        if self.cursor > self.plan.count() {
             return None;
         }
         self.cursor += 1;
@@ -146,7 +138,7 @@ impl Parts {
     /// Whether [`Parts::take`] has one.
     pub(crate) fn has_next(&mut self) -> bool {
         self.skip_stored();
-        !self.again.is_empty() || self.cursor <= self.plan.count
+        !self.again.is_empty() || self.cursor <= self.plan.count()
     }
 
     /// A taken part did not arrive.
@@ -160,6 +152,7 @@ impl Parts {
     pub(crate) fn store(&mut self, part: PartInfo) {
         self.again.remove(&part.number);
         self.mismatches.remove(&part.number);
+        self.held.remove(&part.number);
         self.disputed.retain(|record| record.number != part.number);
         let Some(slot) = self.stored.get_mut((part.number as usize).wrapping_sub(1)) else {
             return;
@@ -201,7 +194,7 @@ impl Parts {
     }
 
     pub(crate) fn complete(&self) -> bool {
-        self.stored_count == self.plan.count
+        self.plan.length().is_some() && self.stored_count == self.plan.count()
     }
 
     pub(crate) fn stored_count(&self) -> u32 {
@@ -213,7 +206,7 @@ impl Parts {
     }
 
     fn skip_stored(&mut self) {
-        while self.cursor <= self.plan.count && self.get(self.cursor).is_some() {
+        while self.cursor <= self.plan.count() && self.get(self.cursor).is_some() {
             self.cursor += 1;
         }
     }
@@ -222,7 +215,7 @@ impl Parts {
 /// The records that fit the plan, by slot.
 pub(crate) fn by_number(plan: Plan, recorded: &[PartInfo]) -> Vec<Option<&PartInfo>> {
     let mut records = Vec::new();
-    records.resize(plan.count as usize, None);
+    records.resize(plan.count() as usize, None);
     for record in recorded.iter().filter(|r| plan.fits(r)) {
         if let Some(slot) = records.get_mut(record.number as usize - 1) {
             *slot = Some(record);
@@ -250,54 +243,7 @@ mod tests {
     }
 
     fn plan(length: u64, size: u64) -> Plan {
-        Plan::of(length, size).unwrap()
-    }
-
-    #[test]
-    fn sizes_are_taken_as_asked_or_raised_to_fit_ten_thousand_parts() {
-        const MIB: u64 = 1 << 20;
-        assert_eq!(Plan::choose(SMALL_FILE, 0).unwrap().part_size(), MIB);
-        assert_eq!(Plan::choose(5 * MIB, 102_400).unwrap().part_size(), 102_400);
-        let whole = Plan::choose(10_000 * MIB, 0).unwrap();
-        assert_eq!((whole.part_size(), whole.count()), (MIB, 10_000));
-        let raised = Plan::choose(10_000 * MIB + 1, 0).unwrap();
-        assert_eq!(raised.part_size(), MIB + GRAIN);
-        assert!(raised.count() <= 10_000);
-        let largest = MAX_PART_SIZE * MAX_PARTS;
-        assert_eq!(Plan::choose(largest, 0).unwrap().part_size(), MAX_PART_SIZE);
-        assert_eq!(Plan::choose(largest + 1, 0), None);
-        assert_eq!(Plan::choose(u64::MAX, MAX_PART_SIZE), None);
-    }
-
-    #[test]
-    fn ranges_cover_the_file_without_gap_or_overlap() {
-        for (length, size) in [(1, 1), (10, 3), (9, 3), (1_048_577, 102_400)] {
-            let plan = plan(length, size);
-            let mut at = 0;
-            for number in 1..=plan.count() {
-                let range = plan.range(number);
-                assert_eq!(range.start, at);
-                assert!(range.end > range.start);
-                at = range.end;
-            }
-            assert_eq!(at, length);
-            assert!(plan.range(plan.count() + 1).is_empty());
-        }
-        assert!(plan(10, 3).range(u32::MAX).is_empty());
-    }
-
-    #[test]
-    fn impossible_plans_of_a_checkpoint_are_refused() {
-        assert_eq!(Plan::of(10, 0), None);
-        assert_eq!(Plan::of(0, 10), None);
-        assert_eq!(Plan::of(10_001, 1), None);
-        assert_eq!(Plan::of(u64::MAX, u64::MAX), None);
-    }
-
-    #[test]
-    fn only_the_sizes_of_the_service_may_be_asked() {
-        assert!(may_be_asked(0) && may_be_asked(102_400) && may_be_asked(5 << 30));
-        assert!(!may_be_asked(1) && !may_be_asked(102_399) && !may_be_asked((5 << 30) + 1));
+        Plan::of(Some(length), size, None).unwrap()
     }
 
     #[test]
@@ -370,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_disputed_part_is_not_believed_at_the_second_listing_either() {
-        let plan = Plan::of(300_000, 150_000).expect("a plan");
+        let plan = Plan::of(Some(300_000), 150_000, None).expect("a plan");
         let ours = PartInfo { number: 1, length: 150_000, etag: "A".into(), crc64: None };
         let theirs = PartInfo { etag: "B".into(), ..ours.clone() };
         let first = Parts::reconcile(plan, core::slice::from_ref(&theirs), &[ours]);
@@ -384,51 +330,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_plan_covers_the_file_once(
-            length in prop_oneof![
-                1..=20 * SMALL_FILE,
-                1..=u64::from(u32::MAX),
-                1..=MAX_PART_SIZE * MAX_PARTS,
-                (0..3_u64, 1..=MAX_PARTS).prop_map(|(off, parts)| parts * DEFAULT_PART_SIZE + off - 1),
-            ],
-            asked in prop_oneof![Just(0), SMALL_FILE..=16 << 20, SMALL_FILE..=MAX_PART_SIZE],
-        ) {
-            prop_assert!(may_be_asked(asked));
-            let plan = Plan::choose(length, asked).expect("no file of this length is too large");
-            let size = plan.part_size();
-            prop_assert!((1..=MAX_PARTS).contains(&u64::from(plan.count())));
-            prop_assert!((SMALL_FILE..=MAX_PART_SIZE).contains(&size), "{}", size);
-            let wanted = if asked == 0 { DEFAULT_PART_SIZE } else { asked };
-            // Raised only where it must be, and then by no more than the next multiple.
-            prop_assert!(size >= wanted);
-            prop_assert!(size == wanted || length > wanted * MAX_PARTS);
-            prop_assert!(size == wanted || length > (size - GRAIN) * MAX_PARTS);
-            let mut at = 0;
-            for number in 1..=plan.count() {
-                let range = plan.range(number);
-                prop_assert_eq!(range.start, at);
-                let bytes = range.end - range.start;
-                prop_assert!(bytes == size || number == plan.count() && (1..size).contains(&bytes));
-                at = range.end;
-            }
-            prop_assert_eq!(at, length);
-            prop_assert!(plan.range(0).start == 0 && plan.range(plan.count() + 1).is_empty());
-            // Whoever resumes it cuts the file the same way.
-            prop_assert_eq!(Plan::of(length, size), Some(plan));
-        }
-
-        #[test]
-        fn any_numbers_give_a_plan_or_none(length: u64, size: u64, number: u32) {
-            for plan in [Plan::choose(length, size), Plan::of(length, size)].into_iter().flatten() {
-                let range = plan.range(number);
-                prop_assert!(range.start <= range.end && range.end <= length);
-            }
-        }
-
-        #[test]
         fn what_is_stored_and_what_is_taken_are_all_of_the_plan(
             length in 1..2_000_000_u64,
-            size in SMALL_FILE..=500_000,
+            size in 102_400..=500_000_u64,
             listed in proptest::collection::vec((0..25_u32, 0..600_000_u64, any::<bool>()), 0..25),
         ) {
             let plan = plan(length, size);

@@ -14,7 +14,8 @@ pub(crate) struct Figure {
 #[derive(Debug)]
 pub(crate) struct Progress {
     interval_ms: u64,
-    total: u64,
+    /// Unknown while the source is being written.
+    total: Option<u64>,
     acknowledged: u64,
     /// Highest sum of acknowledged and in flight.
     reached: u64,
@@ -29,7 +30,7 @@ impl Progress {
     pub(crate) fn new(interval_ms: u64) -> Progress {
         Progress {
             interval_ms,
-            total: 0,
+            total: None,
             acknowledged: 0,
             reached: 0,
             told: None,
@@ -38,17 +39,17 @@ impl Progress {
         }
     }
 
-    pub(crate) fn set_total(&mut self, total: u64) {
+    pub(crate) fn set_total(&mut self, total: Option<u64>) {
         self.total = total;
     }
 
-    pub(crate) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> Option<u64> {
         self.total
     }
 
     /// Parts were acknowledged: `acknowledged` bytes in all, `in_flight` handed to the network besides.
     pub(crate) fn on_acknowledged(&mut self, acknowledged: u64, in_flight: u64) {
-        self.acknowledged = self.acknowledged.max(acknowledged.min(self.total));
+        self.acknowledged = self.acknowledged.max(acknowledged.min(self.most()));
         self.reach(acknowledged.saturating_add(in_flight));
         self.pending = true;
     }
@@ -86,9 +87,10 @@ impl Progress {
 
     /// The object exists: the total, unless it was told.
     pub(crate) fn finish(&mut self) -> Option<Figure> {
-        self.acknowledged = self.total;
-        self.reached = self.total;
-        let whole = Figure { acknowledged: self.total, in_flight: 0 };
+        let total = self.total.unwrap_or(self.acknowledged);
+        self.acknowledged = total;
+        self.reached = total;
+        let whole = Figure { acknowledged: total, in_flight: 0 };
         if self.told == Some(whole) {
             self.pending = false;
             return None;
@@ -101,8 +103,12 @@ impl Progress {
         self.told.unwrap_or_default().acknowledged
     }
 
+    fn most(&self) -> u64 {
+        self.total.unwrap_or(u64::MAX)
+    }
+
     fn reach(&mut self, sum: u64) -> bool {
-        let sum = sum.min(self.total).max(self.acknowledged);
+        let sum = sum.min(self.most()).max(self.acknowledged);
         let further = sum > self.reached;
         self.reached = self.reached.max(sum);
         further
@@ -129,7 +135,7 @@ mod tests {
     #[test]
     fn figures_never_go_back_nor_beyond_the_total() {
         let mut progress = Progress::new(0);
-        progress.set_total(100);
+        progress.set_total(Some(100));
         progress.on_acknowledged(40, 30);
         assert_eq!(progress.due(0), Some(Figure { acknowledged: 40, in_flight: 30 }));
         // The upload was begun anew.
@@ -144,7 +150,7 @@ mod tests {
     #[test]
     fn at_most_one_per_interval_and_the_last_is_not_lost() {
         let mut progress = Progress::new(100);
-        progress.set_total(1_000);
+        progress.set_total(Some(1_000));
         progress.on_acknowledged(10, 0);
         assert!(progress.due(5).is_some());
         progress.on_sent(10, 7);
@@ -162,7 +168,7 @@ mod tests {
     #[test]
     fn without_an_interval_only_acknowledged_parts_tell() {
         let mut progress = Progress::new(0);
-        progress.set_total(100);
+        progress.set_total(Some(100));
         progress.on_sent(0, 10);
         assert_eq!(progress.due(0), None);
         progress.on_acknowledged(10, 0);

@@ -1,4 +1,4 @@
-//! When to try again and when to give up: outages, budgets, back-off, and how many parts the server bears.
+//! When to try again and when to give up: outages, budgets and back-off.
 //!
 //! An outage opens with a failed request and ends with the next acknowledged part or object. Requests fail in waves:
 //! those that were under way when a back-off was armed belong to the failure that armed it and count no further.
@@ -208,46 +208,6 @@ impl Retry {
     }
 }
 
-/// How many parts of a file may be in flight: grows by one per round of acknowledged parts, halves on SlowDown.
-#[derive(Debug)]
-pub(crate) struct Limit {
-    most: u32,
-    /// In 1/1024 parts.
-    now: u64,
-    /// Requests below this id were sent before the last halving.
-    window: EffectId,
-}
-
-/// One part.
-const ONE: u64 = 1_024;
-
-impl Limit {
-    pub(crate) fn new(most: u32) -> Limit {
-        Limit { most, now: u64::from(most) * ONE, window: EffectId(0) }
-    }
-
-    /// Request `id` was acknowledged. One sent before the last halving says nothing about what the server bears since.
-    pub(crate) fn on_acknowledged(&mut self, id: EffectId) {
-        if id < self.window {
-            return;
-        }
-        self.now = (self.now + ONE * ONE / self.now.max(ONE)).min(u64::from(self.most) * ONE);
-    }
-
-    /// Request `id` was answered SlowDown; `next` will be the id of the next request.
-    pub(crate) fn on_slow_down(&mut self, id: EffectId, next: EffectId) {
-        if id >= self.window {
-            self.now = (self.now / 2).max(ONE);
-            self.window = next;
-        }
-    }
-
-    /// Parts.
-    pub(crate) fn get(&self) -> usize {
-        usize::try_from(self.now / ONE).unwrap_or(usize::MAX)
-    }
-}
-
 /// The pause that a server asked for, as far as it is followed.
 pub(crate) fn wish(retry_after_ms: Option<u64>) -> u64 {
     retry_after_ms.unwrap_or(0).min(LONGEST_WISH_MS)
@@ -355,24 +315,6 @@ mod tests {
         assert!(!retry.on_skew(EffectId(3), EffectId(4)));
         retry.on_success();
         assert!(retry.on_skew(EffectId(4), EffectId(5)));
-    }
-
-    #[test]
-    fn the_limit_halves_once_per_window_and_grows_back_to_the_configured() {
-        let mut limit = Limit::new(8);
-        limit.on_slow_down(EffectId(1), EffectId(9));
-        limit.on_slow_down(EffectId(8), EffectId(9));
-        assert_eq!(limit.get(), 4);
-        for id in 9..20 {
-            limit.on_slow_down(EffectId(id), EffectId(id + 1));
-        }
-        assert_eq!(limit.get(), 1);
-        limit.on_acknowledged(EffectId(19));
-        assert_eq!(limit.get(), 1);
-        for id in 20..120 {
-            limit.on_acknowledged(EffectId(id));
-        }
-        assert_eq!(limit.get(), 8);
     }
 
     #[test]

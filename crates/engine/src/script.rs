@@ -17,7 +17,7 @@ pub(crate) fn config() -> Config {
 }
 
 pub(crate) fn source(length: u64) -> Source {
-    Source { length, modified_ms: 1, fingerprint: "f".into() }
+    Source { length: Some(length), modified_ms: 1, fingerprint: "f".into() }
 }
 
 pub(crate) fn target(key: &str) -> Target {
@@ -39,9 +39,10 @@ pub(crate) fn checkpoint(length: u64, parts: &[u32]) -> Checkpoint {
         target: target("k"),
         video_id: Some("v".into()),
         part_size: MIB,
+        grows_to: None,
         upload_id: "U".into(),
     };
-    Checkpoint { begin, parts: parts.iter().map(|n| part(*n, MIB)).collect() }
+    Checkpoint { begin, parts: parts.iter().map(|n| part(*n, MIB)).collect(), length: None }
 }
 
 pub(crate) fn fault(kind: FaultKind) -> Fault {

@@ -9,17 +9,19 @@ use crate::map::Map;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Record};
 use crate::config::SMALL_FILE;
 use crate::desk::{Desk, Owner};
 use crate::grant::Access;
+use crate::limit::Limit;
 use crate::list::Facts;
 use crate::parts::Parts;
 use crate::progress::{Figure, Progress};
-use crate::retry::{Limit, Retry};
+use crate::ready::Ready;
+use crate::retry::Retry;
 use crate::upload::Upload;
 use crate::vocab::{
-    EffectId, ErrorInfo, Event, Fault, FileState, Now, Op, PartInfo, Source, Target,
+    EffectId, ErrorInfo, ErrorKind, Event, Fault, FileState, Now, Op, PartInfo, Source, Target,
 };
 
 /// What the transfer is about.
@@ -64,7 +66,7 @@ pub(crate) struct Flight {
     /// Of the grant it was signed with.
     pub(crate) serial: u64,
     /// Of its body; 0 where it has none.
-    length: u64,
+    pub(crate) length: u64,
     sent: u64,
     /// Counts among the bodies on their way.
     body: bool,
@@ -89,6 +91,8 @@ pub(crate) struct Transfer {
     pub(crate) limit: Limit,
     pub(crate) progress: Progress,
     pub(crate) source: Option<Source>,
+    /// What is final of a source of unknown length.
+    pub(crate) ready: Ready,
     pub(crate) video_id: Option<String>,
     pub(crate) upload: Option<Upload>,
     /// The plan and pool of a file that goes up in parts.
@@ -113,7 +117,13 @@ pub(crate) struct Transfer {
 impl Transfer {
     /// Begins an attempt by looking for the file's checkpoint. `part_size` 0 takes the engine's; `access` holds the
     /// grant known beforehand.
-    pub(crate) fn start(desk: &mut Desk, owner: Owner, part_size: u64, access: Access) -> Transfer {
+    pub(crate) fn start(
+        desk: &mut Desk,
+        owner: Owner,
+        part_size: u64,
+        access: Access,
+        ready: Ready,
+    ) -> Transfer {
         let video_id = access.grant().and_then(|g| g.video_id.clone());
         let part_size = if part_size == 0 { desk.config.part_size } else { part_size };
         Transfer {
@@ -121,9 +131,10 @@ impl Transfer {
             phase: Phase::Loading(desk.load(owner)),
             access,
             retry: Retry::new(desk.config.retry),
-            limit: Limit::new(desk.config.parallel),
+            limit: desk.config.limit(),
             progress: Progress::new(desk.config.progress_interval_ms),
             source: None,
+            ready,
             video_id,
             upload: None,
             parts: None,
@@ -157,15 +168,48 @@ impl Transfer {
                 return self.fail(desk, fault.into());
             }
         };
-        self.progress.set_total(source.length);
         if let Some(checkpoint) = checkpoint {
             self.adopt(&source, checkpoint);
         }
-        let length = source.length;
         self.source = Some(source);
+        self.progress.set_total(self.length());
         self.tell_started(desk);
-        if length >= SMALL_FILE && self.upload.is_none() {
+        if !self.is_small() && self.upload.is_none() {
             self.plan_anew(desk);
+        }
+        self.grow(desk, 0, true);
+    }
+
+    /// Bytes of a source of unknown length have become final, from this one on; `possible` is false when the writer takes
+    /// back what it announced.
+    pub(crate) fn grow(&mut self, desk: &mut Desk, from: u64, possible: bool) {
+        let grows = self.source.as_ref().is_some_and(Source::grows);
+        if !grows || self.over.is_some() {
+            return;
+        }
+        if !possible {
+            return self.fail(desk, shrunk());
+        }
+        self.progress.set_total(self.length());
+        if self.is_small() {
+            // It goes up in one request; what another run sent was of something longer.
+            if self.parts.take().is_some() {
+                if self.upload.is_some() {
+                    desk.append(self.owner, Record::End, false);
+                }
+                self.forget_upload(desk);
+            }
+            return;
+        }
+        let Some(parts) = &mut self.parts else { return };
+        if !parts.grow(&self.ready, from) {
+            return self.fail(desk, too_long());
+        }
+        if matches!(self.phase, Phase::Sending) && parts.complete() {
+            let last = parts.get(parts.plan().count()).cloned();
+            if let Some(last) = last {
+                self.save_last(desk, last);
+            }
         }
     }
 
@@ -206,7 +250,7 @@ impl Transfer {
         let Some(grant) = self.access.usable(now, &desk.clock) else { return false };
         let (what, length, op) = match self.phase {
             Phase::Putting => {
-                let length = self.length();
+                let length = self.length().unwrap_or(0);
                 (What::Only, length, Op::PutObject { length })
             }
             _ => {
@@ -217,7 +261,8 @@ impl Transfer {
                 let Some(number) = parts.take() else { return false };
                 let range = parts.plan().range(number);
                 let length = range.end - range.start;
-                (What::Part(number), length, Op::UploadPart { upload_id, number, range })
+                let held = parts.held(number).cloned();
+                (What::Part(number), length, Op::UploadPart { upload_id, number, range, held })
             }
         };
         let id = desk.perform(self.owner, grant, op);
@@ -282,6 +327,7 @@ impl Transfer {
         self.cut(desk);
         // Sending a part twice costs less than a listing would on a network that is just coming back.
         self.unsure = unsure;
+        self.limit.on_network_changed(desk.next_id());
         self.retry.on_network_changed();
     }
 
@@ -334,7 +380,7 @@ impl Transfer {
     pub(crate) fn facts(&self) -> Facts {
         Facts {
             acknowledged: self.progress.told(),
-            total: self.source.as_ref().map(|s| s.length),
+            total: self.length(),
             video_id: self.video_id.clone(),
             target: self.target(),
         }
@@ -356,8 +402,14 @@ impl Transfer {
         upload.or(self.access.target()).cloned()
     }
 
-    pub(crate) fn length(&self) -> u64 {
-        self.source.as_ref().map_or(0, |s| s.length)
+    /// Bytes, once known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.source.as_ref().and_then(|s| s.length.or(self.ready.length()))
+    }
+
+    /// Whether the file goes up in one request.
+    pub(crate) fn is_small(&self) -> bool {
+        self.length().is_some_and(|length| length < SMALL_FILE)
     }
 
     pub(crate) fn stored_bytes(&self) -> u64 {
@@ -396,7 +448,7 @@ impl Transfer {
             Phase::Completing => {
                 Op::CompleteMultipartUpload { upload_id: upload_id()?, parts: parts()? }
             }
-            Phase::Looking => Op::HeadObject { length: self.length(), parts: parts()? },
+            Phase::Looking => Op::HeadObject { length: self.length()?, parts: parts()? },
             _ => return None,
         })
     }
@@ -412,10 +464,27 @@ impl Transfer {
     }
 }
 
+fn shrunk() -> ErrorInfo {
+    ErrorInfo {
+        kind: ErrorKind::SourceChanged,
+        code: "SourceChanged".into(),
+        message: "the source ended before bytes that had been announced as final".into(),
+        request_id: String::new(),
+    }
+}
+
+fn too_long() -> ErrorInfo {
+    ErrorInfo {
+        kind: ErrorKind::Misuse,
+        code: "TooLarge".into(),
+        message: "the source needs more than 10,000 parts: a larger part_size or max_buffered allows for more".into(),
+        request_id: String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::Record;
     use crate::script::*;
     use crate::{Effect, ObjectInfo, Reply, Want};
 
@@ -452,7 +521,7 @@ mod tests {
         s.stored(ids[1]);
         assert!(matches!(s.event(), Event::PartAcknowledged { part, .. } if part.number == 2));
         let total = 2 * MIB + 5;
-        let whole = Event::Progress { file, acknowledged: total, in_flight: 0, total };
+        let whole = Event::Progress { file, acknowledged: total, in_flight: 0, total: Some(total) };
         assert_eq!(s.event(), whole);
         assert!(matches!(s.saved(true), Record::Part(part) if part.number == 2));
         let (id, op) = s.perform();

@@ -8,7 +8,8 @@ use crate::checkpoint::{Begin, Checkpoint, Record};
 use crate::config::SMALL_FILE;
 use crate::desk::Desk;
 use crate::grant::same_place;
-use crate::parts::{Parts, Plan};
+use crate::parts::Parts;
+use crate::plan::Plan;
 use crate::transfer::{Phase, Transfer};
 use crate::vocab::{ErrorInfo, ErrorKind, Fault, FaultKind, PartInfo, Source, Target};
 
@@ -35,12 +36,14 @@ pub(crate) struct Upload {
 impl Transfer {
     /// Takes over the upload of a checkpoint, unless the checkpoint is of something else.
     pub(crate) fn adopt(&mut self, source: &Source, checkpoint: Checkpoint) {
-        let Checkpoint { begin, parts } = checkpoint;
+        let Checkpoint { begin, parts, length } = checkpoint;
         let elsewhere = self.access.target().is_some_and(|t| !same_place(t, &begin.target));
-        if begin.source != *source || source.length < SMALL_FILE || elsewhere {
+        let small = source.length.is_some_and(|length| length < SMALL_FILE);
+        if begin.source != *source || small || elsewhere {
             return;
         }
-        let Some(plan) = Plan::of(source.length, begin.part_size) else { return };
+        let Some(plan) = Plan::of(source.length, begin.part_size, begin.grows_to) else { return };
+        let whole = length.and_then(|length| plan.finish(length)).unwrap_or(plan);
         self.parts = Some(Parts::new(plan));
         if begin.video_id.is_some() {
             self.video_id = begin.video_id;
@@ -48,7 +51,7 @@ impl Transfer {
         self.upload = Some(Upload {
             id: begin.upload_id,
             target: self.access.target().cloned().unwrap_or(begin.target),
-            full: plan.covered_by(&parts),
+            full: whole.covered_by(&parts),
             recorded: parts,
             alive: false,
             resumes: true,
@@ -57,7 +60,17 @@ impl Transfer {
     }
 
     pub(crate) fn plan_anew(&mut self, desk: &mut Desk) {
-        match Plan::choose(self.length(), self.part_size) {
+        let Some(length) = self.length() else {
+            self.parts = Plan::open(self.part_size, desk.config.max_buffered).map(Parts::new);
+            return;
+        };
+        let asked = match self.part_size {
+            0 if desk.config.adaptive => {
+                Plan::suitable_size(length, desk.goodput, desk.config.max_buffered)
+            }
+            asked => asked,
+        };
+        match Plan::choose(length, asked) {
             Some(plan) => self.parts = Some(Parts::new(plan)),
             None => self.fail(
                 desk,
@@ -73,11 +86,11 @@ impl Transfer {
 
     /// A grant is there: goes on with what the file needs first.
     pub(crate) fn go_where_it_stands(&mut self) {
-        if self.length() < SMALL_FILE {
+        if self.is_small() {
             self.phase = Phase::Putting;
         } else if self.upload.is_some() {
             self.list_parts();
-        } else {
+        } else if self.parts.as_mut().is_some_and(Parts::has_next) {
             self.phase = Phase::Initiating;
         }
     }
@@ -106,6 +119,7 @@ impl Transfer {
             target: target.clone(),
             video_id: self.video_id.clone(),
             part_size: parts.plan().part_size(),
+            grows_to: parts.plan().grows_to(),
             upload_id: id.clone(),
         };
         self.initiate_lost = false;
@@ -145,13 +159,14 @@ impl Transfer {
         self.begin_anew(desk, why);
     }
 
-    fn forget_upload(&mut self, desk: &mut Desk) {
+    pub(crate) fn forget_upload(&mut self, desk: &mut Desk) {
         self.cut(desk);
         self.unsure = false;
         self.initiate_lost = false;
         self.upload = None;
-        if self.length() >= SMALL_FILE {
+        if !self.is_small() {
             self.plan_anew(desk);
+            self.grow(desk, 0, true);
         }
         if self.is_loaded() {
             self.phase = Phase::Granting;

@@ -60,12 +60,21 @@ pub struct Grant {
 /// What the shell found out about a source when it looked for its checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Length in bytes.
-    pub length: u64,
+    /// Length in bytes; `None` while it is being written, or comes from a pipe: what is final is told by [`Input::Grown`], the
+    /// length by [`Input::Finished`].
+    pub length: Option<u64>,
     /// Last modification, milliseconds since 1970; 0 when the source has none.
     pub modified_ms: i64,
-    /// Hex digest of sampled content: two sources with equal length, time and fingerprint are the same content.
+    /// Hex digest of sampled content: two sources with equal length, time and fingerprint are the same content. Where the length is
+    /// unknown, a name that the application gave; the content is then compared part by part.
     pub fingerprint: String,
+}
+
+impl Source {
+    /// Whether it is still being written, as far as is known.
+    pub(crate) fn grows(&self) -> bool {
+        self.length.is_none()
+    }
 }
 
 /// What the application adds to the list.
@@ -139,6 +148,9 @@ pub enum Op {
         number: u32,
         /// Bytes of the source.
         range: Range<u64>,
+        /// The server holds this part of an upload begun earlier, with this ETag, and what the source holds by now is not
+        /// known: when the bytes have this MD5, answer [`Reply::PartUploaded`] without sending them.
+        held: Option<String>,
     },
 }
 
@@ -257,7 +269,7 @@ pub enum Effect {
     },
 }
 
-/// What the shell tells the engine: answers to effects. Unknown or outdated ids are ignored.
+/// What the shell tells the engine: answers to effects, and how a source grows. Unknown or outdated ids are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Answers [`Effect::Perform`].
@@ -275,6 +287,20 @@ pub enum Input {
         id: EffectId,
         /// Whether it is stored.
         result: Result<(), Fault>,
+    },
+    /// The writer of a source of unknown length is done. Answers nothing; the first one counts.
+    Finished {
+        /// Which file.
+        file: FileId,
+        /// Bytes in all.
+        length: u64,
+    },
+    /// Bytes of a source of unknown length that will not change any more, in any order. Answers nothing.
+    Grown {
+        /// Which file.
+        file: FileId,
+        /// Which bytes.
+        range: Range<u64>,
     },
     /// Answers [`Effect::AskGrant`].
     Granted {
@@ -346,8 +372,8 @@ pub enum Event {
         acknowledged: u64,
         /// Bytes handed to the network and not yet acknowledged.
         in_flight: u64,
-        /// The file's length in bytes.
-        total: u64,
+        /// The file's length in bytes; `None` while its writer is not done.
+        total: Option<u64>,
     },
     /// An upload begun earlier goes on.
     Resumed {

@@ -49,7 +49,7 @@ fn only_what_is_missing_is_sent_with_the_same_upload_id() {
     let mut sent = Vec::new();
     let complete = loop {
         let op = world.next_op();
-        let Op::UploadPart { upload_id, number, range } = &op.op else { break op };
+        let Op::UploadPart { upload_id, number, range, .. } = &op.op else { break op };
         assert_eq!(*upload_id, upload);
         assert_eq!(range.start, u64::from(number - 1) * PART);
         sent.push(*number);

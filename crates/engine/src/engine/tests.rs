@@ -23,7 +23,6 @@ const SECOND: FileId = FileId(2);
 #[test]
 fn settings_that_cannot_work_are_misuse() {
     let bad = |config| Engine::new(config, 0).is_err();
-    assert!(bad(Config { parallel: 0, ..Config::default() }));
     assert!(bad(Config { max_in_flight: 0, ..Config::default() }));
     assert!(bad(Config { files_at_once: 0, ..Config::default() }));
     assert!(bad(Config { part_size: 102_399, ..Config::default() }));
@@ -62,7 +61,7 @@ fn an_empty_list_ends_at_once_and_the_next_run_is_another() {
     assert_eq!(op, Op::PutObject { length: 0 });
     s.answer(id, Ok(Reply::Put(ObjectInfo::default())));
     assert_eq!(s.effect(), Effect::CloseCheckpoint { file });
-    assert!(matches!(s.event(), Event::Progress { acknowledged: 0, total: 0, .. }));
+    assert!(matches!(s.event(), Event::Progress { acknowledged: 0, total: Some(0), .. }));
     assert!(matches!(s.event(), Event::Succeeded { .. }));
     assert_eq!(s.event(), Event::Ended { last: Some(file) });
     assert!(s.engine.cancel(s.now, file).is_err());

@@ -1,0 +1,98 @@
+//! Which bytes of a source that is still being written are final.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// What the writer has announced so far, in any order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// Ascending, neither overlapping nor touching.
+    ranges: Vec<Range<u64>>,
+    /// Known when the writer is done.
+    length: Option<u64>,
+}
+
+impl Ready {
+    /// These bytes are final.
+    pub(crate) fn add(&mut self, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        let from = self.ranges.partition_point(|r| r.end < range.start);
+        let to = self.ranges.partition_point(|r| r.start <= range.end);
+        let touched = self.ranges.get(from..to).unwrap_or_default();
+        let start = touched.first().map_or(range.start, |r| r.start.min(range.start));
+        let end = touched.last().map_or(range.end, |r| r.end.max(range.end));
+        self.ranges.splice(from..to, core::iter::once(start..end));
+    }
+
+    /// The writer is done: the source has so many bytes, and all of them are final. False when it announced more before.
+    pub(crate) fn finish(&mut self, length: u64) -> bool {
+        if length < self.reach() {
+            return false;
+        }
+        if self.length.is_none() {
+            self.length = Some(length);
+            self.add(0..length);
+        }
+        true
+    }
+
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The end of what is known to be there.
+    pub(crate) fn reach(&self) -> u64 {
+        self.ranges.last().map_or(0, |r| r.end)
+    }
+
+    /// Whether all of these bytes are final.
+    pub(crate) fn covers(&self, range: &Range<u64>) -> bool {
+        let at = self.ranges.partition_point(|r| r.end < range.end);
+        self.ranges.get(at).is_some_and(|r| r.start <= range.start && range.end <= r.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_touches_is_one() {
+        let mut ready = Ready::default();
+        ready.add(10..20);
+        ready.add(30..40);
+        assert!(!ready.covers(&(10..40)) && ready.covers(&(12..20)) && !ready.covers(&(5..12)));
+        ready.add(20..30);
+        assert!(ready.covers(&(10..40)));
+        assert_eq!(ready.ranges.len(), 1);
+        ready.add(7..7);
+        assert_eq!((ready.reach(), ready.length()), (40, None));
+        assert!(!ready.finish(39));
+        assert!(ready.finish(50));
+        assert!(ready.covers(&(0..50)) && !ready.covers(&(0..51)));
+        assert_eq!(ready.length(), Some(50));
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_of_ranges_gives_the_same_bytes(
+            ranges in proptest::collection::vec((0..60_u64, 0..12_u64), 0..20),
+            asked in (0..70_u64, 1..20_u64),
+        ) {
+            let mut ready = Ready::default();
+            let mut bytes = [false; 90];
+            for (start, length) in ranges {
+                ready.add(start..start + length);
+                bytes[start as usize..(start + length) as usize].fill(true);
+            }
+            let asked = asked.0..asked.0 + asked.1;
+            let all = bytes[asked.start as usize..asked.end as usize].iter().all(|b| *b);
+            prop_assert_eq!(ready.covers(&asked), all);
+            prop_assert!(ready.ranges.windows(2).all(|w| w[0].end < w[1].start));
+            prop_assert_eq!(ready.reach(), bytes.iter().rposition(|b| *b).map_or(0, |at| at as u64 + 1));
+        }
+    }
+}
