@@ -146,11 +146,11 @@ integers! { u8 u16 u32 u64 i64 }
 record! {
     Answer { result, server_date_ms }
     Authority { credential, target, style }
-    Begin { source, target, video_id, part_size, upload_id }
-    Checkpoint { begin, parts }
+    Begin { source, target, video_id, part_size, upload_id, grows_to }
+    Checkpoint { begin, parts, length }
     Config {
         part_size, parallel, max_in_flight, files_at_once, retry, on_cancel, authorizer, halt_on_failure, restart_failed,
-        progress_interval_ms, find_orphans
+        progress_interval_ms, find_orphans, adaptive, max_buffered
     }
     Credential { access_key_id, access_key_secret, security_token }
     Digests { length, md5, crc64 }
@@ -242,6 +242,8 @@ choice! {
         2 = Granted { id: id, result: result }
         3 = Loaded { id: id, result: result }
         4 = Sent { id: id, bytes: bytes }
+        5 = Finished { file: file, length: length }
+        6 = Grown { file: file, range: range }
     }
     OnCancel {
         0 = Keep {}
@@ -255,7 +257,7 @@ choice! {
         4 = ListMultipartUploads {}
         5 = ListParts { upload_id: upload_id, marker: marker }
         6 = PutObject { length: length }
-        7 = UploadPart { upload_id: upload_id, number: number, range: range }
+        7 = UploadPart { upload_id: upload_id, number: number, range: range, held: held }
     }
     Output {
         0 = Effect { 0: effect }
@@ -266,6 +268,7 @@ choice! {
         0 = Begin { 0: begin }
         1 = End {}
         2 = Part { 0: part }
+        3 = Length { 0: length }
     }
     Reply {
         0 = Aborted {}

@@ -71,19 +71,21 @@ fn ops() -> Vec<Op> {
         Op::ListMultipartUploads,
         Op::ListParts { upload_id: upload_id.clone(), marker: 1000 },
         Op::PutObject { length: 9 },
-        Op::UploadPart { upload_id, number: 2, range: 5..9 },
+        Op::UploadPart { upload_id: upload_id.clone(), number: 2, range: 5..9, held: None },
+        Op::UploadPart { upload_id, number: 2, range: 5..9, held: Some("E".into()) },
     ]
 }
 
 #[test]
 fn outputs() {
     let (id, file) = (EffectId(1), FileId(2));
-    let source = Source { length: 1, modified_ms: -5, fingerprint: "f".into() };
+    let source = Source { length: Some(1), modified_ms: -5, fingerprint: "f".into() };
     let begin = Begin {
         source: source.clone(),
         target: target(),
         video_id: None,
         part_size: 102_400,
+        grows_to: None,
         upload_id: "U".into(),
     };
     let mut effects = vec![
@@ -93,7 +95,15 @@ fn outputs() {
         Effect::CloseCheckpoint { file },
         Effect::LoadCheckpoint { id, file },
     ];
-    for record in [Record::Begin(begin.clone()), Record::End, Record::Part(part())] {
+    let open = Source { length: None, ..source.clone() };
+    let growing = Begin { source: open, grows_to: Some(9), ..begin.clone() };
+    for record in [
+        Record::Begin(begin.clone()),
+        Record::Begin(growing),
+        Record::End,
+        Record::Length(8),
+        Record::Part(part()),
+    ] {
         effects.push(Effect::AppendCheckpoint { id, file, record, sync: true });
     }
     for op in ops() {
@@ -106,7 +116,7 @@ fn outputs() {
         Event::Ended { last: Some(file) },
         Event::Failed { file, error: error() },
         Event::PartAcknowledged { file, part: part() },
-        Event::Progress { file, acknowledged: 1, in_flight: 2, total: 3 },
+        Event::Progress { file, acknowledged: 1, in_flight: 2, total: Some(3) },
         Event::Resumed { file, parts: 4, bytes },
         Event::Retry { file, error: error(), delay_ms: 7 },
         Event::RetryResume { file },
@@ -120,7 +130,7 @@ fn outputs() {
     survives(Output::Timeout(None));
     survives(Output::Timeout(Some(9)));
 
-    let checkpoint = Checkpoint { begin, parts: vec![part()] };
+    let checkpoint = Checkpoint { begin, parts: vec![part()], length: Some(3) };
     let result = Ok((source, Some(checkpoint)));
     survives(Input::Loaded { id, result });
     let result = Err(fault(FaultKind::Transient(ErrorKind::Io)));
@@ -158,6 +168,8 @@ fn inputs() {
     survives(Input::Appended { id, result: Ok(()) });
     survives(Input::Granted { id, result: Ok(grant()) });
     survives(Input::Sent { id, bytes: 1 });
+    survives(Input::Finished { file: FileId(1), length: 4 });
+    survives(Input::Grown { file: FileId(1), range: 4..6 });
 }
 
 #[test]

@@ -139,7 +139,8 @@ fn a_file_arrives() {
         };
         let input = match effect {
             Effect::LoadCheckpoint { id, .. } => {
-                let source = Source { length: 300_000, modified_ms: 1, fingerprint: "f".into() };
+                let source =
+                    Source { length: Some(300_000), modified_ms: 1, fingerprint: "f".into() };
                 Input::Loaded { id, result: Ok((source, None)) }
             }
             Effect::AppendCheckpoint { id, record, .. } => {

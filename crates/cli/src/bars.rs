@@ -61,8 +61,11 @@ impl Bars {
             }
             Event::Progress { acknowledged, in_flight, total, .. } => {
                 if let Some(bar) = self.files.get(&entry.id) {
-                    bar.set_length(*total);
-                    bar.set_position(acknowledged.saturating_add(*in_flight).min(*total));
+                    let moved = acknowledged.saturating_add(*in_flight);
+                    if let Some(total) = total {
+                        bar.set_length(*total);
+                    }
+                    bar.set_position(moved.min(total.unwrap_or(u64::MAX)));
                 }
                 self.sum_up();
             }
@@ -229,7 +232,7 @@ mod tests {
         };
         for event in [
             Event::Started { file: id, video_id: None, target: None },
-            Event::Progress { file: id, acknowledged: 1, in_flight: 1, total: 3 },
+            Event::Progress { file: id, acknowledged: 1, in_flight: 1, total: Some(3) },
             Event::Retry { file: id, error: error.clone(), delay_ms: 1 },
             Event::RetryResume { file: id },
             Event::Failed { file: id, error },

@@ -46,7 +46,7 @@ struct Part<'a> {
 struct Progress {
     acknowledged: u64,
     in_flight: u64,
-    bytes: u64,
+    bytes: Option<u64>,
 }
 
 #[derive(Serialize)]

@@ -17,7 +17,7 @@ struct Listed<'a> {
     bucket: &'a str,
     key: &'a str,
     target_fixed: bool,
-    length: u64,
+    length: Option<u64>,
     bytes: u64,
     part_size: u64,
     parts: u32,
@@ -48,7 +48,7 @@ pub(crate) fn print(record: &CheckpointInfo, json: bool) {
         "{}\t{} of {}\t{}\t{}\t{state}",
         record.path.as_deref().map_or_else(|| "-".to_owned(), output::name),
         units::size(record.bytes),
-        units::size(record.length),
+        record.length.map_or_else(|| "?".to_owned(), units::size),
         output::tame_line(record.video_id.as_deref().unwrap_or("-")),
         output::tame_line(&format!("{}/{}", target.bucket, target.key)),
     ));

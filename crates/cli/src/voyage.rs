@@ -66,7 +66,7 @@ impl Entry {
             Event::Started { video_id, .. } => self.video_id.clone_from(video_id),
             Event::Progress { acknowledged, total, .. } => {
                 self.acknowledged = *acknowledged;
-                self.total = Some(*total);
+                self.total = total.or(self.total);
             }
             Event::Succeeded { target, video_id, .. } => {
                 self.outcome =

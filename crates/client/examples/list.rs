@@ -16,6 +16,7 @@ async fn main() -> Result<(), Error> {
     while let Some(event) = events.next().await {
         match event {
             Event::Progress { file, acknowledged, total, .. } => {
+                let total = total.map_or("?".to_owned(), |total| total.to_string());
                 println!("{}: {acknowledged} of {total} bytes", file.0);
             }
             Event::Resumed { file, parts, .. } => println!("{}: {parts} parts are there", file.0),

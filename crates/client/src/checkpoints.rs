@@ -16,7 +16,7 @@ use crate::source::{Source, checkpoint_name};
 /// # fn main() -> Result<(), vodferry::Error> {
 /// if let Some(dir) = vodferry::Checkpoints::default_dir() {
 ///     for found in vodferry::Checkpoints::open(dir).list()? {
-///         println!("{:?}: {} of {} bytes", found.path, found.bytes, found.length);
+///         println!("{:?}: {} of {:?} bytes", found.path, found.bytes, found.length);
 ///     }
 /// }
 /// # Ok(()) }
@@ -41,8 +41,8 @@ pub struct CheckpointInfo {
     /// Whether the place was fixed by the caller ([`File::to`](crate::File::to), [`File::grant`](crate::File::grant),
     /// [`File::upload_auth`](crate::File::upload_auth)) and must be given in the same way to resume.
     pub target_fixed: bool,
-    /// The file's length in bytes.
-    pub length: u64,
+    /// The file's length in bytes; `None` where it was read from a stream that had not ended.
+    pub length: Option<u64>,
     /// Bytes per part.
     pub part_size: u64,
     /// Parts acknowledged so far, as far as the checkpoint knows.
@@ -134,7 +134,7 @@ fn look(path: &Path) -> Option<CheckpointInfo> {
     let id = path.file_name()?.to_str().filter(|id| is_name(id))?;
     let modified = path.metadata().ok()?.modified().ok()?;
     let contents = Contents::read(&std::fs::read(path).ok()?)?;
-    let Checkpoint { begin, parts } = Checkpoint::replay(contents.records)?;
+    let Checkpoint { begin, parts, length } = Checkpoint::replay(contents.records)?;
     Some(CheckpointInfo {
         id: id.to_owned(),
         path: contents.path,
@@ -142,7 +142,7 @@ fn look(path: &Path) -> Option<CheckpointInfo> {
         target_fixed: checkpoint_name(&begin.source, None) != id,
         video_id: begin.video_id,
         target: begin.target,
-        length: begin.source.length,
+        length: begin.source.length.or(length),
         part_size: begin.part_size,
         parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
         bytes: parts.iter().map(|part| part.length).fold(0, u64::saturating_add),
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn write(dir: &Path, name: &str) -> Journal {
-        let source = Source { length: 300_000, modified_ms: 7, fingerprint: "ab".into() };
+        let source = Source { length: Some(300_000), modified_ms: 7, fingerprint: "ab".into() };
         write_of(dir, name, source)
     }
 
@@ -176,6 +176,7 @@ mod tests {
             target: Target { endpoint: "e".into(), bucket: "b".into(), key: "k".into() },
             video_id: Some("v".into()),
             part_size: 102_400,
+            grows_to: None,
             upload_id: "u".into(),
         };
         let part = PartInfo { number: 2, length: 102_400, etag: "E".into(), crc64: None };
@@ -191,7 +192,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let here = Checkpoints::open(dir.path());
         assert!(Checkpoints::open(dir.path().join("none")).list().unwrap().is_empty());
-        let source = Source { length: 300_000, modified_ms: 7, fingerprint: "ab".into() };
+        let source = Source { length: Some(300_000), modified_ms: 7, fingerprint: "ab".into() };
         let name = checkpoint_name(&source, None);
         let held = write(dir.path(), &name);
         std::fs::write(dir.path().join("a".repeat(64)), "foreign\n").unwrap();
@@ -201,7 +202,7 @@ mod tests {
         let list = here.list().unwrap();
         assert_eq!(list.len(), 1);
         let found = &list[0];
-        assert_eq!((found.parts, found.bytes, found.length), (1, 102_400, 300_000));
+        assert_eq!((found.parts, found.bytes, found.length), (1, 102_400, Some(300_000)));
         assert_eq!(found.path.as_deref(), Some(Path::new("/films/ä b.mp4")));
         assert_eq!((found.video_id.as_deref(), found.target_fixed), (Some("v"), false));
 

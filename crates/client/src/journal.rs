@@ -262,7 +262,7 @@ mod tests {
 
     fn begin() -> Record {
         Record::Begin(Begin {
-            source: Source { length: 3_000_000, modified_ms: 7, fingerprint: "ab12".into() },
+            source: Source { length: Some(3_000_000), modified_ms: 7, fingerprint: "ab12".into() },
             target: Target {
                 endpoint: "http://127.0.0.1:1".into(),
                 bucket: "b".into(),
@@ -270,6 +270,7 @@ mod tests {
             },
             video_id: Some("v1".into()),
             part_size: 1 << 20,
+            grows_to: None,
             upload_id: "u/1".into(),
         })
     }
@@ -290,6 +291,26 @@ mod tests {
         }
         journal.close();
         (dir, path, records)
+    }
+
+    /// As the versions wrote them that knew of no source without a length.
+    #[test]
+    fn a_journal_of_an_earlier_version_is_read() {
+        let text = concat!(
+            "4cdcba348e9061c3 begin 1 length=3000000 modified=7 fingerprint=ab12 part_size=1048576 ",
+            "endpoint=http://127.0.0.1:1 bucket=b key=k.mp4 video=v1 upload_id=u/1\n",
+            "970364ffbadc2acb path %2Ffilms%2Fa.mp4\n",
+            "5bf2c6b210c14c38 part 1 1048576 E1 1\n",
+        );
+        let contents = Contents::read(text.as_bytes()).unwrap();
+        assert_eq!(contents.length, text.len() as u64);
+        assert_eq!(contents.path.as_deref(), Some(Path::new("/films/a.mp4")));
+        let Some(Record::Begin(read)) = contents.records.first() else { panic!("no Begin") };
+        assert_eq!((read.source.length, read.grows_to), (Some(3_000_000), None));
+        assert_eq!(contents.records.get(1), Some(&part(1)));
+        // And what has a length is written as it was: an earlier version reads it.
+        let line = text.split('\n').next().unwrap_or_default();
+        assert_eq!(frame(&Record::Begin(read.clone()).to_line()).trim_end(), line);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vodferry_engine::{Config, OnCancel, Retry};
+use vodferry_engine::{Config, DEFAULT_PARALLEL, OnCancel, Retry};
 
 use crate::authorizer::check_region;
 use crate::part::PartMd5;
@@ -24,7 +24,7 @@ pub struct Options {
     /// Bytes per part. 0 (default) means 1 MiB; otherwise from 102,400 bytes to 5 GiB. Raised where a file would need more than
     /// 10,000 parts.
     pub part_size: u64,
-    /// Parts of one file in flight, at least 1. Default 5. A long fast line wants more bytes under way: 16 parts of 2 MiB fill nine tenths of
+    /// Parts of one file in flight. 0 or, by default, 5 means 5. A long fast line wants more bytes under way: 16 parts of 2 MiB fill nine tenths of
     /// 100 Mbit/s over a round trip of 200 ms, 5 of 1 MiB seven. On a slow line they only make a break dearer.
     pub parallel: u32,
     /// Parts of all files in flight, at least 1. Default 16.
@@ -73,7 +73,7 @@ impl Default for Options {
         let config = Config::default();
         Options {
             part_size: config.part_size,
-            parallel: config.parallel,
+            parallel: DEFAULT_PARALLEL,
             max_in_flight: config.max_in_flight,
             files_at_once: config.files_at_once,
             retry: config.retry,
@@ -99,7 +99,8 @@ impl Default for Options {
 impl Options {
     /// Most parts in flight at one time.
     pub(crate) fn in_flight(&self) -> u32 {
-        self.parallel.saturating_mul(self.files_at_once).min(self.max_in_flight)
+        let parallel = if self.parallel == 0 { DEFAULT_PARALLEL } else { self.parallel };
+        parallel.saturating_mul(self.files_at_once).min(self.max_in_flight)
     }
 
     /// How the MD5 of parts is computed: together where enough of them can wait at one time.
@@ -122,6 +123,8 @@ impl Options {
         Ok(Config {
             part_size: self.part_size,
             parallel: self.parallel,
+            adaptive: false,
+            max_buffered: self.max_buffered,
             max_in_flight: self.max_in_flight,
             files_at_once: self.files_at_once,
             retry: self.retry,

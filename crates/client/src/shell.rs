@@ -248,7 +248,7 @@ impl Shell {
             Want::Create => GrantRequest::Create {
                 name: entry.file.name.clone(),
                 title: entry.file.title_or_stem(),
-                size: entry.source.as_ref().map_or(0, |source| source.identity().length),
+                size: entry.source.as_ref().and_then(|s| s.identity().length).unwrap_or(0),
             },
             Want::Refresh { video_id } => {
                 GrantRequest::Refresh { video_id, target: entry.target.clone() }

@@ -255,7 +255,7 @@ impl Keeper {
                 match record {
                     Record::Begin(_) => *records = vec![record],
                     Record::End => records.clear(),
-                    Record::Part(_) => records.push(record),
+                    Record::Length(_) | Record::Part(_) => records.push(record),
                 }
                 Ok(())
             }

@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn says_which_part_of_what() {
-        let op = Op::UploadPart { upload_id: String::new(), number: 7, range: 0..1 };
+        let op = Op::UploadPart { upload_id: String::new(), number: 7, range: 0..1, held: None };
         assert_eq!(subject(&op, "sv/a\nb.mp4"), "part 7 of sv/a b.mp4: ");
         assert_eq!(subject(&Op::InitiateMultipartUpload, "k"), "initiating k: ");
     }

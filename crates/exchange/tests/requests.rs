@@ -170,7 +170,8 @@ fn ops() -> impl Strategy<Value = Op> {
         (id, 1u32..10_000).prop_map(|(upload_id, number)| Op::UploadPart {
             upload_id,
             number,
-            range: 0..1
+            range: 0..1,
+            held: None,
         }),
     ]
 }

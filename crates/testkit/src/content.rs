@@ -82,7 +82,7 @@ impl SourceModel {
     pub fn identity(&self) -> Source {
         let version = self.version();
         Source {
-            length: self.length(),
+            length: Some(self.length()),
             modified_ms: 1_700_000_000_000 + i64::from(version.number),
             fingerprint: format!("f{}-{}", version.source, version.number),
         }

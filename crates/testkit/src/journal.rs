@@ -27,7 +27,7 @@ impl Journals {
     /// Opens the journal of `source` for `file` and reads it; nothing is read (or kept) while another file holds it.
     pub fn load(&mut self, file: FileId, source: &Source) -> Option<Checkpoint> {
         self.release(file);
-        let name = format!("{}-{}-{}", source.length, source.modified_ms, source.fingerprint);
+        let name = format!("{:?}-{}-{}", source.length, source.modified_ms, source.fingerprint);
         let journal = self.by_source.entry(name.clone()).or_default();
         if journal.holder.is_some() {
             self.open.insert(file, None);
@@ -112,11 +112,13 @@ fn read(records: &[Record]) -> Option<Checkpoint> {
     for record in records {
         match (record, found.as_mut()) {
             (Record::Begin(begin), _) => {
-                found = Some(Checkpoint { begin: begin.clone(), parts: Vec::new() });
+                let (begin, parts) = (begin.clone(), Vec::new());
+                found = Some(Checkpoint { begin, parts, length: None });
             }
             (Record::End, _) => found = None,
+            (Record::Length(length), Some(checkpoint)) => checkpoint.length = Some(*length),
             (Record::Part(part), Some(checkpoint)) => insert(&mut checkpoint.parts, part),
-            (Record::Part(_), None) => {}
+            (Record::Length(_) | Record::Part(_), None) => {}
         }
     }
     found

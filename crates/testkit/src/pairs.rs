@@ -321,6 +321,8 @@ pub fn wanted(input: &Input, abort: bool) -> &'static str {
         Input::Loaded { result: Ok((_, Some(_))), .. } => "Loaded, checkpoint",
         Input::Loaded { result: Err(_), .. } => "Load fails",
         Input::Sent { .. } => "Sent",
+        Input::Finished { .. } => "Finished",
+        Input::Grown { .. } => "Grown",
     }
 }
 
@@ -333,17 +335,20 @@ pub fn late(input: &Input, abort: bool) -> &'static str {
         Input::Granted { .. } => "late Grant",
         Input::Loaded { .. } => "late Load",
         Input::Sent { .. } => "late Sent",
+        Input::Finished { .. } => "Finished",
+        Input::Grown { .. } => "Grown",
     }
 }
 
-/// The effect that an input answers.
-pub fn id_of(input: &Input) -> EffectId {
+/// The effect that an input answers; `None` for what answers nothing.
+pub fn id_of(input: &Input) -> Option<EffectId> {
     match input {
         Input::Answer { id, .. }
         | Input::Appended { id, .. }
         | Input::Granted { id, .. }
         | Input::Loaded { id, .. }
-        | Input::Sent { id, .. } => *id,
+        | Input::Sent { id, .. } => Some(*id),
+        Input::Finished { .. } | Input::Grown { .. } => None,
     }
 }
 

@@ -125,6 +125,8 @@ fn config(rng: &mut Rng) -> Config {
     Config {
         part_size: rng.pick(&[0, SMALL_FILE, 200_000]),
         parallel: rng.between(1, 5) as u32,
+        adaptive: false,
+        max_buffered: 64 << 20,
         max_in_flight: rng.pick(&[1, 3, 8, 16]),
         files_at_once: rng.between(1, 3) as u32,
         retry: Retry { budget, backoff },

@@ -208,7 +208,7 @@ impl Store {
                 self.objects.insert(key, object);
                 Ok(Reply::Put(info))
             }
-            Op::UploadPart { upload_id, number, range } => {
+            Op::UploadPart { upload_id, number, range, .. } => {
                 let piece = Piece { version: request.body, range: range.clone() };
                 let crc = piece.crc();
                 let part = StoredPart { length: piece.length(), etag: etag(crc), crc, piece };

@@ -30,7 +30,7 @@ pub fn part(number: u32, length: u64, crc64: Option<u64>) -> PartInfo {
 }
 
 pub fn upload_part() -> Op {
-    Op::UploadPart { upload_id: ID.into(), number: 7, range: 600..700 }
+    Op::UploadPart { upload_id: ID.into(), number: 7, range: 600..700, held: None }
 }
 
 pub fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Response {

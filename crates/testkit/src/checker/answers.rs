@@ -78,7 +78,7 @@ impl Checker {
                     self.load(file, source, found.as_ref(), version, coverage);
                 }
             }
-            Input::Sent { .. } => {}
+            Input::Finished { .. } | Input::Grown { .. } | Input::Sent { .. } => {}
         }
     }
 
@@ -90,8 +90,9 @@ impl Checker {
         version: Version,
         coverage: &mut Coverage,
     ) {
-        let Some(watch) = self.files.get_mut(&file) else { return };
-        let length = source.length;
+        let (Some(watch), Some(length)) = (self.files.get_mut(&file), source.length) else {
+            return;
+        };
         watch.loaded = Some(Loaded { version, length, checkpoint: found.cloned() });
         watch.video_gone = false;
         watch.gone = false;
@@ -136,7 +137,7 @@ impl Checker {
         match (&flight.op, result) {
             (_, Err(fault)) => self.refused(flight, fault, coverage),
             (
-                Op::UploadPart { upload_id, number, range },
+                Op::UploadPart { upload_id, number, range, .. },
                 Ok(Reply::PartUploaded { etag, crc64 }),
             ) => {
                 if let Some(upload) = self.uploads.get_mut(upload_id) {

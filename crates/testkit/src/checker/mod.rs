@@ -29,7 +29,7 @@ mod traffic;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vodferry_engine::{
-    Config, EffectId, FileId, FileState, FileView, Grant, GrantId, Input, Now, Op,
+    Config, DEFAULT_PARALLEL, EffectId, FileId, FileState, FileView, Grant, GrantId, Input, Now, Op,
 };
 
 pub(crate) use self::books::{Attempt, FileWatch, Flight, Loaded, Standing, UploadWatch};
@@ -268,7 +268,7 @@ impl Checker {
 
     /// Which file an answer is for, whether it is still wanted, and whether it answers an Abort. `None`: no such effect.
     pub fn concerns(&self, input: &Input) -> Option<(FileId, bool, bool)> {
-        let id = id_of(input);
+        let id = id_of(input)?;
         let (file, abort) = *self.owners.get(&id)?;
         let watch = self.files.get(&file);
         let wanted = match input {
@@ -276,6 +276,7 @@ impl Checker {
             Input::Appended { .. } => watch.is_some_and(|w| w.appends.contains(&id)),
             Input::Granted { .. } => self.ask.is_some_and(|(ask, _)| ask == id),
             Input::Loaded { .. } => watch.is_some_and(|w| w.load == Some(id)),
+            Input::Finished { .. } | Input::Grown { .. } => return None,
         };
         Some((file, wanted, abort))
     }
@@ -371,6 +372,14 @@ impl Checker {
                 format!("file {}: told {told}, listed {}", id.0, view.acknowledged),
             ),
             _ => Ok(()),
+        }
+    }
+
+    /// Parts of one file that may be in flight.
+    fn parallel(&self) -> u32 {
+        match self.config.parallel {
+            0 => DEFAULT_PARALLEL.min(self.config.max_in_flight),
+            parts => parts,
         }
     }
 

@@ -66,7 +66,7 @@ impl Checker {
 
     /// A wanted answer came.
     pub(super) fn bear(&mut self, id: EffectId, flight: &Flight, result: &Result<Reply, Fault>) {
-        let (now, newest, most) = (self.now.mono_ms, self.newest, f64::from(self.config.parallel));
+        let (now, newest, most) = (self.now.mono_ms, self.newest, f64::from(self.parallel()));
         let Some(watch) = self.files.get_mut(&flight.file) else { return };
         let patience = &mut watch.patience;
         match result {

@@ -37,7 +37,7 @@ impl Checker {
                 let stage = match record {
                     Record::Begin(_) => Some(Stage::SavingBegin),
                     Record::Part(_) if *sync => Some(Stage::SavingLast),
-                    Record::Part(_) | Record::End => None,
+                    Record::Part(_) | Record::Length(_) | Record::End => None,
                 };
                 self.watch(*file, |watch| {
                     watch.stage = stage.unwrap_or(watch.stage);
@@ -112,7 +112,7 @@ impl Checker {
                     let what = format!("file {} begins {} anew", file.0, begin.upload_id);
                     return broken("7 the upload id is kept", what);
                 }
-                if begin.source.length != loaded.length {
+                if begin.source.length != Some(loaded.length) {
                     return broken("8 Begin names the content", format!("{begin:?}"));
                 }
                 let asked = [watch.part_size, self.config.part_size, DEFAULT_PART_SIZE];
@@ -151,6 +151,7 @@ impl Checker {
                 self.records_end(file);
                 Ok(())
             }
+            Record::Length(_) => Ok(()),
             Record::Part(part) => {
                 let watch = self.files.get(&file);
                 let upload = watch.and_then(|w| self.uploads.get(w.upload.as_ref()?));
@@ -202,7 +203,7 @@ impl Checker {
             let parts = self.flights.values().filter(|f| body(f));
             let of_file = parts.clone().filter(|f| f.file == next.file).count() + 1;
             let all = parts.count() + 1;
-            if of_file > self.config.parallel as usize {
+            if of_file > self.parallel() as usize {
                 let what = format!("{of_file} parts of file {}", next.file.0);
                 return broken("6 parallel", what);
             }
@@ -247,7 +248,7 @@ impl Checker {
     }
 
     fn part(&self, flight: &Flight, store: &Store, coverage: &mut Coverage) -> Check {
-        let Op::UploadPart { upload_id, number, range } = &flight.op else { return Ok(()) };
+        let Op::UploadPart { upload_id, number, range, .. } = &flight.op else { return Ok(()) };
         let what = || format!("{:?} of file {}", flight.op, flight.file.0);
         let Some(watch) = self.files.get(&flight.file) else {
             return broken("1 only listed files", what());
