@@ -55,6 +55,9 @@ impl Again<'_> {
         // The part size is in the checkpoint.
         let how = self.transfer;
         command.number("--parallel", how.parallel.map(u64::from));
+        if how.adaptive {
+            command.word(OsStr::new("--adaptive"));
+        }
         command.number("--limit", how.limit);
         command.path("--record-dir", &how.record_dir);
         if how.no_md5 {

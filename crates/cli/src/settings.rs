@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "size")]
     pub(crate) part_size: Option<u64>,
     pub(crate) parallel: Option<u32>,
+    pub(crate) adaptive: Option<bool>,
     #[serde(deserialize_with = "rate")]
     pub(crate) limit: Option<u64>,
     pub(crate) record_dir: Option<PathBuf>,

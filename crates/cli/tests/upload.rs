@@ -63,6 +63,21 @@ fn json_lines_tell_the_whole_story() {
 }
 
 #[test]
+fn adaptive_chooses_what_is_not_set() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    env.file("a.mp4", 3_000_000);
+    let upload = ["upload", "--json", "--adaptive", "--server", &server.url, "a.mp4"];
+    let first = |more: &[&str]| {
+        let events = env.run(&[&upload[..], more].concat()).ok().events();
+        let part = events.iter().find(|l| l.event == "part" && l.number("number") == 1);
+        part.expect("part 1 is told").number("bytes")
+    };
+    assert_eq!(first(&[]), 256 << 10);
+    assert_eq!(first(&["--part-size", "1MiB", "--parallel", "2"]), 1 << 20);
+}
+
+#[test]
 fn without_a_terminal_there_are_lines_and_no_bars() {
     let env = TestEnv::new();
     let server = env.serve(&[]);

@@ -21,12 +21,15 @@ use crate::{Error, lanes};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Bytes per part. 0 (default) means 1 MiB; otherwise from 102,400 bytes to 5 GiB. Raised where a file would need more than
+    /// Bytes per part. 0 (default) means 1 MiB, or what suits file and network where `adaptive`; otherwise from 102,400 bytes to 5 GiB. Raised where a file would need more than
     /// 10,000 parts.
     pub part_size: u64,
-    /// Parts of one file in flight. 0 or, by default, 5 means 5. A long fast line wants more bytes under way: 16 parts of 2 MiB fill nine tenths of
+    /// Parts of one file in flight; 0 means 5, or what the measured goodput asks for where `adaptive`. Default 5. A long fast line wants more bytes under way: 16 parts of 2 MiB fill nine tenths of
     /// 100 Mbit/s over a round trip of 200 ms, 5 of 1 MiB seven. On a slow line they only make a break dearer.
     pub parallel: u32,
+    /// Choose by measurement what is not set, that is 0: the part size once per upload, from 256 KiB to a sixteenth of `max_buffered`;
+    /// the parts in flight while it runs, up to `max_in_flight`. Default false.
+    pub adaptive: bool,
     /// Parts of all files in flight, at least 1. Default 16.
     pub max_in_flight: u32,
     /// Files under way at once, at least 1; they start in the order added. Default 1.
@@ -74,6 +77,7 @@ impl Default for Options {
         Options {
             part_size: config.part_size,
             parallel: DEFAULT_PARALLEL,
+            adaptive: config.adaptive,
             max_in_flight: config.max_in_flight,
             files_at_once: config.files_at_once,
             retry: config.retry,
@@ -99,7 +103,11 @@ impl Default for Options {
 impl Options {
     /// Most parts in flight at one time.
     pub(crate) fn in_flight(&self) -> u32 {
-        let parallel = if self.parallel == 0 { DEFAULT_PARALLEL } else { self.parallel };
+        let parallel = match self.parallel {
+            0 if self.adaptive => self.max_in_flight,
+            0 => DEFAULT_PARALLEL,
+            parts => parts,
+        };
         parallel.saturating_mul(self.files_at_once).min(self.max_in_flight)
     }
 
@@ -123,7 +131,7 @@ impl Options {
         Ok(Config {
             part_size: self.part_size,
             parallel: self.parallel,
-            adaptive: false,
+            adaptive: self.adaptive,
             max_buffered: self.max_buffered,
             max_in_flight: self.max_in_flight,
             files_at_once: self.files_at_once,
@@ -231,6 +239,15 @@ mod tests {
         assert!(matches!(md5(16, 1, false), PartMd5::Off));
         let narrow = Options { parallel: 16, max_in_flight: 1, ..Options::default() };
         assert!(matches!(narrow.part_md5(), PartMd5::Alone));
+    }
+
+    #[test]
+    fn memory_is_for_as_many_parts_as_may_be_in_flight() {
+        let parts = |parallel, adaptive| {
+            Options { parallel, adaptive, max_in_flight: 12, ..Options::default() }.in_flight()
+        };
+        assert_eq!([parts(0, false), parts(0, true)], [5, 12]);
+        assert_eq!([parts(3, false), parts(3, true), parts(40, true)], [3, 3, 12]);
     }
 
     #[test]

@@ -155,6 +155,38 @@ async fn what_was_acknowledged_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn what_is_not_set_is_measured_and_what_is_set_stays() {
+    let harbour = Harbour::open().await;
+    let (path, bytes) = harbour.write("a.mp4", 3_000_001);
+    // An eighth of the file, as nothing was measured yet: raised to the least part that is chosen.
+    for (asked, length, count) in [(0, 256 << 10, 12), (500_000, 500_000, 7)] {
+        let mut options = harbour.options();
+        (options.adaptive, options.part_size, options.parallel) = (true, asked, 0);
+        let uploader = harbour.uploader(options);
+        let mut events = uploader.events();
+        uploader.add(File::path(&path)).unwrap();
+        uploader.start();
+        let mut parts = std::collections::BTreeMap::new();
+        let target = loop {
+            match events.next().await.unwrap() {
+                Event::PartAcknowledged { part, .. } => {
+                    parts.insert(part.number, part.length);
+                }
+                Event::Succeeded { target, object, .. } => {
+                    assert!(object.verified);
+                    break target;
+                }
+                Event::Failed { error, .. } => panic!("{error:?}"),
+                _ => {}
+            }
+        };
+        assert_eq!((parts.len(), parts.get(&1)), (count, Some(&length)));
+        assert!(harbour.fetch(&target, bytes.len()).await == bytes);
+        uploader.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_place_and_a_key_known_beforehand_need_no_application_server() {
     let harbour = Harbour::open().await;
     let (path, bytes) = harbour.write("a.mp4", 300_000);
