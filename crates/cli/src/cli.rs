@@ -293,6 +293,14 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) bucket: Option<String>,
 
+    /// Address and port of /metrics for Prometheus, which everybody who reaches it may read [default: none]
+    #[arg(long, value_name = "ADDRESS", env = "VODFERRY_METRICS_LISTEN")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+
+    /// File that gets one line of JSON per request, `-` for stdout; SIGHUP begins it anew after a move [default: none]
+    #[arg(long, value_name = "FILE", env = "VODFERRY_ACCESS_LOG", value_hint = ValueHint::FilePath)]
+    pub(crate) access_log: Option<PathBuf>,
+
     /// Log as JSON, one object per line
     #[arg(long)]
     pub(crate) log_json: bool,

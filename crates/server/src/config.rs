@@ -50,6 +50,12 @@ pub struct Config {
     /// Bytes that must be free on the disk of `data` for `/health/ready` to say that the server is
     /// ready; 0 is no bound. Uploads are taken as long as there is any space. Default 64 MiB.
     pub free_space: u64,
+    /// Address and port of `/metrics`, for Prometheus; whoever reaches it may read it, so that it is
+    /// best a loopback or an inner one. Default none.
+    pub metrics_listen: Option<SocketAddr>,
+    /// File that gets a line of JSON for each request, or `-` for stdout. Reopened on SIGHUP. Default
+    /// none.
+    pub access_log: Option<PathBuf>,
     /// Bounds that keep one client from harming others.
     pub limits: Limits,
 }
@@ -198,6 +204,8 @@ impl Default for Config {
             durable: true,
             strict: false,
             free_space: 64 << 20,
+            metrics_listen: None,
+            access_log: None,
             limits: Limits::default(),
         }
     }

@@ -3,11 +3,13 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderMap, Method, Version, header};
 use vodferry_oss::encode::{DecodeError, decode_query};
 
+use super::observe::Notes;
 use super::request_id::RequestId;
 
 /// The head of a request.
@@ -15,7 +17,11 @@ pub(crate) struct Call {
     /// Its name in replies and logs.
     pub(crate) id: RequestId,
     /// Who is at the other end of the connection.
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Peer,
+    /// What the metrics and the access log are told.
+    pub(crate) notes: Arc<Notes>,
+    /// Of HTTP.
+    version: Version,
     /// The method.
     pub(crate) method: Method,
     /// Host as sent, with its port: the authority of an absolute-form target, else the `Host`
@@ -34,9 +40,18 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
 }
 
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// Its address.
+    pub(crate) ip: IpAddr,
+    /// What travels is encrypted.
+    pub(crate) secure: bool,
+}
+
 impl Call {
     /// Reads the head of a request.
-    pub(crate) fn new(id: RequestId, peer: IpAddr, parts: Parts) -> Call {
+    pub(crate) fn new(id: RequestId, peer: Peer, parts: Parts) -> Call {
         // A target in absolute form (clients behind a proxy setting send it) outranks the Host
         // header.
         let authority = match parts.uri.authority() {
@@ -48,6 +63,8 @@ impl Call {
         Call {
             id,
             peer,
+            notes: Arc::default(),
+            version: parts.version,
             method: parts.method,
             authority,
             path: parts.uri.path().to_owned(),
@@ -67,6 +84,15 @@ impl Call {
             }
         };
         host.to_ascii_lowercase()
+    }
+
+    /// The version of HTTP that it came by.
+    pub(crate) fn protocol(&self) -> &'static str {
+        match self.version {
+            Version::HTTP_2 => "HTTP/2",
+            Version::HTTP_11 => "HTTP/1.1",
+            _ => "HTTP/1.0",
+        }
     }
 
     /// The first parameter of this name.
@@ -130,7 +156,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Call::new(RequestId::new(), IpAddr::from([127, 0, 0, 1]), parts)
+        let peer = Peer { ip: IpAddr::from([127, 0, 0, 1]), secure: false };
+        Call::new(RequestId::new(), peer, parts)
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::head::First;
 use super::App;
+use super::call::Peer;
 use super::patient::Patient;
 use super::pipeline::handle;
 use crate::config::Limits;
@@ -81,8 +82,10 @@ async fn serve_connection(
 ) {
     // Replies are small and waited for; a failure costs some milliseconds, not correctness.
     let _ = stream.set_nodelay(true);
+    let _open = app.metrics.connection();
     let limits = &app.config.limits;
     let http = http_of(limits);
+    let from = Peer { ip: peer.ip(), secure: false };
     let mut stream = Patient::new(stream, limits.idle_reply);
     let first = tokio::select! {
         first = head::read(&mut stream, limits) => first,
@@ -92,11 +95,11 @@ async fn serve_connection(
     let stream = match first {
         First::Head(bytes) => TokioIo::new(stream.beginning_with(bytes)),
         First::Nothing => return,
-        First::Refused(error) => return head::refuse(&mut stream, &app, *error).await,
+        First::Refused(error) => return head::refuse(&mut stream, &app, from, *error).await,
     };
     let service = service_fn(move |request| {
         let app = app.clone();
-        async move { Ok::<_, Infallible>(handle(app, peer, request).await) }
+        async move { Ok::<_, Infallible>(handle(app, from, request).await) }
     });
     let connection = http.serve_connection(stream, service);
     tokio::pin!(connection);

@@ -16,6 +16,7 @@ mod cors;
 mod health;
 mod json;
 mod listen;
+mod observe;
 mod oss;
 mod patient;
 mod pipeline;
@@ -28,6 +29,7 @@ mod video;
 
 use std::sync::Arc;
 
+use self::observe::{AccessLog, Metrics};
 use crate::config::Config;
 use crate::keys::LiveKeys;
 use crate::store::{BlobStore, Clock, MetaStore};
@@ -46,6 +48,8 @@ pub(crate) struct App {
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) meta: Arc<dyn MetaStore>,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) access_log: Option<AccessLog>,
 }
 
 impl App {

@@ -1,9 +1,11 @@
 //! A server's life: opening its folder and its socket, running, stopping.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -11,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::App;
 use super::listen::accept;
+use super::observe::{AccessLog, Metrics, serve_metrics};
 use crate::config::{Config, ConfigError};
 use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
@@ -63,7 +66,18 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
     let (listener, addr) = listen(config.listen).await?;
     let endpoint = config.public_endpoint.clone().unwrap_or_else(|| own_endpoint(addr));
     let Environment { fs, clock } = environment;
+    let scraping = match config.metrics_listen {
+        Some(addr) => Some(listen(addr).await?),
+        None => None,
+    };
     let opened = open(&config, fs, &clock).await?;
+    let lost_lines = Arc::default();
+    let access_log = match &config.access_log {
+        Some(path) => Some(open_log(path, &lost_lines)?),
+        None => None,
+    };
+    let mut metrics = Metrics::new(lost_lines);
+    metrics.watch_janitor(opened.janitor.tally());
     let first_start = opened.fresh_keys.then(|| FirstStart::of(&config, &endpoint, &opened.keys));
 
     let mut base_domains = config.base_domains.clone();
@@ -76,22 +90,36 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
         blobs: opened.blobs,
         meta: opened.meta,
         clock,
+        metrics,
+        access_log,
         config,
     });
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(accept(listener, app, stop.clone()));
+    let metrics_addr = scraping.as_ref().map(|(_, addr)| *addr);
+    let reloading = Arc::downgrade(&app);
+    let scraped = scraping.map(|(listener, _)| serve_metrics(listener, app.clone(), stop.clone()));
+    let accepting = accept(listener, app, stop.clone());
+    let serving = tokio::spawn(async move {
+        match scraped {
+            Some(scraped) => drop(tokio::join!(accepting, scraped)),
+            None => accepting.await,
+        }
+    });
     tracing::info!(%addr, endpoint, "serving");
-    Ok(Running { addr, endpoint, first_start, stop, serving, janitor: Some(opened.janitor) })
+    let janitor = Some(opened.janitor);
+    let app = reloading;
+    Ok(Running { addr, metrics_addr, endpoint, first_start, stop, app, serving, janitor })
 }
 
 /// A server that runs. Dropped without [`shutdown`](Running::shutdown) it stops at once, as if the
 /// process had died: what it acknowledged is kept, requests under way are cut.
-#[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
+    metrics_addr: Option<SocketAddr>,
     endpoint: String,
     first_start: Option<FirstStart>,
     stop: CancellationToken,
+    app: Weak<App>,
     serving: JoinHandle<()>,
     janitor: Option<Janitor>,
 }
@@ -100,6 +128,19 @@ impl Running {
     /// Where it listens, with the port that port 0 became.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where `/metrics` is, if anywhere.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
+    }
+
+    /// Begins a new access log where the old one was moved away.
+    pub fn reload(&self) {
+        let Some(app) = self.app.upgrade() else { return };
+        if let Some(log) = &app.access_log {
+            log.reopen();
+        }
     }
 
     /// The URL that clients are told.
@@ -122,6 +163,12 @@ impl Running {
         if let Some(janitor) = self.janitor.take() {
             janitor.stop().await;
         }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("addr", &self.addr).finish_non_exhaustive()
     }
 }
 
@@ -194,6 +241,14 @@ pub enum ServeError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The access log cannot be opened.
+    #[error("cannot write the access log {}", path.display())]
+    AccessLog {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The keys cannot be read or made.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -268,8 +323,13 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeErro
     Ok((listener, bound))
 }
 
+fn open_log(path: &Path, lost: &Arc<AtomicU64>) -> Result<AccessLog, ServeError> {
+    let failed = |source| ServeError::AccessLog { path: path.to_owned(), source };
+    AccessLog::open(path, lost.clone()).map_err(failed)
+}
+
 /// Makes a folder and those above it, durably: everything that will be acknowledged lies in it.
-fn make_private_folder(path: &std::path::Path) -> io::Result<()> {
+fn make_private_folder(path: &Path) -> io::Result<()> {
     let path = std::path::absolute(path)?;
     let mut missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     if missing.is_empty() {

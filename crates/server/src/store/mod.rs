@@ -30,7 +30,9 @@ pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
 pub use disk::{DiskBlobs, Fs, FsFile, RealFs};
 pub(crate) use fsck::DATABASE_FILE;
 pub use fsck::{FsckError, FsckOptions, FsckReport, fsck};
-pub use janitor::{Janitor, JanitorOptions, SweepError, Swept, discard_unnamed, sweep};
+pub use janitor::{
+    Janitor, JanitorOptions, SweepError, Swept, Tallied, Tally, discard_unnamed, sweep,
+};
 pub use lifecycle::{Ended, apply_lifecycles};
 pub use listing::{
     Bucket, BucketDocument, BucketQuery, BucketUse, Entry, KeyQuery, ObjectPage, OpenUpload, Page,

@@ -15,6 +15,7 @@ mod keys;
 mod life;
 mod multipart;
 mod objects;
+mod observe;
 mod oss_buckets;
 mod oss_changes;
 mod oss_copies;
