@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use vodferry_server::{Config, FirstStart, Running, ServeError};
+use vodferry_server::{Config, FirstStart, Running, ServeError, TlsFiles};
 
 use crate::cli::ServeArgs;
 use crate::error::Failure;
@@ -16,12 +16,12 @@ pub(crate) async fn run(args: &ServeArgs, settings: &Settings) -> Result<ExitCod
     let interrupted = signals::interrupted();
     let config = config(args, settings);
     // One that has nothing to reload ends with its terminal, as any program does.
-    let reloads = config.access_log.is_some().then(signals::hangups);
+    let reloads = (config.access_log.is_some() || config.tls.is_some()).then(signals::hangups);
     let running = vodferry_server::serve(config).await.map_err(explain)?;
     if let Some(first) = running.first_start() {
         introduce(first);
     }
-    output::data(&format!("listening on http://{}", running.addr()));
+    output::data(&format!("listening on {}", running.url()));
     if let Some(addr) = running.metrics_addr() {
         output::say(&format!("metrics on http://{addr}/metrics"));
     }
@@ -60,6 +60,9 @@ fn config(args: &ServeArgs, settings: &Settings) -> Config {
     }
     if let Some(bucket) = &args.bucket {
         config.bucket.clone_from(bucket);
+    }
+    if let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        config.tls = Some(TlsFiles { cert: cert.clone(), key: key.clone() });
     }
     if let Some(addr) = args.metrics_listen {
         config.metrics_listen = Some(addr);

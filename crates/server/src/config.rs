@@ -19,7 +19,7 @@ pub struct Config {
     /// Folder of blobs, database and keys; made on first start. Default `vodferry-data`.
     pub data: PathBuf,
     /// The URL that clients reach this server by, handed out in every upload address: scheme, host
-    /// and port, nothing behind. Default `http://<listen>`, with a loopback
+    /// and port, nothing behind. Default `http://<listen>` (`https` with `tls`), with a loopback
     /// address for `0.0.0.0`.
     pub public_endpoint: Option<String>,
     /// Domains under which a bucket is the first label of the host (`oss.example.com` serves
@@ -56,8 +56,21 @@ pub struct Config {
     /// File that gets a line of JSON for each request, or `-` for stdout. Reopened on SIGHUP. Default
     /// none.
     pub access_log: Option<PathBuf>,
+    /// Certificate and key; with them `listen` speaks TLS (1.2 and 1.3), and nothing else. Default none:
+    /// plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Bounds that keep one client from harming others.
     pub limits: Limits,
+}
+
+/// Where TLS gets its certificate from. Both files are read again when they change, and on SIGHUP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate and those that vouch for it, the server's own first, in PEM.
+    pub cert: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
 }
 
 /// Bounds on requests and connections.
@@ -86,6 +99,11 @@ pub struct Limits {
     pub idle_reply: Duration,
     /// Open connections; more wait in the system's queue. Default 4096.
     pub connections: usize,
+    /// Requests that one connection of HTTP/2 may have open at once. Default 100.
+    pub http2_streams: u32,
+    /// Connections that may speak HTTP/2 at once; each may make the server hold 8 MiB. Further ones are
+    /// offered HTTP/1.1. Default 64; 0 turns HTTP/2 off.
+    pub http2_connections: usize,
     /// How long a shutdown waits for requests under way. Default 10 s.
     #[serde(with = "seconds")]
     pub shutdown: Duration,
@@ -181,6 +199,13 @@ impl Config {
                 "at least 8192 are needed",
             );
         }
+        if self.limits.http2_streams == 0 {
+            return refuse(
+                "limits.http2_streams",
+                &self.limits.http2_streams,
+                "at least 1 is needed",
+            );
+        }
         if self.limits.connections == 0 {
             return refuse("limits.connections", &self.limits.connections, "at least 1 is needed");
         }
@@ -206,6 +231,7 @@ impl Default for Config {
             free_space: 64 << 20,
             metrics_listen: None,
             access_log: None,
+            tls: None,
             limits: Limits::default(),
         }
     }
@@ -222,6 +248,8 @@ impl Default for Limits {
             body_rate: 256,
             idle_reply: Duration::from_secs(60),
             connections: 4096,
+            http2_streams: 100,
+            http2_connections: 64,
             shutdown: Duration::from_secs(10),
         }
     }

@@ -51,7 +51,7 @@ pub(crate) struct Peer {
 
 impl Call {
     /// Reads the head of a request.
-    pub(crate) fn new(id: RequestId, peer: Peer, parts: Parts) -> Call {
+    pub(crate) fn new(id: RequestId, peer: Peer, mut parts: Parts) -> Call {
         // A target in absolute form (clients behind a proxy setting send it) outranks the Host
         // header.
         let authority = match parts.uri.authority() {
@@ -59,6 +59,7 @@ impl Call {
             None => text(parts.headers.get(header::HOST)).unwrap_or_default().into_owned(),
         };
         let host_error = host_error(&parts);
+        let headers = with_host(&mut parts);
         let query = decode_query(parts.uri.query().unwrap_or_default());
         Call {
             id,
@@ -71,7 +72,7 @@ impl Call {
             query_error: query.as_ref().err().copied(),
             query: query.unwrap_or_default(),
             host_error,
-            headers: parts.headers,
+            headers,
         }
     }
 
@@ -118,9 +119,11 @@ impl Call {
         self.header("content-length")?.parse().ok()
     }
 
-    /// Whether the body comes in chunks of its own lengths.
+    /// Whether the body comes in pieces of their own lengths.
     pub(crate) fn is_chunked(&self) -> bool {
-        self.headers.contains_key(header::TRANSFER_ENCODING)
+        let unframed =
+            self.version == Version::HTTP_2 && !self.headers.contains_key(header::CONTENT_LENGTH);
+        unframed || self.headers.contains_key(header::TRANSFER_ENCODING)
     }
 
     /// Whether the client waits for a go-ahead before it sends the body.
@@ -129,9 +132,35 @@ impl Call {
     }
 }
 
+/// The headers; HTTP/2 names the host beside them, but signatures cover it as a header.
+fn with_host(parts: &mut Parts) -> HeaderMap {
+    let mut headers = std::mem::take(&mut parts.headers);
+    if parts.version == Version::HTTP_2
+        && !headers.contains_key(header::HOST)
+        && let Some(authority) = parts.uri.authority()
+        && let Ok(host) = http::HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(header::HOST, host);
+    }
+    headers
+}
+
 /// A proxy in front may have picked another Host than this server would.
 fn host_error(parts: &Parts) -> Option<&'static str> {
-    match parts.headers.get_all(header::HOST).iter().count() {
+    let hosts = parts.headers.get_all(header::HOST);
+    if parts.version == Version::HTTP_2 {
+        let lengths = parts.headers.get_all(header::CONTENT_LENGTH);
+        return match (parts.uri.authority(), hosts.iter().next()) {
+            (None, None) => Some("A request of HTTP/2 must have an :authority."),
+            (Some(authority), Some(host)) if authority.as_str().as_bytes() != host.as_bytes() => {
+                Some("A request must have one Host only.")
+            }
+            _ if hosts.iter().count() > 1 => Some("A request must have one Host only."),
+            _ if lengths.iter().count() > 1 => Some("A request must have one Content-Length only."),
+            _ => None,
+        };
+    }
+    match hosts.iter().count() {
         0 if parts.version == Version::HTTP_11 => Some("A request of HTTP/1.1 must have a Host."),
         0 | 1 => None,
         _ => Some("A request must have one Host only."),

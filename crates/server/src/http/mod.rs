@@ -25,16 +25,19 @@ mod request_id;
 mod rpc;
 mod serve;
 mod sts;
+mod tls;
 mod video;
 
 use std::sync::Arc;
 
 use self::observe::{AccessLog, Metrics};
+use self::tls::Tls;
 use crate::config::Config;
 use crate::keys::LiveKeys;
 use crate::store::{BlobStore, Clock, MetaStore};
 
 pub use serve::{Environment, FirstStart, Running, ServeError, serve, serve_in};
+pub use tls::TlsError;
 
 /// What all requests share.
 pub(crate) struct App {
@@ -48,7 +51,8 @@ pub(crate) struct App {
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) meta: Arc<dyn MetaStore>,
     pub(crate) clock: Clock,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) access_log: Option<AccessLog>,
 }
 

@@ -55,6 +55,14 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
     if let Some(message) = call.host_error {
         return refuse(call, ServiceError::of(Code::InvalidRequest).with_message(message));
     }
+    // HTTP/1.1 never gets here with more.
+    let most = app.config.limits.headers;
+    if call.headers.len() > most {
+        let mut error = ServiceError::of(Code::InvalidRequest);
+        error.status = 431;
+        let message = format!("The request has more than {most} headers.");
+        return refuse(call, error.with_message(message));
+    }
     if cors::concerns(call) && call.method == Method::OPTIONS {
         call.notes.operation("Preflight");
         return cors::preflight(app, call).await.unwrap_or_else(|error| refuse(call, error));

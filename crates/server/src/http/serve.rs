@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::listen::accept;
 use super::observe::{AccessLog, Metrics, serve_metrics};
+use super::tls::{Tls, TlsError};
 use crate::config::{Config, ConfigError};
 use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
@@ -64,7 +65,12 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
     config.check()?;
     // First of all, so that a second start on the same port disturbs nothing.
     let (listener, addr) = listen(config.listen).await?;
-    let endpoint = config.public_endpoint.clone().unwrap_or_else(|| own_endpoint(addr));
+    let tls = match &config.tls {
+        Some(files) => Some(Arc::new(Tls::open(files, &config.limits)?)),
+        None => None,
+    };
+    let own = own_endpoint(addr, tls.is_some());
+    let endpoint = config.public_endpoint.clone().unwrap_or(own);
     let Environment { fs, clock } = environment;
     let scraping = match config.metrics_listen {
         Some(addr) => Some(listen(addr).await?),
@@ -90,7 +96,8 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
         blobs: opened.blobs,
         meta: opened.meta,
         clock,
-        metrics,
+        metrics: Arc::new(metrics),
+        tls,
         access_log,
         config,
     });
@@ -98,23 +105,28 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
     let metrics_addr = scraping.as_ref().map(|(_, addr)| *addr);
     let reloading = Arc::downgrade(&app);
     let scraped = scraping.map(|(listener, _)| serve_metrics(listener, app.clone(), stop.clone()));
+    let watching = app.tls.clone().map(|tls| {
+        let (metrics, stop) = (app.metrics.clone(), stop.clone());
+        async move {
+            stop.run_until_cancelled(tls.watch(&metrics)).await;
+        }
+    });
+    let secure = app.tls.is_some();
     let accepting = accept(listener, app, stop.clone());
     let serving = tokio::spawn(async move {
-        match scraped {
-            Some(scraped) => drop(tokio::join!(accepting, scraped)),
-            None => accepting.await,
-        }
+        tokio::join!(accepting, maybe(scraped), maybe(watching));
     });
     tracing::info!(%addr, endpoint, "serving");
     let janitor = Some(opened.janitor);
     let app = reloading;
-    Ok(Running { addr, metrics_addr, endpoint, first_start, stop, app, serving, janitor })
+    Ok(Running { addr, secure, metrics_addr, endpoint, first_start, stop, app, serving, janitor })
 }
 
 /// A server that runs. Dropped without [`shutdown`](Running::shutdown) it stops at once, as if the
 /// process had died: what it acknowledged is kept, requests under way are cut.
 pub struct Running {
     addr: SocketAddr,
+    secure: bool,
     metrics_addr: Option<SocketAddr>,
     endpoint: String,
     first_start: Option<FirstStart>,
@@ -130,14 +142,23 @@ impl Running {
         self.addr
     }
 
+    /// The address with its scheme, as in `https://127.0.0.1:9000`.
+    pub fn url(&self) -> String {
+        format!("{}://{}", scheme(self.secure), self.addr)
+    }
+
     /// Where `/metrics` is, if anywhere.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics_addr
     }
 
-    /// Begins a new access log where the old one was moved away.
+    /// Begins a new access log where the old one was moved away, and reads certificate and key again; ones
+    /// that are no good change nothing and are told in the log.
     pub fn reload(&self) {
         let Some(app) = self.app.upgrade() else { return };
+        if let Some(tls) = &app.tls {
+            tls.reload(&app.metrics);
+        }
         if let Some(log) = &app.access_log {
             log.reopen();
         }
@@ -249,6 +270,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The keys cannot be read or made.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -298,8 +322,18 @@ async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened,
     Ok(Opened { keys, fresh_keys, blobs, meta, janitor })
 }
 
+async fn maybe(work: Option<impl Future<Output = ()>>) {
+    if let Some(work) = work {
+        work.await;
+    }
+}
+
+fn scheme(secure: bool) -> &'static str {
+    if secure { "https" } else { "http" }
+}
+
 /// Where clients on this machine reach `addr`.
-fn own_endpoint(mut addr: SocketAddr) -> String {
+fn own_endpoint(mut addr: SocketAddr, secure: bool) -> String {
     if addr.ip().is_unspecified() {
         let own: IpAddr = match addr {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -310,7 +344,7 @@ fn own_endpoint(mut addr: SocketAddr) -> String {
             "other machines are served, but told a loopback address: set public_endpoint"
         );
     }
-    format!("http://{addr}")
+    format!("{}://{addr}", scheme(secure))
 }
 
 async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
@@ -361,10 +395,12 @@ mod tests {
 
     #[test]
     fn clients_are_told_an_address_that_they_can_reach() {
-        let told = |addr: &str| own_endpoint(addr.parse().unwrap());
+        let told = |addr: &str| own_endpoint(addr.parse().unwrap(), false);
         assert_eq!(told("127.0.0.1:9000"), "http://127.0.0.1:9000");
         assert_eq!(told("0.0.0.0:9000"), "http://127.0.0.1:9000");
         assert_eq!(told("[::]:80"), "http://[::1]:80");
         assert_eq!(told("10.0.0.5:80"), "http://10.0.0.5:80");
+        let secure = own_endpoint(([10, 0, 0, 5], 443).into(), true);
+        assert_eq!(secure, "https://10.0.0.5:443");
     }
 }

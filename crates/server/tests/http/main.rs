@@ -30,5 +30,6 @@ mod sts_assume;
 mod sts_policy;
 mod sts_signatures;
 mod support;
+mod tls;
 mod v4;
 mod voyage;

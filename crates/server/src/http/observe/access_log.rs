@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -206,10 +206,7 @@ fn write_all(target: &mut Target, waiting: &Receiver<Message>, lost: &AtomicU64)
         while let Some(message) = next {
             lines += u64::from(matches!(message, Message::Line(_)));
             written = written.and(target.take(message));
-            next = match waiting.try_recv() {
-                Ok(message) => Some(message),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = waiting.try_recv().ok();
         }
         match written.and(target.to.flush()) {
             Ok(()) => told = false,
