@@ -15,11 +15,12 @@ use super::App;
 use super::listen::accept;
 use super::observe::{AccessLog, Metrics, serve_metrics};
 use super::tls::{Tls, TlsError};
+use crate::callback::Callbacks;
 use crate::config::{Config, ConfigError};
 use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
     BlobError, BlobStore, Clock, DATABASE_FILE, DiskBlobs, Fs, Janitor, JanitorOptions, MetaError,
-    MetaStore, OpenError, RealFs, SqliteOptions, SqliteStore, wall_clock,
+    MetaStore, OpenError, Quotas, RealFs, SqliteOptions, SqliteStore, wall_clock,
 };
 
 /// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When
@@ -88,7 +89,9 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
 
     let mut base_domains = config.base_domains.clone();
     base_domains.push("localhost".to_owned());
+    let callbacks = Callbacks::new(config.data.clone(), &endpoint, &config.callback_allow);
     let app = Arc::new(App {
+        callbacks: Arc::new(callbacks),
         endpoint: endpoint.clone(),
         base_domains,
         keys: LiveKeys::new(&config.data, opened.keys),
@@ -298,6 +301,7 @@ struct Opened {
 async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened, ServeError> {
     let (data, durable, min_part_size) =
         (config.data.clone(), config.durable, config.min_part_size);
+    let quotas = Quotas { every: config.quota, of: config.quotas.clone() };
     let opening = tokio::task::spawn_blocking(move || {
         make_private_folder(&data)
             .map_err(|source| ServeError::Folder { path: data.clone(), source })?;
@@ -306,7 +310,7 @@ async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened,
         // What a start that was cut here left has secrets in it.
         keys::remove_drafts(&data)?;
         let (keys, fresh_keys) = Keys::open(&data)?;
-        let options = SqliteOptions { durable, min_part_size, ..SqliteOptions::default() };
+        let options = SqliteOptions { durable, min_part_size, quotas, ..SqliteOptions::default() };
         let meta = SqliteStore::open(&data.join(DATABASE_FILE), options)?;
         Ok::<_, ServeError>((blobs, keys, fresh_keys, meta))
     });

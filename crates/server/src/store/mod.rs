@@ -18,6 +18,7 @@ mod lifecycle;
 mod listing;
 mod meta;
 mod meta_error;
+mod quota;
 mod sqlite;
 mod steady;
 mod video;
@@ -43,6 +44,7 @@ pub use meta::{
     Part, PartList, PartPage, PutObject,
 };
 pub use meta_error::MetaError;
+pub use quota::{Quota, Quotas};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 pub use video::{NewVideo, Video, VideoStatus};
 

@@ -23,6 +23,7 @@ mod oss_lists;
 mod oss_post;
 mod oss_rules;
 mod oss_tenants;
+mod quotas;
 mod rpc;
 mod slow;
 mod start;
