@@ -11,7 +11,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vodferry_oss::address::valid_bucket;
 
-use crate::callback::is_entry;
 use crate::store::Quota;
 
 /// Settings of one server.
@@ -63,10 +62,6 @@ pub struct Config {
     /// Certificate and key; with them `listen` speaks TLS (1.2 and 1.3), and nothing else. Default none:
     /// plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// What upload callbacks may reach although it is not public: names of hosts, addresses, and
-    /// networks as in `10.0.0.0/8`. Whatever a host named here resolves to is called, so name none that
-    /// others can point elsewhere. Default none: public addresses alone.
-    pub callback_allow: Vec<String>,
     /// What each tenant may store in all its buckets together. Default anything.
     pub quota: Quota,
     /// What the tenants named here may store, in place of `quota`. Default none.
@@ -204,13 +199,6 @@ impl Config {
                 "a domain without scheme, port and path is needed",
             );
         }
-        if let Some(entry) = self.callback_allow.iter().find(|entry| !is_entry(entry)) {
-            return refuse(
-                "callback_allow",
-                entry,
-                "a host without scheme and port, an address or a network is needed",
-            );
-        }
         if self.limits.header_bytes < 8192 {
             return refuse(
                 "limits.header_bytes",
@@ -251,7 +239,6 @@ impl Default for Config {
             metrics_listen: None,
             access_log: None,
             tls: None,
-            callback_allow: Vec::new(),
             quota: Quota::default(),
             quotas: BTreeMap::new(),
             limits: Limits::default(),
@@ -384,9 +371,6 @@ mod tests {
                 .starts_with("public_endpoint")
         );
         assert!(refused(|c| c.base_domains = vec!["a..b".into()]).starts_with("base_domains"));
-        assert!(
-            refused(|c| c.callback_allow = vec!["http://a".into()]).starts_with("callback_allow")
-        );
         assert!(refused(|c| c.limits.header_bytes = 10).starts_with("limits.header_bytes"));
         assert!(refused(|c| c.limits.connections = 0).starts_with("limits.connections"));
     }

@@ -15,7 +15,6 @@ use super::App;
 use super::listen::accept;
 use super::observe::{AccessLog, Metrics, serve_metrics};
 use super::tls::{Tls, TlsError};
-use crate::callback::Callbacks;
 use crate::config::{Config, ConfigError};
 use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
@@ -89,9 +88,7 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
 
     let mut base_domains = config.base_domains.clone();
     base_domains.push("localhost".to_owned());
-    let callbacks = Callbacks::new(config.data.clone(), &endpoint, &config.callback_allow);
     let app = Arc::new(App {
-        callbacks: Arc::new(callbacks),
         endpoint: endpoint.clone(),
         base_domains,
         keys: LiveKeys::new(&config.data, opened.keys),
