@@ -11,7 +11,8 @@ demo: ## a real video travels, survives kill -9 of both ends, and comes back byt
 test: ## everything CI runs
 	@scripts/test.sh
 
-test-all: test fuzz bench ## test, and what takes longer
+test-all: ## test, and what takes longer: long end-to-end forms, fuzz, soak, defects on purpose, a short bench
+	@scripts/test-all.sh
 
 official: ## official SDKs as black-box clients of our server
 	@scripts/official.sh

@@ -1,18 +1,11 @@
 #!/usr/bin/env bash
-# Everything CI runs, one suite after the other; prints the seconds of each and a summary. Stops at the first failure.
+# Everything CI runs, one suite after the other; ends with the seconds of each and what it skipped. Stops at the first failure.
 cd "$(dirname "$0")/.."
 . scripts/setup.sh test
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 # The long tests wait more than they compute.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
-summary=()
-suite() { # name, command…
-	local name=$1 began=$SECONDS
-	shift
-	printf '\n== %s\n' "$name"
-	"$@" || { printf '\n%s failed after %s s\n' "$name" $((SECONDS - began)); exit 1; }
-	summary+=("$(printf '%5s s  %s' $((SECONDS - began)) "$name")")
-}
+. scripts/suites.sh
 
 # Each Rust brings new lints. Those of a Rust newer than this are told, and nobody's fresh clone fails for them.
 linted_with=1.95
@@ -32,5 +25,4 @@ suite tests cargo test --workspace --locked
 # The tests have built the binary; building it alone would build the world again with fewer features.
 suite official-clients env VODFERRY=target/debug/vodferry scripts/official.sh
 
-printf '\nseconds of each suite\n'
-printf '%s\n' "${summary[@]}"
+summarize

@@ -297,6 +297,22 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) bucket: Option<String>,
 
+    /// Certificate in PEM, those that vouch for it behind it: speak TLS, and nothing else; read again when it changes [default: plain HTTP]
+    #[arg(long, value_name = "FILE", env = "VODFERRY_TLS_CERT", value_hint = ValueHint::FilePath, requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// Private key of --tls-cert, in PEM
+    #[arg(long, value_name = "FILE", env = "VODFERRY_TLS_KEY", value_hint = ValueHint::FilePath, requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Address and port of /metrics for Prometheus, which everybody who reaches it may read [default: none]
+    #[arg(long, value_name = "ADDRESS", env = "VODFERRY_METRICS_LISTEN")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+
+    /// File that gets one line of JSON per request, `-` for stdout; SIGHUP begins it anew after a move [default: none]
+    #[arg(long, value_name = "FILE", env = "VODFERRY_ACCESS_LOG", value_hint = ValueHint::FilePath)]
+    pub(crate) access_log: Option<PathBuf>,
+
     /// Log as JSON, one object per line
     #[arg(long)]
     pub(crate) log_json: bool,

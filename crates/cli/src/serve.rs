@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use vodferry_server::{Config, FirstStart, ServeError};
+use vodferry_server::{Config, FirstStart, Running, ServeError, TlsFiles};
 
 use crate::cli::ServeArgs;
 use crate::error::Failure;
@@ -14,15 +14,33 @@ use crate::{output, shell, signals};
 /// Serves until Ctrl-C or SIGTERM, then lets requests under way finish.
 pub(crate) async fn run(args: &ServeArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let interrupted = signals::interrupted();
-    let running = vodferry_server::serve(config(args, settings)).await.map_err(explain)?;
+    let config = config(args, settings);
+    // One that has nothing to reload ends with its terminal, as any program does.
+    let reloads = (config.access_log.is_some() || config.tls.is_some()).then(signals::hangups);
+    let running = vodferry_server::serve(config).await.map_err(explain)?;
     if let Some(first) = running.first_start() {
         introduce(first);
     }
-    output::data(&format!("listening on http://{}", running.addr()));
-    interrupted.await;
+    output::data(&format!("listening on {}", running.url()));
+    if let Some(addr) = running.metrics_addr() {
+        output::say(&format!("metrics on http://{addr}/metrics"));
+    }
+    tokio::select! {
+        () = interrupted => {}
+        () = reload_when_told(&running, reloads) => {}
+    }
     output::say("stopping; a second signal stops at once");
     running.shutdown().await;
     Ok(ExitCode::Success)
+}
+
+/// Never ends.
+async fn reload_when_told(running: &Running, reloads: Option<signals::Hangups>) {
+    let Some(mut reloads) = reloads else { return std::future::pending().await };
+    loop {
+        reloads.next().await;
+        running.reload();
+    }
 }
 
 /// Flags (which the environment fills in) over the table `[serve]` of the configuration file.
@@ -42,6 +60,15 @@ fn config(args: &ServeArgs, settings: &Settings) -> Config {
     }
     if let Some(bucket) = &args.bucket {
         config.bucket.clone_from(bucket);
+    }
+    if let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        config.tls = Some(TlsFiles { cert: cert.clone(), key: key.clone() });
+    }
+    if let Some(addr) = args.metrics_listen {
+        config.metrics_listen = Some(addr);
+    }
+    if let Some(path) = &args.access_log {
+        config.access_log = Some(path.clone());
     }
     config
 }

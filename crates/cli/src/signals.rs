@@ -26,6 +26,37 @@ pub(crate) fn interrupted() -> impl Future<Output = ()> {
     }
 }
 
+/// SIGHUPs from now on; on other systems there are none.
+pub(crate) fn hangups() -> Hangups {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listening = signal(SignalKind::hangup())
+            .inspect_err(|error| tracing::warn!(%error, "cannot listen to a signal"));
+        Hangups(listening.ok())
+    }
+    #[cfg(not(unix))]
+    Hangups
+}
+
+/// See [`hangups`].
+#[cfg(unix)]
+pub(crate) struct Hangups(Option<tokio::signal::unix::Signal>);
+
+/// See [`hangups`].
+#[cfg(not(unix))]
+pub(crate) struct Hangups;
+
+impl Hangups {
+    /// Resolves at the next one.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        receive(&mut self.0).await;
+        #[cfg(not(unix))]
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(unix)]
 struct Signals {
     interrupt: Option<tokio::signal::unix::Signal>,

@@ -248,7 +248,7 @@ fn sealed(folder: &std::path::Path, command: &Command) -> Option<Command> {
     };
     let may = wrap().arg("true").output().is_ok_and(|tried| tried.status.success());
     if !may {
-        println!("skipped: nothing can be mounted here");
+        vodferry_testkit::skip::skipped("a read-only disk", "nothing can be mounted here");
         return None;
     }
     let mut wrapped = wrap();

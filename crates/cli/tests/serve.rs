@@ -75,6 +75,60 @@ fn the_configuration_file_has_a_table_for_it() {
     assert!(server.process.end().1.contains("from-the-file"));
 }
 
+/// Waits for a file that says this.
+#[cfg(unix)]
+fn says(path: &std::path::Path, what: &str) {
+    let began = Instant::now();
+    while !std::fs::read_to_string(path).unwrap_or_default().contains(what) {
+        assert!(began.elapsed() < common::PATIENCE, "no {what:?} in {}", path.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_hangup_begins_the_access_log_anew_and_metrics_are_told() {
+    let env = TestEnv::new();
+    let (log, moved) = (env.path("access.log"), env.path("access.log.1"));
+    let args = ["--access-log", log.to_str().unwrap(), "--metrics-listen", "127.0.0.1:0"];
+    let mut server = env.serve(&args);
+    let ask = |address: &str, path: &str| {
+        use std::io::Read;
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        reply
+    };
+    ask(server.address(), "/health/live");
+    says(&log, "/health/live");
+    std::fs::rename(&log, &moved).unwrap();
+    server.process.signal("HUP");
+    let began = Instant::now();
+    while !log.exists() {
+        assert!(began.elapsed() < common::PATIENCE, "no new log");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ask(server.address(), "/health/ready");
+    says(&log, "/health/ready");
+    let stderr = server.process.stderr_so_far();
+    let url = stderr.split("metrics on http://").nth(1).unwrap().split("/metrics").next().unwrap();
+    let reply = ask(url, "/metrics");
+    assert!(reply.contains("vodferry_requests_total{operation=\"Health\""), "{reply}");
+    server.process.signal("TERM");
+    assert_eq!(server.process.end().0, Some(0));
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_both_must_be_there() {
+    let env = TestEnv::new();
+    let cert = ["serve", "--listen", "127.0.0.1:0", "--tls-cert", "cert.pem"];
+    env.run(&cert).fails(2, "--tls-key");
+    env.run(&[&cert[..], &["--tls-key", "key.pem"]].concat()).fails(8, "cert.pem");
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let env = TestEnv::new();

@@ -216,8 +216,52 @@ fn misplaced() -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use crate::checkpoint::Record;
     use crate::script::*;
-    use crate::{Event, Reply};
+    use crate::{Effect, ErrorKind, Event, FaultKind, Input, Op, Output, Reply};
+
+    #[test]
+    fn pages_beyond_the_plan_are_not_asked_for_and_news_are_recorded() {
+        for next in [3, 5] {
+            let mut s = Script::started(config(), 3 * MIB, Some(checkpoint(3 * MIB, &[1])));
+            s.grant_asked(grant(1, None));
+            let (id, _) = s.perform();
+            let parts = [part(1, MIB), part(3, MIB)].into();
+            s.answer(id, Ok(Reply::Parts { parts, next: Some(next) }));
+            let all = s.drain();
+            let recorded = |o: &Output| matches!(o, Output::Effect(Effect::AppendCheckpoint { record: Record::Part(part), .. }) if part.number == 3);
+            assert!(all.iter().any(recorded), "{all:?}");
+            let sent = |o: &Output| {
+                matches!(
+                    o,
+                    Output::Effect(Effect::Perform { op: Op::UploadPart { number: 2, .. }, .. })
+                )
+            };
+            assert!(all.iter().any(sent), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn parts_found_of_an_upload_whose_begin_was_not_stored_are_not_recorded() {
+        let mut s = Script::started(config(), 3 * MIB, None);
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+        let Effect::AppendCheckpoint { id, .. } = s.effect() else { panic!("expected Begin") };
+        let result = Err(fault(FaultKind::Fatal(ErrorKind::Storage)));
+        s.engine.handle(s.now, Input::Appended { id, result });
+        assert!(matches!(s.event(), Event::Warning { .. }));
+        s.parts(&[1, 2, 3]);
+        s.engine.pause(s.now, None).unwrap();
+        s.drain();
+        s.engine.resume(s.now, None).unwrap();
+        let (id, op) = s.perform();
+        assert!(matches!(op, Op::ListParts { .. }), "{op:?}");
+        s.answer(id, Ok(Reply::Parts { parts: [part(1, MIB)].into(), next: None }));
+        assert!(matches!(s.event(), Event::PartAcknowledged { .. }));
+        assert!(matches!(s.event(), Event::Progress { .. }));
+        s.parts(&[2, 3]);
+    }
 
     #[test]
     fn a_page_that_leads_back_to_itself_is_a_failure() {

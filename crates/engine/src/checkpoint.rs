@@ -366,6 +366,17 @@ mod tests {
     }
 
     #[test]
+    fn the_edges_of_the_grammar() {
+        let last = part(10_000, "E");
+        assert_eq!(Record::parse(&Record::Part(last.clone()).to_line()), Ok(Record::Part(last)));
+        let mut begin = begin("a", None);
+        begin.source.modified_ms = 0;
+        assert!(Record::Begin(begin).to_line().contains(" modified=0 "));
+        let told = alloc::string::ToString::to_string(&Record::parse("?").unwrap_err());
+        assert_eq!(told, "unknown record");
+    }
+
+    #[test]
     fn the_last_begin_counts_and_end_ends() {
         let (a, b) = (Record::Begin(begin("a", None)), Record::Begin(begin("b", None)));
         let p = |n, e| Record::Part(part(n, e));

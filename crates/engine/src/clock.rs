@@ -53,6 +53,7 @@ mod tests {
         let now = Now { mono_ms: 0, wall_ms: 10_000 };
         assert!(!clock.learned(now));
         clock.learn(now, 11_900);
+        clock.learn(now, 12_000);
         assert!(clock.learned(now));
         assert_eq!(clock.offset_ms(), 0);
         clock.learn(now, 910_000);

@@ -158,14 +158,10 @@ impl Engine {
             }
             return Ok(());
         };
-        match self.list.get(file)?.state() {
-            FileState::Paused => {}
-            FileState::Waiting => self.list.set(file, FileState::Paused),
-            state if is_terminal(state) => {
-                return Err(Misuse { rule: "only a file that has not finished can be paused" });
-            }
-            _ => self.leave(file, FileState::Paused),
+        if is_terminal(self.list.get(file)?.state()) {
+            return Err(Misuse { rule: "only a file that has not finished can be paused" });
         }
+        self.leave(file, FileState::Paused);
         Ok(())
     }
 
@@ -419,7 +415,7 @@ impl Engine {
         self.last = Some(file);
     }
 
-    /// Leaves an active file as it is.
+    /// Leaves a file as it is.
     fn leave(&mut self, file: FileId, state: FileState) {
         if let Some(transfer) = self.list.transfer(file) {
             transfer.leave(&mut self.desk);

@@ -212,6 +212,56 @@ mod tests {
     }
 
     #[test]
+    fn three_mismatches_in_a_row_fail_a_small_file_and_other_faults_are_none() {
+        use ErrorKind::{Integrity, Network};
+        let mut s = Script::started(config(), 5, None);
+        s.grant_asked(grant(1, None));
+        let wrong =
+            [Integrity, Integrity, Network, Network, Network, Integrity, Integrity, Integrity];
+        for (n, kind) in wrong.into_iter().enumerate() {
+            let (id, op) = s.perform();
+            assert_eq!(op, Op::PutObject { length: 5 });
+            s.answer(id, Err(fault(FaultKind::Transient(kind))));
+            if n + 1 == wrong.len() {
+                assert_eq!(s.failed().kind, Integrity);
+            } else {
+                let failed = |o: &Output| matches!(o, Output::Event(Event::Failed { .. }));
+                assert!(!s.drain().iter().any(failed), "{n}");
+                s.pass(60_000);
+            }
+        }
+    }
+
+    #[test]
+    fn an_upload_that_cannot_be_looked_for_is_begun() {
+        for kind in [FaultKind::Fatal(ErrorKind::Auth), FaultKind::NoSuchUpload] {
+            let mut s = Script::started(Config { find_orphans: true, ..config() }, MIB, None);
+            s.grant_asked(grant(1, None));
+            let (id, _) = s.perform();
+            s.answer(id, Err(no_reply()));
+            s.drain();
+            s.pass(60_000);
+            let (id, op) = s.perform();
+            assert_eq!(op, Op::ListMultipartUploads);
+            s.answer(id, Err(fault(kind)));
+            assert_eq!(s.perform().1, Op::InitiateMultipartUpload);
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_not_there_begins_the_upload_anew() {
+        let mut s = Script::sending(config(), 1);
+        let id = s.parts(&[1])[0];
+        s.acknowledge(id, true);
+        let (id, _) = s.perform();
+        s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+        let (id, op) = s.perform();
+        assert!(matches!(op, Op::HeadObject { .. }), "{op:?}");
+        s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+        assert_eq!(s.perform().1, Op::InitiateMultipartUpload);
+    }
+
+    #[test]
     fn a_fatal_part_cuts_the_rest_and_keeps_the_checkpoint() {
         let mut s = Script::sending(config(), 3);
         let ids = s.parts(&[1, 2, 3]);

@@ -51,7 +51,7 @@ impl Access {
 
     /// What a file has that starts again: what was learned of its grant is still true.
     pub(crate) fn again(held: Held) -> Access {
-        Access { held: Some(held), received: 1, ..Access::default() }
+        Access { held: Some(held), ..Access::default() }
     }
 
     /// The grant, for the next attempt.
@@ -402,6 +402,53 @@ mod tests {
         s.engine.authorize(s.now, file, grant(2, None)).unwrap();
         s.parts(&[1, 2, 3]);
         assert_eq!(s.engine.files()[0].state, FileState::Active);
+    }
+
+    #[test]
+    fn a_late_refusal_of_the_old_grant_leaves_the_new_one() {
+        let mut s = Script::sending(config(), 3);
+        let ids = s.parts(&[1, 2, 3]);
+        s.answer(ids[0], Err(expired()));
+        s.grant_asked(grant(2, None));
+        s.parts(&[1]);
+        s.answer(ids[1], Err(expired()));
+        s.parts(&[2]);
+        assert_eq!(s.idle(), None);
+    }
+
+    #[test]
+    fn an_application_server_that_asks_for_patience_gets_it() {
+        let mut s = Script::started(config(), 3 * MIB, None);
+        let (id, _) = s.ask();
+        s.granted(id, Err(fault(FaultKind::SlowDown)));
+        assert!(matches!(s.event(), Event::Warning { .. }));
+        s.pass(60_000);
+        s.ask();
+    }
+
+    #[test]
+    fn a_grant_of_another_place_brings_its_own_video() {
+        for (key, video) in [("k", Some("v")), ("elsewhere", None)] {
+            let mut s = Script::started(Config { authorizer: false, ..config() }, 3 * MIB, None);
+            let file = s.engine.files()[0].id;
+            s.engine.authorize(s.now, file, grant(1, None)).unwrap();
+            s.drain();
+            let other = Grant { target: target(key), video_id: None, ..grant(2, None) };
+            s.engine.authorize(s.now, file, other).unwrap();
+            s.drain();
+            assert_eq!(s.engine.files()[0].video_id.as_deref(), video, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_new_grant_may_name_another_way_to_the_same_place() {
+        let mut s = Script::sending(config(), 1);
+        let id = s.parts(&[1])[0];
+        s.answer(id, Err(expired()));
+        let target = Target { endpoint: "other".into(), ..target("k") };
+        s.grant_asked(Grant { target: target.clone(), ..grant(2, None) });
+        s.parts(&[1]);
+        assert_eq!(s.engine.files()[0].target, Some(target));
     }
 
     #[test]

@@ -151,14 +151,6 @@ impl<K> IntoIterator for Set<K> {
     }
 }
 
-impl<'a, K> IntoIterator for &'a Set<K> {
-    type Item = &'a K;
-    type IntoIter = core::slice::Iter<'a, K>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
-    }
-}
-
 impl<K, V> IntoIterator for Map<K, V> {
     type Item = (K, V);
     type IntoIter = alloc::vec::IntoIter<(K, V)>;

@@ -319,17 +319,55 @@ mod tests {
 
     #[test]
     fn jitter_stays_in_its_bounds_and_repeats_for_a_seed() {
+        let backoff = Backoff::FullJitter { base_ms: 200, cap_ms: 20_000 };
+        let retry = Retry::new(config::Retry { backoff, ..config::Retry::default() });
         let (mut a, mut b) = (Rng::new(42), Rng::new(42));
-        let mut high = 0;
-        for _ in 0..1_000 {
-            let x = a.up_to(10);
-            assert_eq!(x, b.up_to(10));
-            assert!(x <= 10);
-            high = high.max(x);
+        let (mut low, mut high) = (u64::MAX, 0);
+        for _ in 0..10_000 {
+            let pause = retry.backoff(3, &mut a);
+            assert_eq!(pause, retry.backoff(3, &mut b));
+            (low, high) = (low.min(pause), high.max(pause));
         }
-        assert_eq!(high, 10);
-        a.up_to(u64::MAX);
+        assert_eq!((low, high), (0, 800));
         assert_eq!(doubled(200, 300, 20_000), 20_000);
+    }
+
+    #[test]
+    fn the_generator_is_splitmix64() {
+        let mut rng = Rng::new(0);
+        let drawn = [(); 3].map(|()| rng.up_to(u64::MAX));
+        assert_eq!(drawn, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
+    }
+
+    #[test]
+    fn help_begins_patience_anew() {
+        let policy = config::Retry {
+            budget: Budget::Time { ms: 2_000 },
+            backoff: Backoff::Fixed { ms: 100 },
+        };
+        let (mut retry, mut rng) = (Retry::new(policy), Rng::new(1));
+        let failed = |retry: &mut Retry, rng: &mut Rng, mono, id| {
+            retry.on_failure(mono, EffectId(id), EffectId(id + 1), None, rng)
+        };
+        assert!(matches!(failed(&mut retry, &mut rng, 0, 1), Verdict::Opened { .. }));
+        retry.renew(5_000);
+        assert_eq!(retry.hold(), 0);
+        assert_eq!(failed(&mut retry, &mut rng, 6_999, 2), Verdict::Again);
+        assert_eq!(failed(&mut retry, &mut rng, 7_000, 3), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn the_first_request_after_a_halving_counts_for_what_the_server_bears() {
+        let mut limit = Limit::new(4);
+        limit.on_slow_down(EffectId(1), EffectId(5));
+        for _ in 0..3 {
+            limit.on_acknowledged(EffectId(4));
+        }
+        assert_eq!(limit.get(), 2);
+        for _ in 0..3 {
+            limit.on_acknowledged(EffectId(5));
+        }
+        assert_eq!(limit.get(), 3);
     }
 
     #[test]

@@ -486,7 +486,7 @@ fn too_long() -> ErrorInfo {
 mod tests {
     use super::*;
     use crate::script::*;
-    use crate::{Effect, ObjectInfo, Reply, Want};
+    use crate::{Config, Effect, ObjectInfo, Reply, Want};
 
     #[test]
     fn nothing_is_sent_before_begin_is_stored() {
@@ -498,6 +498,16 @@ mod tests {
         assert_eq!(s.idle(), None);
         s.engine.handle(s.now, crate::Input::Appended { id, result: Ok(()) });
         s.parts(&[1]);
+    }
+
+    #[test]
+    fn a_part_tells_no_more_bytes_than_it_has() {
+        let mut s = Script::sending(Config { progress_interval_ms: 100, ..config() }, 2);
+        let ids = s.parts(&[1, 2]);
+        s.engine.handle(s.now, crate::Input::Sent { id: ids[1], bytes: 5 * MIB });
+        s.pass(100);
+        let Event::Progress { acknowledged, in_flight, .. } = s.event() else { panic!() };
+        assert_eq!((acknowledged, in_flight), (0, MIB));
     }
 
     #[test]

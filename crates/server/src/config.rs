@@ -3,12 +3,15 @@
 //! A configuration is a TOML file whose names are the fields of [`Config`]; each may be left out,
 //! none may be unknown. Times are whole or broken seconds (`0.5`), sizes are bytes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vodferry_oss::address::valid_bucket;
+
+use crate::store::Quota;
 
 /// Settings of one server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,7 +22,7 @@ pub struct Config {
     /// Folder of blobs, database and keys; made on first start. Default `vodferry-data`.
     pub data: PathBuf,
     /// The URL that clients reach this server by, handed out in every upload address: scheme, host
-    /// and port, nothing behind. Default `http://<listen>`, with a loopback
+    /// and port, nothing behind. Default `http://<listen>` (`https` with `tls`), with a loopback
     /// address for `0.0.0.0`.
     pub public_endpoint: Option<String>,
     /// Domains under which a bucket is the first label of the host (`oss.example.com` serves
@@ -50,8 +53,31 @@ pub struct Config {
     /// Bytes that must be free on the disk of `data` for `/health/ready` to say that the server is
     /// ready; 0 is no bound. Uploads are taken as long as there is any space. Default 64 MiB.
     pub free_space: u64,
+    /// Address and port of `/metrics`, for Prometheus; whoever reaches it may read it, so that it is
+    /// best a loopback or an inner one. Default none.
+    pub metrics_listen: Option<SocketAddr>,
+    /// File that gets a line of JSON for each request, or `-` for stdout. Reopened on SIGHUP. Default
+    /// none.
+    pub access_log: Option<PathBuf>,
+    /// Certificate and key; with them `listen` speaks TLS (1.2 and 1.3), and nothing else. Default none:
+    /// plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// What each tenant may store in all its buckets together. Default anything.
+    pub quota: Quota,
+    /// What the tenants named here may store, in place of `quota`. Default none.
+    pub quotas: BTreeMap<String, Quota>,
     /// Bounds that keep one client from harming others.
     pub limits: Limits,
+}
+
+/// Where TLS gets its certificate from. Both files are read again when they change, and on SIGHUP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate and those that vouch for it, the server's own first, in PEM.
+    pub cert: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
 }
 
 /// Bounds on requests and connections.
@@ -80,6 +106,11 @@ pub struct Limits {
     pub idle_reply: Duration,
     /// Open connections; more wait in the system's queue. Default 4096.
     pub connections: usize,
+    /// Requests that one connection of HTTP/2 may have open at once. Default 100.
+    pub http2_streams: u32,
+    /// Connections that may speak HTTP/2 at once; each may make the server hold 8 MiB. Further ones are
+    /// offered HTTP/1.1. Default 64; 0 turns HTTP/2 off.
+    pub http2_connections: usize,
     /// How long a shutdown waits for requests under way. Default 10 s.
     #[serde(with = "seconds")]
     pub shutdown: Duration,
@@ -175,6 +206,13 @@ impl Config {
                 "at least 8192 are needed",
             );
         }
+        if self.limits.http2_streams == 0 {
+            return refuse(
+                "limits.http2_streams",
+                &self.limits.http2_streams,
+                "at least 1 is needed",
+            );
+        }
         if self.limits.connections == 0 {
             return refuse("limits.connections", &self.limits.connections, "at least 1 is needed");
         }
@@ -198,6 +236,11 @@ impl Default for Config {
             durable: true,
             strict: false,
             free_space: 64 << 20,
+            metrics_listen: None,
+            access_log: None,
+            tls: None,
+            quota: Quota::default(),
+            quotas: BTreeMap::new(),
             limits: Limits::default(),
         }
     }
@@ -214,6 +257,8 @@ impl Default for Limits {
             body_rate: 256,
             idle_reply: Duration::from_secs(60),
             connections: 4096,
+            http2_streams: 100,
+            http2_connections: 64,
             shutdown: Duration::from_secs(10),
         }
     }

@@ -15,5 +15,5 @@ pub mod policy;
 pub mod store;
 pub mod token;
 
-pub use config::{Config, ConfigError, Limits};
-pub use http::{Environment, FirstStart, Running, ServeError, serve, serve_in};
+pub use config::{Config, ConfigError, Limits, TlsFiles};
+pub use http::{Environment, FirstStart, Running, ServeError, TlsError, serve, serve_in};

@@ -17,6 +17,7 @@ pub mod pairs;
 pub mod rng;
 pub mod scenario;
 pub mod script;
+pub mod skip;
 pub mod store;
 pub mod time;
 pub mod world;

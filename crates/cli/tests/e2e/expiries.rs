@@ -86,12 +86,12 @@ impl Passage {
     }
 
     /// What arrived is what was sent, and nothing that was acknowledged was sent again. Gives the number of credentials that were used.
-    fn close(mut self, object: &str, acknowledged: BTreeSet<u64>) -> usize {
+    fn close(mut self, object: &str, crc64: u64, acknowledged: BTreeSet<u64>) -> usize {
         let back = self.env.path("back.mp4");
         let mut get = self.env.command(&["get", object, "--endpoint", &self.server.url]);
         get.arg("--keys-file").arg(self.server.keys_file()).arg("-o").arg(&back);
         crate::common::Ran::of(&mut get).ok();
-        assert_same_bytes(&self.film, &back);
+        assert_eq!(assert_same_bytes(&self.film, &back), crc64);
         self.server.process.signal("TERM");
         let (code, stderr) = self.server.process.end();
         assert_eq!(code, Some(0), "{stderr}");
@@ -167,7 +167,9 @@ fn an_application_server_that_answers_hides_every_expiry() {
     assert_eq!((done.len(), outages.open), (1, false));
     assert_eq!(parts.len() as u64, passage.size.div_ceil(PART));
     let object = format!("{}/{}", done[0].text("bucket"), done[0].text("key"));
-    let credentials = passage.close(&object, parts);
+    assert_eq!(done[0].number("bytes"), passage.size);
+    let crc64 = done[0].text("crc64").parse().unwrap();
+    let credentials = passage.close(&object, crc64, parts);
     println!("{credentials} credentials, {} outages, {took:.1?}", outages.count);
     assert!(credentials >= 3, "{credentials} credentials: none had to die");
 }
@@ -185,7 +187,7 @@ fn without_an_authorizer_each_expiry_is_told_once() {
     let (expired, outages) = (told.expired, told.outages);
     assert_eq!(told.parts.len() as u64, passage.size.div_ceil(PART));
     let size = passage.size;
-    let credentials = passage.close(&told.object, told.parts);
+    let credentials = passage.close(&told.object, told.crc64.unwrap(), told.parts);
     println!(
         "{size} bytes: {expired} expiries, {} outages, {credentials} credentials by the server",
         outages.count
@@ -199,6 +201,7 @@ struct Told {
     outages: Outages,
     parts: BTreeSet<u64>,
     object: String,
+    crc64: Option<u64>,
 }
 
 /// An application that hands over a credential when it is told that there is none, and only then.
@@ -220,6 +223,7 @@ async fn pushed_by_hand(passage: &Passage, keys: &str) -> Told {
         outages: Outages::default(),
         parts: BTreeSet::new(),
         object: String::new(),
+        crc64: None,
     };
     let mut waits = false;
     while let Some(event) = events.next().await {
@@ -246,9 +250,10 @@ async fn pushed_by_hand(passage: &Passage, keys: &str) -> Told {
                 waits = false;
                 assert!(told.parts.insert(part.number.into()), "acknowledged twice: {part:?}");
             }
-            Event::Succeeded { target, .. } => {
+            Event::Succeeded { target, object, .. } => {
                 assert!(told.object.is_empty(), "it succeeded twice");
                 told.object = format!("{}/{}", target.bucket, target.key);
+                told.crc64 = object.crc64;
             }
             Event::Failed { error, .. } => panic!("{error:?}"),
             Event::Ended { .. } => break,

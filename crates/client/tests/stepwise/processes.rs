@@ -186,7 +186,10 @@ async fn a_full_disk_costs_a_warning_and_not_the_upload() {
     let mount = ["-rm", "sh", "-c", "mount -t tmpfs -o size=4k tmpfs /mnt"];
     let may = Command::new("unshare").args(mount).output();
     if !may.is_ok_and(|tried| tried.status.success()) {
-        println!("skipped: no mounts here; a_full_quota_… shows the same by other means");
+        vodferry_testkit::skip::skipped(
+            "a full disk",
+            "no mounts here; a_full_quota_… shows the same by other means",
+        );
         return;
     }
     without_room(
@@ -235,7 +238,10 @@ async fn a_read_only_disk_costs_a_warning_and_what_it_holds_is_used() {
     let mount = ["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt && mount -o remount,ro /mnt"];
     let may = Command::new("unshare").args(mount).output();
     if !may.is_ok_and(|tried| tried.status.success()) {
-        println!("skipped: no mounts here; a_sealed_journal_… shows a part of it");
+        vodferry_testkit::skip::skipped(
+            "a read-only disk",
+            "no mounts here; a_sealed_journal_… shows a part of it",
+        );
         return;
     }
     for half in [true, false] {

@@ -340,3 +340,44 @@ fn ten_thousand_waiting_files_cost_little() {
     assert_eq!(s.drain().into_iter().filter(canceled).count(), 10_000);
     assert!(!s.engine.is_running());
 }
+
+#[test]
+fn a_removed_file_is_not_the_last_of_the_run() {
+    for (removed, kept) in [(0, true), (1, false)] {
+        let mut s = Script::new(config());
+        let files = [s.add(), s.add(), s.add()];
+        s.engine.cancel(s.now, files[0]).unwrap();
+        s.engine.cancel(s.now, files[1]).unwrap();
+        s.engine.remove(s.now, files[removed]).unwrap();
+        s.engine.remove(s.now, files[2]).unwrap();
+        s.engine.start(s.now);
+        let last = s.drain().into_iter().find_map(|output| match output {
+            Output::Event(Event::Ended { last }) => Some(last),
+            _ => None,
+        });
+        assert_eq!(last, Some(kept.then_some(files[1])));
+    }
+}
+
+#[test]
+fn a_given_grants_place_is_known_at_once() {
+    let mut s = Script::new(config());
+    let spec = FileSpec { grant: Some(grant(1, None)), ..FileSpec::default() };
+    s.engine.add(s.now, spec).unwrap();
+    let file = &s.engine.files()[0];
+    assert_eq!((file.target.clone(), file.video_id.as_deref()), (Some(target("k")), Some("v")));
+}
+
+#[test]
+fn while_the_source_is_looked_at_again_the_old_figures_stand() {
+    let mut s = Script::sending(Config { restart_failed: true, ..config() }, 2);
+    let ids = s.parts(&[1, 2]);
+    s.acknowledge(ids[0], false);
+    s.answer(ids[1], Err(fault(FaultKind::Fatal(ErrorKind::Auth))));
+    s.failed();
+    s.engine.start(s.now);
+    let all = s.drain();
+    assert!(all.iter().any(|o| matches!(o, Output::Effect(Effect::LoadCheckpoint { .. }))));
+    let file = &s.engine.files()[0];
+    assert_eq!((file.acknowledged, file.total), (MIB, Some(2 * MIB)));
+}

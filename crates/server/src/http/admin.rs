@@ -31,6 +31,7 @@ pub(crate) async fn handle(app: &App, call: &Call, body: &mut Body) -> Response<
     let (status, mut members) = match act(app, call, body).await {
         Ok(members) => (200, members),
         Err(error) => {
+            call.notes.code(&error.code);
             let reply = json!({ "Code": error.code, "Message": error.message });
             (error.status, self::members(reply))
         }

@@ -37,6 +37,7 @@ pub(crate) async fn handle(app: &App, call: &Call, body: &mut Body) -> Response<
             }),
         ),
         Err(error) => {
+            call.notes.code(&error.code);
             let members = json!({ "RequestId": id, "Code": error.code, "Message": error.message });
             json::answer(error.status, &members)
         }
@@ -75,7 +76,7 @@ fn authorize(app: &App, call: &Call) -> Result<(), ApiError> {
         ));
     }
     let direct = NOT_A_LOCAL_PROGRAM.iter().all(|name| !call.headers.contains_key(*name));
-    if call.peer.to_canonical().is_loopback() && is_loopback_name(&call.host()) && direct {
+    if call.peer.ip.to_canonical().is_loopback() && is_loopback_name(&call.host()) && direct {
         return Ok(());
     }
     let message = "from another machine, by another name than localhost, through a proxy or from a \

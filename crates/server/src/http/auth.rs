@@ -117,6 +117,9 @@ pub(super) fn key(
     };
     let token = presented.security_token.as_ref().map(Secret::expose);
     let found = Caller::find(&app.keys.current(), id, token, Circumstances::of(call, now));
+    if found.is_ok() {
+        call.notes.access_key_id(id);
+    }
     found.map_err(|error| match error {
         KeyError::Unknown => {
             unknown("The OSS Access Key Id you provided does not exist in our records.")

@@ -2,6 +2,7 @@
 //! were cut.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -10,6 +11,7 @@ use hyper::body::Incoming;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
+use super::observe::Notes;
 use crate::config::Limits;
 
 /// Bytes that are swallowed after a refusal, so that the client reads the reply in place of a reset
@@ -25,6 +27,7 @@ pub(crate) struct Body {
     /// Bytes per second.
     rate: u32,
     received: u64,
+    notes: Arc<Notes>,
     /// For how long the client was waited for.
     waited: Duration,
     /// What must have arrived in the end, where the client signed it.
@@ -51,13 +54,15 @@ pub(crate) enum BodyError {
 }
 
 impl Body {
-    /// `limits` bound each wait for more bytes, and all of them together.
-    pub(crate) fn new(incoming: Incoming, limits: &Limits) -> Body {
+    /// `limits` bound each wait for more bytes, and all of them together; `notes` are told how many
+    /// came.
+    pub(crate) fn new(incoming: Incoming, limits: &Limits, notes: Arc<Notes>) -> Body {
         Body {
             incoming: Box::pin(incoming),
             idle: limits.idle_body,
             rate: limits.body_rate,
             received: 0,
+            notes,
             waited: Duration::ZERO,
             signed: None,
         }
@@ -88,6 +93,7 @@ impl Body {
             // Anything else is a trailer, which means nothing here.
             if let Ok(bytes) = frame.into_data() {
                 self.received = self.received.saturating_add(bytes.len() as u64);
+                self.notes.received(bytes.len());
                 if self.received > limit {
                     return Err(BodyError::TooLarge);
                 }

@@ -3,11 +3,13 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderMap, Method, Version, header};
 use vodferry_oss::encode::{DecodeError, decode_query};
 
+use super::observe::Notes;
 use super::request_id::RequestId;
 
 /// The head of a request.
@@ -15,7 +17,11 @@ pub(crate) struct Call {
     /// Its name in replies and logs.
     pub(crate) id: RequestId,
     /// Who is at the other end of the connection.
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Peer,
+    /// What the metrics and the access log are told.
+    pub(crate) notes: Arc<Notes>,
+    /// Of HTTP.
+    version: Version,
     /// The method.
     pub(crate) method: Method,
     /// Host as sent, with its port: the authority of an absolute-form target, else the `Host`
@@ -34,9 +40,18 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
 }
 
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// Its address.
+    pub(crate) ip: IpAddr,
+    /// What travels is encrypted.
+    pub(crate) secure: bool,
+}
+
 impl Call {
     /// Reads the head of a request.
-    pub(crate) fn new(id: RequestId, peer: IpAddr, parts: Parts) -> Call {
+    pub(crate) fn new(id: RequestId, peer: Peer, mut parts: Parts) -> Call {
         // A target in absolute form (clients behind a proxy setting send it) outranks the Host
         // header.
         let authority = match parts.uri.authority() {
@@ -44,17 +59,20 @@ impl Call {
             None => text(parts.headers.get(header::HOST)).unwrap_or_default().into_owned(),
         };
         let host_error = host_error(&parts);
+        let headers = with_host(&mut parts);
         let query = decode_query(parts.uri.query().unwrap_or_default());
         Call {
             id,
             peer,
+            notes: Arc::default(),
+            version: parts.version,
             method: parts.method,
             authority,
             path: parts.uri.path().to_owned(),
             query_error: query.as_ref().err().copied(),
             query: query.unwrap_or_default(),
             host_error,
-            headers: parts.headers,
+            headers,
         }
     }
 
@@ -67,6 +85,15 @@ impl Call {
             }
         };
         host.to_ascii_lowercase()
+    }
+
+    /// The version of HTTP that it came by.
+    pub(crate) fn protocol(&self) -> &'static str {
+        match self.version {
+            Version::HTTP_2 => "HTTP/2",
+            Version::HTTP_11 => "HTTP/1.1",
+            _ => "HTTP/1.0",
+        }
     }
 
     /// The first parameter of this name.
@@ -92,9 +119,11 @@ impl Call {
         self.header("content-length")?.parse().ok()
     }
 
-    /// Whether the body comes in chunks of its own lengths.
+    /// Whether the body comes in pieces of their own lengths.
     pub(crate) fn is_chunked(&self) -> bool {
-        self.headers.contains_key(header::TRANSFER_ENCODING)
+        let unframed =
+            self.version == Version::HTTP_2 && !self.headers.contains_key(header::CONTENT_LENGTH);
+        unframed || self.headers.contains_key(header::TRANSFER_ENCODING)
     }
 
     /// Whether the client waits for a go-ahead before it sends the body.
@@ -103,9 +132,35 @@ impl Call {
     }
 }
 
+/// The headers; HTTP/2 names the host beside them, but signatures cover it as a header.
+fn with_host(parts: &mut Parts) -> HeaderMap {
+    let mut headers = std::mem::take(&mut parts.headers);
+    if parts.version == Version::HTTP_2
+        && !headers.contains_key(header::HOST)
+        && let Some(authority) = parts.uri.authority()
+        && let Ok(host) = http::HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(header::HOST, host);
+    }
+    headers
+}
+
 /// A proxy in front may have picked another Host than this server would.
 fn host_error(parts: &Parts) -> Option<&'static str> {
-    match parts.headers.get_all(header::HOST).iter().count() {
+    let hosts = parts.headers.get_all(header::HOST);
+    if parts.version == Version::HTTP_2 {
+        let lengths = parts.headers.get_all(header::CONTENT_LENGTH);
+        return match (parts.uri.authority(), hosts.iter().next()) {
+            (None, None) => Some("A request of HTTP/2 must have an :authority."),
+            (Some(authority), Some(host)) if authority.as_str().as_bytes() != host.as_bytes() => {
+                Some("A request must have one Host only.")
+            }
+            _ if hosts.iter().count() > 1 => Some("A request must have one Host only."),
+            _ if lengths.iter().count() > 1 => Some("A request must have one Content-Length only."),
+            _ => None,
+        };
+    }
+    match hosts.iter().count() {
         0 if parts.version == Version::HTTP_11 => Some("A request of HTTP/1.1 must have a Host."),
         0 | 1 => None,
         _ => Some("A request must have one Host only."),
@@ -130,7 +185,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Call::new(RequestId::new(), IpAddr::from([127, 0, 0, 1]), parts)
+        let peer = Peer { ip: IpAddr::from([127, 0, 0, 1]), secure: false };
+        Call::new(RequestId::new(), peer, parts)
     }
 
     #[test]

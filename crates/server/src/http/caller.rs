@@ -58,8 +58,8 @@ impl Circumstances {
     /// Those of a request at `now_ms`.
     pub(crate) fn of(call: &Call, now_ms: u64) -> Circumstances {
         Circumstances {
-            source_ip: call.peer.to_canonical(),
-            secure: false,
+            source_ip: call.peer.ip.to_canonical(),
+            secure: call.peer.secure,
             now_ms,
             prefix: call.parameter("prefix").unwrap_or_default().to_owned(),
             delimiter: call.parameter("delimiter").unwrap_or_default().to_owned(),

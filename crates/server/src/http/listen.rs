@@ -2,6 +2,7 @@
 //! finishes what is under way.
 
 mod head;
+mod http2;
 
 use std::convert::Infallible;
 use std::io;
@@ -12,15 +13,20 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use self::head::First;
 use super::App;
+use super::call::Peer;
 use super::patient::Patient;
 use super::pipeline::handle;
+use super::tls::{HTTP2, Offer};
 use crate::config::Limits;
 
 /// Serves connections until `stop`, then finishes requests under way, at most as long as the
@@ -40,7 +46,7 @@ pub(crate) async fn accept(listener: TcpListener, app: Arc<App>, stop: Cancellat
     drop(listener);
     let patience = app.config.limits.shutdown;
     let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(patience, all).await.is_err() {
+    if timeout(patience, all).await.is_err() {
         tracing::warn!(open = connections.len(), "requests still under way were cut");
     }
 }
@@ -81,9 +87,37 @@ async fn serve_connection(
 ) {
     // Replies are small and waited for; a failure costs some milliseconds, not correctness.
     let _ = stream.set_nodelay(true);
+    let _open = app.metrics.connection();
+    let peer = Peer { ip: peer.ip(), secure: app.tls.is_some() };
+    let patience = app.config.limits.idle_reply;
+    let Some(tls) = app.tls.clone() else {
+        return serve_http1(Patient::new(stream, patience), peer, app, stop).await;
+    };
+    let Offer { config, http2 } = tls.offer();
+    let handshake = TlsAcceptor::from(config).accept(stream);
+    let accepted = tokio::select! {
+        accepted = timeout(app.config.limits.header_time, handshake) => accepted,
+        () = stop.cancelled() => return,
+    };
+    let stream = match accepted {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(peer = %peer.ip, %error, "no TLS came about"),
+        Err(_) => return tracing::debug!(peer = %peer.ip, "no TLS came about in time"),
+    };
+    let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+    let stream = Patient::new(stream, patience);
+    match http2.filter(|_| speaks_http2) {
+        Some(_place) => http2::serve(stream, peer, app, stop).await,
+        None => serve_http1(stream, peer, app, stop).await,
+    }
+}
+
+async fn serve_http1<S>(mut stream: Patient<S>, peer: Peer, app: Arc<App>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let limits = &app.config.limits;
     let http = http_of(limits);
-    let mut stream = Patient::new(stream, limits.idle_reply);
     let first = tokio::select! {
         first = head::read(&mut stream, limits) => first,
         // Nothing was asked yet.
@@ -92,7 +126,7 @@ async fn serve_connection(
     let stream = match first {
         First::Head(bytes) => TokioIo::new(stream.beginning_with(bytes)),
         First::Nothing => return,
-        First::Refused(error) => return head::refuse(&mut stream, &app, *error).await,
+        First::Refused(error) => return head::refuse(&mut stream, &app, peer, *error).await,
     };
     let service = service_fn(move |request| {
         let app = app.clone();
@@ -108,7 +142,7 @@ async fn serve_connection(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended early");
+        tracing::debug!(peer = %peer.ip, %error, "connection ended early");
     }
 }
 

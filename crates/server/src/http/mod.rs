@@ -16,6 +16,7 @@ mod cors;
 mod health;
 mod json;
 mod listen;
+mod observe;
 mod oss;
 mod patient;
 mod pipeline;
@@ -24,15 +25,19 @@ mod request_id;
 mod rpc;
 mod serve;
 mod sts;
+mod tls;
 mod video;
 
 use std::sync::Arc;
 
+use self::observe::{AccessLog, Metrics};
+use self::tls::Tls;
 use crate::config::Config;
 use crate::keys::LiveKeys;
 use crate::store::{BlobStore, Clock, MetaStore};
 
 pub use serve::{Environment, FirstStart, Running, ServeError, serve, serve_in};
+pub use tls::TlsError;
 
 /// What all requests share.
 pub(crate) struct App {
@@ -46,6 +51,9 @@ pub(crate) struct App {
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) meta: Arc<dyn MetaStore>,
     pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) access_log: Option<AccessLog>,
 }
 
 impl App {

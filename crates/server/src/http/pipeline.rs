@@ -1,6 +1,5 @@
 //! What becomes of a request, from its first line to the last header of its reply.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +11,8 @@ use vodferry_oss::{Code, ServiceError};
 
 use super::auth::{Authentic, authenticate};
 use super::body::Body;
-use super::call::Call;
+use super::call::{Call, Peer};
+use super::observe::Watched;
 use super::oss::Operation;
 use super::reply::{XML, empty, reply, set, stamp};
 use super::request_id::RequestId;
@@ -21,15 +21,16 @@ use super::{App, admin, app_server, cors, health, oss, rpc};
 /// Answers a request, whatever it is.
 pub(crate) async fn handle(
     app: Arc<App>,
-    peer: SocketAddr,
+    peer: Peer,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let began = Instant::now();
     let (parts, incoming) = request.into_parts();
-    let call = Call::new(RequestId::new(), peer.ip(), parts);
-    let mut body = Body::new(incoming, &app.config.limits);
+    let call = Call::new(RequestId::new(), peer, parts);
+    let watched = Watched::new(&app, &call, began);
+    let mut body = Body::new(incoming, &app.config.limits, call.notes.clone());
     // The path alone: a query may hold a signature or a token.
-    let (id, peer, method, path) = (&call.id, &call.peer, &call.method, &call.path);
+    let (id, peer, method, path) = (&call.id, &call.peer.ip, &call.method, &call.path);
     let span = tracing::info_span!("request", %id, %peer, %method, path);
     async {
         let mut response = route(&app, &call, &mut body).await;
@@ -43,7 +44,7 @@ pub(crate) async fn handle(
             ms = began.elapsed().as_millis(),
             "answered"
         );
-        response
+        watched.replied(response)
     }
     .instrument(span)
     .await
@@ -54,17 +55,29 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
     if let Some(message) = call.host_error {
         return refuse(call, ServiceError::of(Code::InvalidRequest).with_message(message));
     }
+    // HTTP/1.1 never gets here with more.
+    let most = app.config.limits.headers;
+    if call.headers.len() > most {
+        let mut error = ServiceError::of(Code::InvalidRequest);
+        error.status = 431;
+        let message = format!("The request has more than {most} headers.");
+        return refuse(call, error.with_message(message));
+    }
     if cors::concerns(call) && call.method == Method::OPTIONS {
+        call.notes.operation("Preflight");
         return cors::preflight(app, call).await.unwrap_or_else(|error| refuse(call, error));
     }
     if !is_oss_signed(call) {
         if call.path.starts_with(health::PREFIX) {
+            call.notes.operation("Health");
             return health::handle(app, call).await;
         }
         if call.path.starts_with(app_server::PREFIX) {
+            call.notes.operation("UploadAuth");
             return app_server::handle(app, call, body).await;
         }
         if call.path.starts_with(admin::PREFIX) {
+            call.notes.operation("Admin");
             return admin::handle(app, call, body).await;
         }
         if rpc::is_call(call) {
@@ -91,7 +104,9 @@ async fn object_request(
         return oss::answer_unsigned(app, call, body).await;
     }
     let Authentic { caller, place, content_sha256 } = authenticate(app, call)?;
+    call.notes.place(&place);
     let operation = Operation::of(call, &place)?;
+    call.notes.operation(operation.name());
     operation.authorize(&caller, &place)?;
     let Some(hash) = content_sha256 else {
         return operation.run(app, &caller, call, &place, body).await;
@@ -129,6 +144,7 @@ fn is_oss_signed(call: &Call) -> bool {
 
 /// An error as the protocol tells it: XML, or, where a reply has no body, the same XML in a header.
 fn refuse(call: &Call, mut error: ServiceError) -> Response<ReplyBody> {
+    call.notes.code(&error.code);
     error.request_id = call.id.to_string();
     error.host_id = call.authority.as_str().into();
     tracing::debug!(code = error.code, message = error.message, "refused");

@@ -1,9 +1,11 @@
 //! A server's life: opening its folder and its socket, running, stopping.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -11,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::App;
 use super::listen::accept;
+use super::observe::{AccessLog, Metrics, serve_metrics};
+use super::tls::{Tls, TlsError};
 use crate::config::{Config, ConfigError};
 use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
     BlobError, BlobStore, Clock, DATABASE_FILE, DiskBlobs, Fs, Janitor, JanitorOptions, MetaError,
-    MetaStore, OpenError, RealFs, SqliteOptions, SqliteStore, wall_clock,
+    MetaStore, OpenError, Quotas, RealFs, SqliteOptions, SqliteStore, wall_clock,
 };
 
 /// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When
@@ -61,9 +65,25 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
     config.check()?;
     // First of all, so that a second start on the same port disturbs nothing.
     let (listener, addr) = listen(config.listen).await?;
-    let endpoint = config.public_endpoint.clone().unwrap_or_else(|| own_endpoint(addr));
+    let tls = match &config.tls {
+        Some(files) => Some(Arc::new(Tls::open(files, &config.limits)?)),
+        None => None,
+    };
+    let own = own_endpoint(addr, tls.is_some());
+    let endpoint = config.public_endpoint.clone().unwrap_or(own);
     let Environment { fs, clock } = environment;
+    let scraping = match config.metrics_listen {
+        Some(addr) => Some(listen(addr).await?),
+        None => None,
+    };
     let opened = open(&config, fs, &clock).await?;
+    let lost_lines = Arc::default();
+    let access_log = match &config.access_log {
+        Some(path) => Some(open_log(path, &lost_lines)?),
+        None => None,
+    };
+    let mut metrics = Metrics::new(lost_lines);
+    metrics.watch_janitor(opened.janitor.tally());
     let first_start = opened.fresh_keys.then(|| FirstStart::of(&config, &endpoint, &opened.keys));
 
     let mut base_domains = config.base_domains.clone();
@@ -76,22 +96,42 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
         blobs: opened.blobs,
         meta: opened.meta,
         clock,
+        metrics: Arc::new(metrics),
+        tls,
+        access_log,
         config,
     });
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(accept(listener, app, stop.clone()));
+    let metrics_addr = scraping.as_ref().map(|(_, addr)| *addr);
+    let reloading = Arc::downgrade(&app);
+    let scraped = scraping.map(|(listener, _)| serve_metrics(listener, app.clone(), stop.clone()));
+    let watching = app.tls.clone().map(|tls| {
+        let (metrics, stop) = (app.metrics.clone(), stop.clone());
+        async move {
+            stop.run_until_cancelled(tls.watch(&metrics)).await;
+        }
+    });
+    let secure = app.tls.is_some();
+    let accepting = accept(listener, app, stop.clone());
+    let serving = tokio::spawn(async move {
+        tokio::join!(accepting, maybe(scraped), maybe(watching));
+    });
     tracing::info!(%addr, endpoint, "serving");
-    Ok(Running { addr, endpoint, first_start, stop, serving, janitor: Some(opened.janitor) })
+    let janitor = Some(opened.janitor);
+    let app = reloading;
+    Ok(Running { addr, secure, metrics_addr, endpoint, first_start, stop, app, serving, janitor })
 }
 
 /// A server that runs. Dropped without [`shutdown`](Running::shutdown) it stops at once, as if the
 /// process had died: what it acknowledged is kept, requests under way are cut.
-#[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
+    secure: bool,
+    metrics_addr: Option<SocketAddr>,
     endpoint: String,
     first_start: Option<FirstStart>,
     stop: CancellationToken,
+    app: Weak<App>,
     serving: JoinHandle<()>,
     janitor: Option<Janitor>,
 }
@@ -100,6 +140,28 @@ impl Running {
     /// Where it listens, with the port that port 0 became.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The address with its scheme, as in `https://127.0.0.1:9000`.
+    pub fn url(&self) -> String {
+        format!("{}://{}", scheme(self.secure), self.addr)
+    }
+
+    /// Where `/metrics` is, if anywhere.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
+    }
+
+    /// Begins a new access log where the old one was moved away, and reads certificate and key again; ones
+    /// that are no good change nothing and are told in the log.
+    pub fn reload(&self) {
+        let Some(app) = self.app.upgrade() else { return };
+        if let Some(tls) = &app.tls {
+            tls.reload(&app.metrics);
+        }
+        if let Some(log) = &app.access_log {
+            log.reopen();
+        }
     }
 
     /// The URL that clients are told.
@@ -122,6 +184,12 @@ impl Running {
         if let Some(janitor) = self.janitor.take() {
             janitor.stop().await;
         }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("addr", &self.addr).finish_non_exhaustive()
     }
 }
 
@@ -194,6 +262,17 @@ pub enum ServeError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The access log cannot be opened.
+    #[error("cannot write the access log {}", path.display())]
+    AccessLog {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The keys cannot be read or made.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -219,6 +298,7 @@ struct Opened {
 async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened, ServeError> {
     let (data, durable, min_part_size) =
         (config.data.clone(), config.durable, config.min_part_size);
+    let quotas = Quotas { every: config.quota, of: config.quotas.clone() };
     let opening = tokio::task::spawn_blocking(move || {
         make_private_folder(&data)
             .map_err(|source| ServeError::Folder { path: data.clone(), source })?;
@@ -227,7 +307,7 @@ async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened,
         // What a start that was cut here left has secrets in it.
         keys::remove_drafts(&data)?;
         let (keys, fresh_keys) = Keys::open(&data)?;
-        let options = SqliteOptions { durable, min_part_size, ..SqliteOptions::default() };
+        let options = SqliteOptions { durable, min_part_size, quotas, ..SqliteOptions::default() };
         let meta = SqliteStore::open(&data.join(DATABASE_FILE), options)?;
         Ok::<_, ServeError>((blobs, keys, fresh_keys, meta))
     });
@@ -243,8 +323,18 @@ async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened,
     Ok(Opened { keys, fresh_keys, blobs, meta, janitor })
 }
 
+async fn maybe(work: Option<impl Future<Output = ()>>) {
+    if let Some(work) = work {
+        work.await;
+    }
+}
+
+fn scheme(secure: bool) -> &'static str {
+    if secure { "https" } else { "http" }
+}
+
 /// Where clients on this machine reach `addr`.
-fn own_endpoint(mut addr: SocketAddr) -> String {
+fn own_endpoint(mut addr: SocketAddr, secure: bool) -> String {
     if addr.ip().is_unspecified() {
         let own: IpAddr = match addr {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -255,7 +345,7 @@ fn own_endpoint(mut addr: SocketAddr) -> String {
             "other machines are served, but told a loopback address: set public_endpoint"
         );
     }
-    format!("http://{addr}")
+    format!("{}://{addr}", scheme(secure))
 }
 
 async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
@@ -268,8 +358,13 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeErro
     Ok((listener, bound))
 }
 
+fn open_log(path: &Path, lost: &Arc<AtomicU64>) -> Result<AccessLog, ServeError> {
+    let failed = |source| ServeError::AccessLog { path: path.to_owned(), source };
+    AccessLog::open(path, lost.clone()).map_err(failed)
+}
+
 /// Makes a folder and those above it, durably: everything that will be acknowledged lies in it.
-fn make_private_folder(path: &std::path::Path) -> io::Result<()> {
+fn make_private_folder(path: &Path) -> io::Result<()> {
     let path = std::path::absolute(path)?;
     let mut missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     if missing.is_empty() {
@@ -301,10 +396,12 @@ mod tests {
 
     #[test]
     fn clients_are_told_an_address_that_they_can_reach() {
-        let told = |addr: &str| own_endpoint(addr.parse().unwrap());
+        let told = |addr: &str| own_endpoint(addr.parse().unwrap(), false);
         assert_eq!(told("127.0.0.1:9000"), "http://127.0.0.1:9000");
         assert_eq!(told("0.0.0.0:9000"), "http://127.0.0.1:9000");
         assert_eq!(told("[::]:80"), "http://[::1]:80");
         assert_eq!(told("10.0.0.5:80"), "http://10.0.0.5:80");
+        let secure = own_endpoint(([10, 0, 0, 5], 443).into(), true);
+        assert_eq!(secure, "https://10.0.0.5:443");
     }
 }

@@ -6,7 +6,7 @@
 //! which decides in the order of its commits, so a blob is never lost to a race with its naming.
 //! What lies in `tmp/` is removed when the blobs are opened.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -20,6 +20,7 @@ use super::{BlobError, BlobId, BlobStore, Clock, Ended, MetaError, MetaStore, ap
 #[derive(Debug)]
 pub struct Janitor {
     stop: CancellationToken,
+    tally: Arc<Tally>,
     work: JoinHandle<()>,
 }
 
@@ -69,10 +70,17 @@ impl Janitor {
     ) -> Janitor {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let tally = Arc::<Tally>::default();
+        let counts = tally.clone();
         let work = tokio::spawn(async move {
-            stopped.run_until_cancelled(work(&*blobs, &*meta, &options, &clock)).await;
+            stopped.run_until_cancelled(work(&*blobs, &*meta, &options, &clock, &counts)).await;
         });
-        Janitor { stop, work }
+        Janitor { stop, tally, work }
+    }
+
+    /// What it has done so far; goes on counting.
+    pub fn tally(&self) -> Arc<Tally> {
+        self.tally.clone()
     }
 
     /// Stops, and returns when nothing of it is left.
@@ -154,6 +162,38 @@ pub struct Swept {
     pub blobs: u64,
 }
 
+/// What a janitor has done since it started.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<Tallied>);
+
+impl Tally {
+    /// Up to now.
+    pub fn now(&self) -> Tallied {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, change: impl FnOnce(&mut Tallied)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Numbers of a [`Tally`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tallied {
+    /// Rounds that ended well.
+    pub rounds: u64,
+    /// Steps that failed; the next round tries again.
+    pub failures: u64,
+    /// Uploads that were too old.
+    pub uploads: u64,
+    /// Remembered answers that were too old.
+    pub completions: u64,
+    /// Blobs deleted.
+    pub blobs: u64,
+    /// When the last round ended well, in milliseconds since 1970; 0 before the first.
+    pub last_ms: u64,
+}
+
 /// Why a round ended early; the next one tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
@@ -174,7 +214,12 @@ async fn work(
     meta: &dyn MetaStore,
     options: &JanitorOptions,
     clock: &Clock,
+    tally: &Tally,
 ) {
+    let failed = |error: &SweepError| {
+        tally.add(|sum| sum.failures += 1);
+        report(error);
+    };
     let mut steady = Steady::new(clock(), std::time::Instant::now());
     let mut rounds = interval(options.every.max(Duration::from_millis(1)));
     let mut walked: Option<Instant> = None;
@@ -186,22 +231,32 @@ async fn work(
             match discard_unnamed(blobs, meta, options, now_ms).await {
                 Ok(0) => {}
                 Ok(unnamed) => tracing::info!(unnamed, "blobs that nothing names are garbage now"),
-                Err(error) => report(&error),
+                Err(error) => failed(&error),
             }
             match apply_lifecycles(meta, now_ms).await {
                 Ok(ended) if ended == Ended::default() => {}
                 Ok(Ended { objects, uploads }) => {
                     tracing::info!(objects, uploads, "ended what lifecycle rules say");
                 }
-                Err(error) => report(&error.into()),
+                Err(error) => failed(&error.into()),
             }
         }
-        match sweep(blobs, meta, options, now_ms).await {
+        let swept = sweep(blobs, meta, options, now_ms).await;
+        if let Ok(swept) = &swept {
+            tally.add(|sum| {
+                sum.rounds += 1;
+                sum.uploads += swept.uploads;
+                sum.completions += swept.completions;
+                sum.blobs += swept.blobs;
+                sum.last_ms = clock();
+            });
+        }
+        match swept {
             Ok(swept) if swept == Swept::default() => {}
             Ok(Swept { uploads, completions, blobs }) => {
                 tracing::info!(uploads, completions, blobs, "removed what nothing needs");
             }
-            Err(error) => report(&error),
+            Err(error) => failed(&error),
         }
     }
 }

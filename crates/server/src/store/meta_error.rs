@@ -92,6 +92,16 @@ pub enum MetaError {
         /// Where the end is.
         length: u64,
     },
+    /// The tenant of the bucket would have more than it may.
+    #[error("the tenant {tenant} may store {most} {what} at most")]
+    QuotaExceeded {
+        /// The tenant.
+        tenant: String,
+        /// `bytes` or `objects`.
+        what: &'static str,
+        /// How many it may have.
+        most: u64,
+    },
     /// There is no such video.
     #[error("there is no video {0}")]
     NoSuchVideo(String),

@@ -18,6 +18,7 @@ mod lifecycle;
 mod listing;
 mod meta;
 mod meta_error;
+mod quota;
 mod sqlite;
 mod steady;
 mod video;
@@ -30,7 +31,9 @@ pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
 pub use disk::{DiskBlobs, Fs, FsFile, RealFs};
 pub(crate) use fsck::DATABASE_FILE;
 pub use fsck::{FsckError, FsckOptions, FsckReport, fsck};
-pub use janitor::{Janitor, JanitorOptions, SweepError, Swept, discard_unnamed, sweep};
+pub use janitor::{
+    Janitor, JanitorOptions, SweepError, Swept, Tallied, Tally, discard_unnamed, sweep,
+};
 pub use lifecycle::{Ended, apply_lifecycles};
 pub use listing::{
     Bucket, BucketDocument, BucketQuery, BucketUse, Entry, KeyQuery, ObjectPage, OpenUpload, Page,
@@ -41,6 +44,7 @@ pub use meta::{
     Part, PartList, PartPage, PutObject,
 };
 pub use meta_error::MetaError;
+pub use quota::{Quota, Quotas};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 pub use video::{NewVideo, Video, VideoStatus};
 

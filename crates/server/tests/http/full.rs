@@ -222,7 +222,10 @@ impl Drop for SmallDisk {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_is_really_full() {
     let Some(disk) = SmallDisk::mount("4m") else {
-        eprintln!("skipped: this machine mounts no file system for a test");
+        vodferry_testkit::skip::skipped(
+            "a full disk",
+            "this machine mounts no file system for a test",
+        );
         return;
     };
     let data = disk.0.path().join("data");

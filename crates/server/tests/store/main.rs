@@ -11,6 +11,7 @@ mod full;
 mod objects;
 mod power;
 mod power_fs;
+mod quotas;
 mod random;
 mod speed;
 mod upkeep;

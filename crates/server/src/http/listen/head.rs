@@ -14,6 +14,8 @@ use vodferry_oss::{Code, ServiceError};
 
 use crate::config::Limits;
 use crate::http::App;
+use crate::http::call::Peer;
+use crate::http::observe;
 use crate::http::request_id::RequestId;
 use crate::http::video::as_i64;
 
@@ -44,6 +46,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), limits: &Limits)
 pub(super) async fn refuse(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     app: &App,
+    peer: Peer,
     mut error: ServiceError,
 ) {
     let id = RequestId::new();
@@ -58,6 +61,7 @@ pub(super) async fn refuse(
         xml.len(),
         format_http(as_i64(app.now_ms())),
     );
+    observe::refused(app, id, peer, error.status, &error.code);
     tracing::info!(%id, status = error.status, message = error.message, "refused what is no request");
     let answered = async {
         stream.write_all(reply.as_bytes()).await?;

@@ -53,10 +53,21 @@ pub(super) fn service_error(error: MetaError) -> ServiceError {
                 .with_context("Position", position.to_string())
                 .with_context("ObjectLength", length.to_string())
         }
+        MetaError::QuotaExceeded { tenant, what, most } => quota_exceeded(&tenant, what, most),
         MetaError::Full { .. } => full(&error),
         MetaError::Closed => ServiceError::of(Code::ServiceUnavailable),
         other => internal(&other),
     }
+}
+
+/// A refusal that no repeat changes, and that is not about who asks. The original has none like it.
+fn quota_exceeded(tenant: &str, what: &str, most: u64) -> ServiceError {
+    let mut error = ServiceError::of(Code::InvalidRequest);
+    (error.status, error.code) = (409, "QuotaExceeded".to_owned());
+    error
+        .with_message(format!("The account may store {most} {what} at most. Nothing was stored."))
+        .with_context("Account", tenant)
+        .with_context("Quota", most.to_string())
 }
 
 /// A failure of the blob store.

@@ -137,6 +137,11 @@ impl Operation {
         }
     }
 
+    /// As the protocol names it.
+    pub(crate) fn name(self) -> String {
+        format!("{self:?}")
+    }
+
     /// The right that it needs.
     pub(crate) fn action(self) -> &'static str {
         match self {

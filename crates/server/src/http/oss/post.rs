@@ -66,6 +66,7 @@ pub(super) async fn post_object(
     let file_name = file_name.rsplit(['/', '\\']).next().unwrap_or_default();
     let object =
         Place { bucket: bucket.to_owned(), key: template.replace("${filename}", file_name) };
+    call.notes.place(&object);
     if !valid_key(&object.key) {
         return Err(ServiceError::of(Code::InvalidObjectName)
             .with_context("ObjectName", object.key.clone()));

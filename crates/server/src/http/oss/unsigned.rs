@@ -41,11 +41,14 @@ pub(crate) async fn answer(
     body: &mut Body,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let place = place(app, call).await?;
+    call.notes.place(&place);
     if call.method == Method::POST && place.key.is_empty() && call.parameter("delete").is_none() {
         foreign::refuse(call, &place)?;
+        call.notes.operation("PostObject");
         return post::post_object(app, call, &place.bucket, body).await;
     }
     let operation = Operation::of(call, &place)?;
+    call.notes.operation(operation.name());
     let bucket = app.meta.get_bucket(&place.bucket).await.map_err(service_error)?;
     if !is_public(app, operation, &place, &bucket).await? {
         return Err(refusal());

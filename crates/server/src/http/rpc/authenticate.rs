@@ -108,6 +108,9 @@ fn find(
     now: u64,
 ) -> Result<(Secret, Caller), ApiError> {
     let found = Caller::find(&app.keys.current(), id, token, Circumstances::of(call, now));
+    if found.is_ok() {
+        call.notes.access_key_id(id);
+    }
     found.map_err(|error| match error {
         KeyError::Unknown => {
             ApiError::new(404, "InvalidAccessKeyId.NotFound", "this access key id is not known")

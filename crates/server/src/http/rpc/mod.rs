@@ -44,6 +44,7 @@ pub(crate) async fn handle(app: &App, call: &Call, body: &mut Body) -> Response<
     let (status, root, mut members) = match result {
         Ok(members) => (200, format!("{}Response", action.unwrap_or_default()), members),
         Err(error) => {
+            call.notes.code(&error.code);
             let mut members = Map::new();
             members.insert("HostId".to_owned(), Value::String(call.authority.clone()));
             members.insert("Code".to_owned(), Value::String(error.code));
@@ -110,6 +111,7 @@ async fn answer(
     let action = action.insert(named("Action", "x-acs-action").ok_or_else(|| missing("Action"))?);
     let version = named("Version", "x-acs-version").ok_or_else(|| missing("Version"))?;
     let operation = Operation::named(&version, action)?;
+    call.notes.operation(action.as_str());
     let caller = match by_headers {
         true => authenticate::by_headers(app, call, method, &bytes)?,
         false => authenticate::by_parameters(app, call, method, parameters)?,

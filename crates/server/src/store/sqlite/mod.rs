@@ -11,14 +11,17 @@ mod group;
 mod inspect;
 mod list;
 mod objects;
+mod quota;
 mod schema;
 mod upkeep;
 mod uploads;
 mod videos;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
 
 use self::group::{Readers, Writer};
 pub(super) use self::inspect::{Inspection, NamedBlob, WrongVideo};
@@ -28,8 +31,8 @@ use super::meta::{
     PartPage, PutObject,
 };
 use super::{
-    Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, NewVideo, ObjectPage,
-    Page, UploadPage, Video,
+    Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, MetaError, NewVideo,
+    ObjectPage, Page, Quotas, UploadPage, Video,
 };
 
 /// A [`MetaStore`] in one SQLite file.
@@ -37,6 +40,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
     options: SqliteOptions,
+    quotas: Arc<Quotas>,
     /// When [`MetaStore::check_writable`] last wrote.
     written: Mutex<Option<Instant>>,
 }
@@ -55,6 +59,8 @@ pub struct SqliteOptions {
     /// Largest size of the database in bytes; what needs more is refused as on a full disk. Default
     /// none.
     pub max_bytes: Option<u64>,
+    /// What tenants may store. Default anything.
+    pub quotas: Quotas,
 }
 
 impl Default for SqliteOptions {
@@ -65,6 +71,7 @@ impl Default for SqliteOptions {
             remember_ms: 24 * 60 * 60 * 1000,
             readers: 4,
             max_bytes: None,
+            quotas: Quotas::default(),
         }
     }
 }
@@ -75,9 +82,25 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`]: another program's file, a newer release's, or one that SQLite cannot use.
     pub fn open(path: &Path, options: SqliteOptions) -> Result<SqliteStore, OpenError> {
-        let writer = Writer::start(schema::open_writer(path, &options)?)?;
+        let connection = schema::open_writer(path, &options)?;
+        quota::arm(&connection, &options.quotas)
+            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+        let writer = Writer::start(connection)?;
+        let quotas = Arc::new(options.quotas.clone());
         let readers = Readers::new(path.to_owned(), options.readers.max(1));
-        Ok(SqliteStore { writer, readers, options, written: Mutex::default() })
+        Ok(SqliteStore { writer, readers, options, quotas, written: Mutex::default() })
+    }
+
+    /// Runs a verb that gives something to `bucket`, unless its tenant would have too much then.
+    fn give<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        bucket: &str,
+        verb: impl FnOnce(&Connection) -> Result<T, MetaError> + Send + 'static,
+    ) -> Answer<'_, T> {
+        let (quotas, bucket) = (self.quotas.clone(), bucket.to_owned());
+        let verb = move |db: &_| quota::within(db, &quotas, &bucket, verb);
+        Box::pin(self.writer.run(doing, verb))
     }
 
     /// Transactions committed since this was opened.
@@ -167,7 +190,8 @@ impl MetaStore for SqliteStore {
     }
 
     fn put_object(&self, put: PutObject) -> Answer<'_, ObjectInfo> {
-        Box::pin(self.writer.run("put an object", move |db| objects::put(db, put)))
+        let bucket = put.bucket.clone();
+        self.give("put an object", &bucket, move |db| objects::put(db, put))
     }
 
     fn head_object<'a>(&'a self, bucket: &'a str, key: &'a str) -> Answer<'a, ObjectInfo> {
@@ -201,11 +225,13 @@ impl MetaStore for SqliteStore {
     }
 
     fn copy_object(&self, copy: CopyObject) -> Answer<'_, ObjectInfo> {
-        Box::pin(self.writer.run("copy an object", move |db| copies::copy(db, copy)))
+        let bucket = copy.bucket.clone();
+        self.give("copy an object", &bucket, move |db| copies::copy(db, copy))
     }
 
     fn append_object(&self, append: AppendObject) -> Answer<'_, ObjectInfo> {
-        Box::pin(self.writer.run("append to an object", move |db| copies::append(db, append)))
+        let bucket = append.bucket.clone();
+        self.give("append to an object", &bucket, move |db| copies::append(db, append))
     }
 
     fn set_object_header<'a>(
@@ -264,13 +290,13 @@ impl MetaStore for SqliteStore {
         blob: Blob,
         now_ms: u64,
     ) -> Answer<'a, Part> {
-        let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
-        let verb = move |db: &_| {
-            let upload = uploads::find(db, &bucket, &key, &id)?;
+        let (own, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
+        let verb = move |db: &Connection| {
+            let upload = uploads::find(db, &own, &key, &id)?;
             uploads::check_turn(db, &upload, number)?;
             uploads::put_part(db, upload.manifest, number, &blob, now_ms)
         };
-        Box::pin(self.writer.run("put a part", verb))
+        self.give("put a part", bucket, verb)
     }
 
     fn list_parts<'a>(
@@ -291,8 +317,9 @@ impl MetaStore for SqliteStore {
 
     fn complete(&self, complete: Complete) -> Answer<'_, Completed> {
         let options = self.options.clone();
-        let verb = move |db: &_| complete::complete(db, complete, &options);
-        Box::pin(self.writer.run("complete an upload", verb))
+        let bucket = complete.bucket.clone();
+        let verb = move |db: &Connection| complete::complete(db, complete, &options);
+        self.give("complete an upload", &bucket, verb)
     }
 
     fn abort<'a>(

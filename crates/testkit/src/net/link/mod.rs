@@ -39,12 +39,11 @@ mod shape;
 mod transfer;
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tun_rs::{DeviceBuilder, SyncDevice};
 
@@ -53,6 +52,7 @@ pub use namespace::Namespace;
 pub use shape::Shape;
 pub use transfer::Transfer;
 
+use crate::skip::skipped;
 use carrier::Carrier;
 
 /// The name of the device in both namespaces.
@@ -160,18 +160,15 @@ impl Link {
         })
     }
 
-    /// For tests: `None` where this machine cannot have a link, after saying so on stderr (past the test's capture) together with how many were skipped.
+    /// For tests: `None` where this machine cannot have a link, after saying so (see [`skipped`]).
     ///
     /// # Panics
     /// When it should have worked.
     pub fn open_or_skip(test: &str, options: &LinkOptions) -> Option<Link> {
-        static SKIPPED: AtomicUsize = AtomicUsize::new(0);
         match Link::open(options) {
             Ok(link) => Some(link),
             Err(NoLink::Skip(reason)) => {
-                let skipped = SKIPPED.fetch_add(1, Ordering::SeqCst) + 1;
-                let mut stderr = io::stderr().lock();
-                let _ = writeln!(stderr, "skipped: {test}: {reason}\nlink: {skipped} skipped");
+                skipped(test, &reason);
                 None
             }
             Err(error) => panic!("{error}"),
