@@ -55,8 +55,8 @@ impl Again<'_> {
         // The part size is in the checkpoint.
         let how = self.transfer;
         command.number("--parallel", how.parallel.map(u64::from));
-        if how.adaptive {
-            command.word(OsStr::new("--adaptive"));
+        if how.adaptive == Some(false) {
+            command.word(OsStr::new("--adaptive=false"));
         }
         command.number("--limit", how.limit);
         command.path("--record-dir", &how.record_dir);

@@ -156,9 +156,9 @@ pub(crate) struct TransferArgs {
     #[arg(long, value_name = "N", env = "VODFERRY_PARALLEL", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) parallel: Option<u32>,
 
-    /// Measure the network: part size and parts in flight, where they are not set, follow what it carries [default: fixed]
-    #[arg(long)]
-    pub(crate) adaptive: bool,
+    /// Whether part size and parts in flight, where they are not set, follow what the network carries; false means 1MiB and 5 [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) adaptive: Option<bool>,
 
     /// Most bytes per second, all files together, for example 2MiB/s [default: no limit]
     #[arg(long, value_name = "RATE", env = "VODFERRY_LIMIT", value_parser = units::parse_rate)]

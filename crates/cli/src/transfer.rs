@@ -10,11 +10,7 @@ use crate::settings::Settings;
 /// The options of an uploader: flags (which the environment fills in), then the configuration file, then the client's defaults.
 pub(crate) fn options(place: &PlaceArgs, flags: &TransferArgs, settings: &Settings) -> Options {
     let mut options = Options::default();
-    options.adaptive = flags.adaptive || settings.adaptive.unwrap_or(false);
-    if options.adaptive {
-        // What nobody sets below is measured.
-        (options.part_size, options.parallel) = (0, 0);
-    }
+    set(&mut options.adaptive, flags.adaptive.or(settings.adaptive));
     set(&mut options.part_size, flags.part_size.or(settings.part_size));
     set(&mut options.parallel, flags.parallel.or(settings.parallel));
     set(&mut options.limit, flags.limit.or(settings.limit));

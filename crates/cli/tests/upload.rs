@@ -63,18 +63,19 @@ fn json_lines_tell_the_whole_story() {
 }
 
 #[test]
-fn adaptive_chooses_what_is_not_set() {
+fn what_is_not_set_is_chosen_unless_told_otherwise() {
     let env = TestEnv::new();
     let server = env.serve(&[]);
     env.file("a.mp4", 3_000_000);
-    let upload = ["upload", "--json", "--adaptive", "--server", &server.url, "a.mp4"];
+    let upload = ["upload", "--json", "--server", &server.url, "a.mp4"];
     let first = |more: &[&str]| {
         let events = env.run(&[&upload[..], more].concat()).ok().events();
         let part = events.iter().find(|l| l.event == "part" && l.number("number") == 1);
         part.expect("part 1 is told").number("bytes")
     };
     assert_eq!(first(&[]), 256 << 10);
-    assert_eq!(first(&["--part-size", "1MiB", "--parallel", "2"]), 1 << 20);
+    assert_eq!(first(&["--part-size", "512KiB", "--parallel", "2"]), 512 << 10);
+    assert_eq!(first(&["--adaptive=false"]), 1 << 20);
 }
 
 #[test]

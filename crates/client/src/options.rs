@@ -21,14 +21,14 @@ use crate::{Error, lanes};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Bytes per part. 0 (default) means 1 MiB, or what suits file and network where `adaptive`; otherwise from 102,400 bytes to 5 GiB. Raised where a file would need more than
-    /// 10,000 parts.
+    /// Bytes per part, from 102,400 bytes to 5 GiB. 0 (default): what suits file and network (see `adaptive`). Raised where a file would
+    /// need more than 10,000 parts.
     pub part_size: u64,
-    /// Parts of one file in flight; 0 means 5, or what the measured goodput asks for where `adaptive`. Default 5. A long fast line wants more bytes under way: 16 parts of 2 MiB fill nine tenths of
-    /// 100 Mbit/s over a round trip of 200 ms, 5 of 1 MiB seven. On a slow line they only make a break dearer.
+    /// Parts of one file in flight. 0 (default): what the measured goodput asks for (see `adaptive`).
     pub parallel: u32,
     /// Choose by measurement what is not set, that is 0: the part size once per upload, from 256 KiB to a sixteenth of `max_buffered`;
-    /// the parts in flight while it runs, up to `max_in_flight`. Default false.
+    /// the parts in flight while it runs, up to `max_in_flight`. A long fast line gets many large ones, a slow one that often breaks
+    /// few small ones. Default true; false means 1 MiB and 5.
     pub adaptive: bool,
     /// Parts of all files in flight, at least 1. Default 16.
     pub max_in_flight: u32,
@@ -76,8 +76,8 @@ impl Default for Options {
         let config = Config::default();
         Options {
             part_size: config.part_size,
-            parallel: DEFAULT_PARALLEL,
-            adaptive: config.adaptive,
+            parallel: 0,
+            adaptive: true,
             max_in_flight: config.max_in_flight,
             files_at_once: config.files_at_once,
             retry: config.retry,

@@ -260,6 +260,20 @@ mod tests {
     }
 
     #[test]
+    fn the_first_request_after_a_halving_counts_for_what_the_server_bears() {
+        let mut limit = Limit::fixed(4);
+        limit.on_slow_down(EffectId(1), EffectId(5));
+        for _ in 0..3 {
+            limit.on_acknowledged(0, EffectId(4), EffectId(9), MIB);
+        }
+        assert_eq!(limit.get(), 2);
+        for _ in 0..3 {
+            limit.on_acknowledged(0, EffectId(5), EffectId(9), MIB);
+        }
+        assert_eq!(limit.get(), 3);
+    }
+
+    #[test]
     fn a_climbing_limit_goes_to_where_more_does_not_pay_and_stays_near() {
         let (mut limit, mut clock, mut id) = (Limit::climbing(64), 0, 1);
         // Ten parts fill this link.

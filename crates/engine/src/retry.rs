@@ -357,20 +357,6 @@ mod tests {
     }
 
     #[test]
-    fn the_first_request_after_a_halving_counts_for_what_the_server_bears() {
-        let mut limit = Limit::new(4);
-        limit.on_slow_down(EffectId(1), EffectId(5));
-        for _ in 0..3 {
-            limit.on_acknowledged(EffectId(4));
-        }
-        assert_eq!(limit.get(), 2);
-        for _ in 0..3 {
-            limit.on_acknowledged(EffectId(5));
-        }
-        assert_eq!(limit.get(), 3);
-    }
-
-    #[test]
     fn a_server_that_only_asks_for_patience_has_the_budgets_time() {
         let mut rng = Rng::new(1);
         let policy = config::Retry {
