@@ -56,7 +56,10 @@ impl Aborts {
         self.waiting = later;
         let due: Vec<(u64, Abort)> = due;
         for (_, abort) in due {
-            self.send(desk, abort);
+            // Another request of its file may have found out meanwhile.
+            if !desk.refused.contains(&abort.grant) {
+                self.send(desk, abort);
+            }
         }
     }
 

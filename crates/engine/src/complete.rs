@@ -59,13 +59,14 @@ impl Transfer {
                 parts.store(part);
             }
         }
-        // A server that remembers its answer repeats it, also to another process.
-        self.phase = match self.phase {
-            Phase::Listing { .. } if self.parts.as_ref().is_some_and(Parts::complete) => {
-                Phase::Completing
-            }
-            _ => Phase::Looking,
-        };
+        let complete = self.parts.as_ref().filter(|parts| parts.complete());
+        let last = complete.and_then(|parts| parts.get(parts.plan().count())).cloned();
+        match (&self.phase, last) {
+            // A server that remembers its answer repeats it, also to another process. The one that wrote the records may have
+            // died before they were durable.
+            (Phase::Listing { .. }, Some(last)) => self.save_last(desk, last),
+            _ => self.phase = Phase::Looking,
+        }
     }
 
     /// What stands under the key.
@@ -248,6 +249,7 @@ mod tests {
         let (id, op) = s.perform();
         assert!(matches!(op, Op::ListParts { .. }));
         s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+        assert_eq!(s.saved(true), Record::Part(part(2, MIB)));
         let (id, op) = s.perform();
         let Op::CompleteMultipartUpload { parts, .. } = op else { panic!("{op:?}") };
         assert_eq!(parts, [part(1, MIB), part(2, MIB)]);

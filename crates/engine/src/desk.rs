@@ -3,7 +3,7 @@
 
 use alloc::collections::VecDeque;
 
-use crate::map::Map;
+use crate::map::{Map, Set};
 
 use crate::checkpoint::Record;
 use crate::clock::Clock;
@@ -40,6 +40,8 @@ pub(crate) struct Desk {
     pub(crate) goodput: Option<u64>,
     /// Bodies on their way: parts and whole small files, of all files.
     pub(crate) bodies: u32,
+    /// Grants that the server called expired.
+    pub(crate) refused: Set<GrantId>,
     /// What was taken back is `None`.
     queue: VecDeque<Option<Output>>,
     owners: Map<EffectId, (Owner, Kind)>,
@@ -55,6 +57,7 @@ impl Desk {
             asking: None,
             goodput: None,
             bodies: 0,
+            refused: Set::new(),
             queue: VecDeque::new(),
             owners: Map::new(),
             next: 1,

@@ -30,6 +30,7 @@ impl Transfer {
                 }
             }
             FaultKind::Expired => {
+                desk.refused.insert(flight.grant);
                 if self.access.on_expired(flight.serial, now, &desk.clock) {
                     self.fail(desk, fault.into());
                 }

@@ -104,6 +104,10 @@ impl<K: Ord + Copy> Set<K> {
         at.is_ok()
     }
 
+    pub(crate) fn contains(&self, key: &K) -> bool {
+        self.0.binary_search(key).is_ok()
+    }
+
     pub(crate) fn first(&self) -> Option<&K> {
         self.0.first()
     }

@@ -21,7 +21,8 @@ use crate::ready::Ready;
 use crate::retry::Retry;
 use crate::upload::Upload;
 use crate::vocab::{
-    EffectId, ErrorInfo, ErrorKind, Event, Fault, FileState, Now, Op, PartInfo, Source, Target,
+    EffectId, ErrorInfo, ErrorKind, Event, Fault, FileState, GrantId, Now, Op, PartInfo, Source,
+    Target,
 };
 
 /// What the transfer is about.
@@ -63,7 +64,9 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) what: What,
-    /// Of the grant it was signed with.
+    /// What it was signed with…
+    pub(crate) grant: GrantId,
+    /// …and which grant of the file that is.
     pub(crate) serial: u64,
     /// Of its body; 0 where it has none.
     pub(crate) length: u64,
@@ -237,7 +240,7 @@ impl Transfer {
         }
         if let Some(op) = self.only_op() {
             let id = desk.perform(self.owner, grant, op);
-            self.fly(id, What::Only, None);
+            self.fly(id, grant, What::Only, None);
         }
     }
 
@@ -267,7 +270,7 @@ impl Transfer {
         };
         let id = desk.perform(self.owner, grant, op);
         desk.bodies += 1;
-        self.fly(id, what, Some(length));
+        self.fly(id, grant, what, Some(length));
         true
     }
 
@@ -453,9 +456,10 @@ impl Transfer {
         })
     }
 
-    fn fly(&mut self, id: EffectId, what: What, body: Option<u64>) {
+    fn fly(&mut self, id: EffectId, grant: GrantId, what: What, body: Option<u64>) {
         let (serial, length) = (self.access.serial(), body.unwrap_or(0));
-        self.flight.insert(id, Flight { what, serial, length, sent: 0, body: body.is_some() });
+        let body = body.is_some();
+        self.flight.insert(id, Flight { what, grant, serial, length, sent: 0, body });
     }
 
     fn tell_started(&mut self, desk: &mut Desk) {

@@ -127,6 +127,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
             "jitter: third quarter",
             "journal held by another file",
             "late answer after abandon",
+            "more parts than a climb begins with",
             "part sent again after a lost reply",
             "resumed a subset that is no prefix",
             "small file",

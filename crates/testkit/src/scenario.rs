@@ -122,10 +122,11 @@ fn config(rng: &mut Rng) -> Config {
         true => Backoff::Fixed { ms: rng.pick(&[0, 500, 2_000]) },
         false => Backoff::FullJitter { base_ms: 200, cap_ms: 20_000 },
     };
+    let adaptive = rng.chance(300);
     Config {
         part_size: rng.pick(&[0, SMALL_FILE, 200_000]),
-        parallel: rng.between(1, 5) as u32,
-        adaptive: false,
+        parallel: if adaptive && rng.chance(700) { 0 } else { rng.between(1, 5) as u32 },
+        adaptive,
         max_buffered: 64 << 20,
         max_in_flight: rng.pick(&[1, 3, 8, 16]),
         files_at_once: rng.between(1, 3) as u32,

@@ -215,7 +215,9 @@ impl World {
         if let Some(length) = body.filter(|_| self.rng.chance(300)) {
             // A shell that counts headers too may tell more than there is.
             let bytes = self.rng.between(0, length * 5 / 4);
-            self.later(way / 2, Pending::Deliver(Input::Sent { id, bytes }));
+            // Figures may come long after what they are about.
+            let wait = if self.rng.chance(50) { self.rng.between(1, 40_000) } else { way / 2 };
+            self.later(wait, Pending::Deliver(Input::Sent { id, bytes }));
         }
         self.later(way, Pending::Arrive(call));
     }

@@ -133,7 +133,8 @@ fn an_expiry_on_the_way_keeps_the_checkpoint_and_a_new_auth_goes_on() {
     let text = |grant: &Value, name: &str| grant[name].as_str().unwrap().to_owned();
     let (address, auth) = (text(&grant, "UploadAddress"), text(&grant, "UploadAuth"));
     observer.next_run();
-    let ran = with_auth(&env, &address, &auth, &["--limit", "1MiB/s", "--parallel", "2"]);
+    let slow = ["--limit", "1MiB/s", "--parallel", "2", "--part-size", "1MiB"];
+    let ran = with_auth(&env, &address, &auth, &slow);
     let ran = ran.fails(3, "expired");
     let secrets = Secrets::of(&server).with_auth(&auth);
     one_clear_error(&ran, &secrets);
@@ -260,7 +261,8 @@ fn a_lost_reply_to_complete_does_not_send_bytes_again() {
         if cut { Verdict::Cut } else { Verdict::Forward }
     });
     let file = env.file("a.mp4", 3 << 20);
-    let ran = env.run(&["upload", "--json", "--server", &server.url, "a.mp4"]).ok();
+    let upload = ["upload", "--json", "--server", &server.url, "--part-size", "1MiB", "a.mp4"];
+    let ran = env.run(&upload).ok();
     let exchanges = observer.exchanges();
     assert_eq!(exchanges.iter().filter(|one| one.is_part()).count(), 3, "{exchanges:#?}");
     assert_eq!(exchanges.iter().filter(|one| one.is_complete()).count(), 3, "{exchanges:#?}");

@@ -28,7 +28,7 @@ fn around_one_request_and_around_one_part() {
         fs::write(&file, &content).unwrap();
         let run = observer.next_run();
         let mut upload = env.command(&["upload", "--json", "--server", &server.url]);
-        let ran = Ran::of(upload.arg(&file)).ok();
+        let ran = Ran::of(upload.args(["--part-size", "1MiB"]).arg(&file)).ok();
         let done = ran.event("succeeded");
         assert_eq!(done.number("bytes"), length as u64);
         assert_eq!(done.text("crc64"), Crc64::of(&content).to_string(), "{length}");

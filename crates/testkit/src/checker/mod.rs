@@ -378,9 +378,15 @@ impl Checker {
     /// Parts of one file that may be in flight.
     fn parallel(&self) -> u32 {
         match self.config.parallel {
+            0 if self.config.adaptive => self.config.max_in_flight,
             0 => DEFAULT_PARALLEL.min(self.config.max_in_flight),
             parts => parts,
         }
+    }
+
+    /// Whether the parts in flight follow what is measured.
+    fn climbs(&self) -> bool {
+        self.config.adaptive && self.config.parallel == 0
     }
 
     /// Whether requests of this file may be under way.

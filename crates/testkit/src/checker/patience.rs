@@ -27,6 +27,8 @@ pub(crate) struct Patience {
     window: Option<f64>,
     /// Requests up to this one were sent before the last halving.
     halved_at: Option<EffectId>,
+    /// Parts acknowledged since.
+    round: f64,
     /// No request before this moment: the server's wish, and the back-off of an outage.
     wish: u64,
     backoff: u64,
@@ -67,6 +69,7 @@ impl Checker {
     /// A wanted answer came.
     pub(super) fn bear(&mut self, id: EffectId, flight: &Flight, result: &Result<Reply, Fault>) {
         let (now, newest, most) = (self.now.mono_ms, self.newest, f64::from(self.parallel()));
+        let climbs = self.climbs();
         let Some(watch) = self.files.get_mut(&flight.file) else { return };
         let patience = &mut watch.patience;
         match result {
@@ -74,10 +77,17 @@ impl Checker {
                 patience.slow = None;
                 if matches!(reply, Reply::PartUploaded { .. }) {
                     patience.failures = 0;
-                    if let Some(window) =
-                        patience.window.as_mut().filter(|_| Some(id) > patience.halved_at)
-                    {
-                        *window = (*window + 1.0 / window.max(1.0)).min(most);
+                    let counts = Some(id) > patience.halved_at;
+                    match patience.window.as_mut().filter(|_| counts) {
+                        // After a round a climb goes its own way.
+                        Some(window) if climbs => {
+                            patience.round += 1.0;
+                            if patience.round >= *window {
+                                patience.window = None;
+                            }
+                        }
+                        Some(window) => *window = (*window + 1.0 / window.max(1.0)).min(most),
+                        None => {}
                     }
                 }
             }
@@ -92,6 +102,7 @@ impl Checker {
                 if Some(id) > patience.halved_at {
                     patience.window = Some((patience.window.unwrap_or(most) / 2.0).max(1.0));
                     patience.halved_at = Some(newest);
+                    patience.round = 0.0;
                 }
             }
             Err(Fault { kind: FaultKind::Transient(kind), .. }) => {
@@ -131,7 +142,13 @@ impl Checker {
 
     /// `network_changed` was called.
     pub fn network_changed(&mut self) {
-        self.files.values_mut().for_each(|watch| watch.patience.backoff = 0);
+        let climbs = self.climbs();
+        for watch in self.files.values_mut() {
+            watch.patience.backoff = 0;
+            if climbs {
+                watch.patience.window = None;
+            }
+        }
     }
 
     /// The first pause of an outage has the length it should have.

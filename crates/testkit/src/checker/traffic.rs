@@ -118,7 +118,12 @@ impl Checker {
                 let asked = [watch.part_size, self.config.part_size, DEFAULT_PART_SIZE];
                 let asked = asked.into_iter().find(|size| *size > 0).unwrap_or_default();
                 let expected = part_size(loaded.length, asked);
-                if begin.part_size != expected {
+                let chosen = self.config.adaptive && watch.part_size + self.config.part_size == 0;
+                let fits = match chosen {
+                    true => is_suitable(begin.part_size, loaded.length, self.config.max_buffered),
+                    false => begin.part_size == expected,
+                };
+                if !fits {
                     let what = format!("{begin:?}, asked {asked}, expected {expected}");
                     return broken("9 part size", what);
                 }
@@ -283,6 +288,10 @@ impl Checker {
         if held {
             coverage.hit("story", "part sent again after a lost reply");
         }
+        let of_file = |f: &&Flight| f.file == flight.file;
+        if self.climbs() && self.flights.values().filter(of_file).count() >= 4 {
+            coverage.hit("story", "more parts than a climb begins with");
+        }
         let again = self.uploads.iter().find(|(_, u)| {
             let same = u.app == watch.app && u.version == upload.version && u.key == upload.key;
             same && u.completed && !u.exempt
@@ -365,6 +374,15 @@ fn part_size(length: u64, asked: u64) -> u64 {
         true => asked,
         false => length.div_ceil(MAX_PARTS).next_multiple_of(GRAIN),
     }
+}
+
+/// Whether an engine that was told nothing may have chosen this size.
+fn is_suitable(size: u64, length: u64, max_buffered: u64) -> bool {
+    const GRAIN: u64 = 256 << 10;
+    let most = (max_buffered / 16).max(GRAIN);
+    let chosen = size.is_multiple_of(GRAIN) && (GRAIN..=most).contains(&size);
+    let raised = size > GRAIN && size == part_size(length, 1);
+    length <= size * MAX_PARTS && (chosen || raised)
 }
 
 fn id_of(effect: &Effect) -> Option<EffectId> {
