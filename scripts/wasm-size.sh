@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-limit=$((45 * 1024))
+# Of the 60 KB that a page loads in all; the rest is for the shell around it.
+limit=$((50 * 1024))
 target=${CARGO_TARGET_DIR:-target}/wasm32-unknown-unknown/wasm
 out=$target/vodferry_wasm.opt.wasm
 

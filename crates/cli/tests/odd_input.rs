@@ -293,7 +293,8 @@ fn who_is_told_to_wait_finishes_what_the_other_process_left() {
     let env = TestEnv::new();
     let server = env.serve(&[]);
     let file = env.file("a.mp4", 8 << 20);
-    let mut first = env.spawn_upload(&server, &["a.mp4", "--limit", "500KiB/s", "--parallel", "1"]);
+    let slow = ["a.mp4", "--limit", "500KiB/s", "--parallel", "1", "--part-size", "1MiB"];
+    let mut first = env.spawn_upload(&server, &slow);
     let seen = first.wait_for(|line| line.event == "part");
     let fail = env.run(&["upload", "--server", &server.url, "a.mp4", "--on-busy", "fail"]);
     fail.fails(7, "another process");

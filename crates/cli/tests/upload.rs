@@ -31,7 +31,8 @@ fn json_lines_tell_the_whole_story() {
     let server = env.serve(&[]);
     env.file("a.mp4", 3_500_000);
     env.file("b.mp4", 10);
-    let ran = env.run(&["upload", "--json", "--server", &server.url, "a.mp4", "b.mp4"]).ok();
+    let upload = ["upload", "--json", "--server", &server.url, "--part-size", "1MiB"];
+    let ran = env.run(&[&upload[..], &["a.mp4", "b.mp4"]].concat()).ok();
     let events = ran.events();
     let of = |file: u64| {
         events

@@ -73,3 +73,64 @@ impl Aborts {
         self.flight.insert(id, abort);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use crate::script::*;
+    use crate::*;
+
+    fn aborts(output: &Output) -> bool {
+        matches!(
+            output,
+            Output::Effect(Effect::Perform { op: Op::AbortMultipartUpload { .. }, .. })
+        )
+    }
+
+    fn performed(outputs: Vec<Output>, wanted: impl Fn(&Op) -> bool) -> EffectId {
+        let found = outputs.into_iter().find_map(|output| match output {
+            Output::Effect(Effect::Perform { id, op, .. }) if wanted(&op) => Some(id),
+            _ => None,
+        });
+        found.expect("the request")
+    }
+
+    /// Cancelled with its upload open, and queued again with the grant that it came with: the requests for Abort and the new
+    /// Initiate.
+    fn cancelled_and_restored() -> (Script, EffectId, EffectId) {
+        let mut s = Script::new(Config { on_cancel: OnCancel::Abort, ..config() });
+        let spec = FileSpec { grant: Some(grant(1, None)), part_size: 0 };
+        let file = s.engine.add(s.now, spec).expect("a valid spec");
+        s.engine.start(s.now);
+        s.load(MIB, None);
+        s.started_event();
+        let (id, _) = s.perform();
+        s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+        s.saved(true);
+        s.engine.cancel(s.now, file).expect("it is under way");
+        let abort = performed(s.drain(), |op| matches!(op, Op::AbortMultipartUpload { .. }));
+        s.engine.restore(s.now, file).expect("it was cancelled");
+        s.engine.start(s.now);
+        s.load(MIB, None);
+        let initiate = performed(s.drain(), |op| matches!(op, Op::InitiateMultipartUpload));
+        (s, abort, initiate)
+    }
+
+    #[test]
+    fn an_abort_without_an_answer_is_tried_again() {
+        let (mut s, abort, _) = cancelled_and_restored();
+        s.answer(abort, Err(no_reply()));
+        s.pass(60_000);
+        assert!(s.drain().iter().any(aborts));
+    }
+
+    #[test]
+    fn an_abort_is_not_tried_again_with_a_credential_refused_meanwhile() {
+        let (mut s, abort, initiate) = cancelled_and_restored();
+        s.answer(initiate, Err(fault(FaultKind::Expired)));
+        s.answer(abort, Err(no_reply()));
+        s.pass(60_000);
+        assert!(!s.drain().iter().any(aborts));
+    }
+}
