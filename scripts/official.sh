@@ -56,6 +56,18 @@ run_node() {
 	OFFICIAL_NODE=$PWD/$folder node tests/official/node/ali_oss_check.mjs "$url" vod-media "$keys" || failed=1
 }
 
+run_go() {
+	local go program=$PWD/target/official-go
+	go=$(command -v go || true)
+	[ -n "$go" ] || [ ! -x /usr/local/go/bin/go ] || go=/usr/local/go/bin/go
+	if [ -z "$go" ] || ! printf 'go1.22\n%s\n' "$("$go" env GOVERSION)" | sort -CV; then
+		skip "the Go SDKs" "there is no Go 1.22 or newer here (https://go.dev/dl)"
+		return
+	fi
+	(cd tests/official/go && "$go" vet . && "$go" build -trimpath -buildvcs=false -o "$program" .)
+	"$program" "$url" vod-media "$keys" || failed=1
+}
+
 for language in "${languages[@]}"; do
 	case $language in
 	python | node | go | java) "run_$language" ;;
