@@ -12,5 +12,6 @@ import "./buckets.mjs";
 import "./uploads.mjs";
 import "./signed.mjs";
 import "./tokens.mjs";
+import "./callbacks.mjs";
 
 await report();
