@@ -68,6 +68,26 @@ run_go() {
 	"$program" "$url" vod-media "$keys" || failed=1
 }
 
+run_java() {
+	local folder=target/official-java pom=tests/official/java/pom.xml major
+	major=$(javac -version 2>/dev/null | sed -n 's/^javac \([0-9]*\).*/\1/p')
+	if ! command -v mvn >/dev/null 2>&1 || [ "${major:-0}" -lt 17 ]; then
+		skip "the Java SDK" "there is no JDK 17 or newer with Maven here (apt-get install default-jdk-headless maven)"
+		return
+	fi
+	if ! cmp -s "$pom" "$folder/installed.xml"; then
+		rm -rf "$folder"
+		mkdir -p "$folder"
+		mvn --quiet --batch-mode --file "$pom" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+			-DoutputDirectory="$PWD/$folder/lib"
+		cp "$pom" "$folder/installed.xml"
+	fi
+	javac -d "$folder/classes" -cp "$folder/lib/*" tests/official/java/official/*.java
+	# Its log would tell each refusal that is wanted.
+	java -Dorg.apache.commons.logging.Log=org.apache.commons.logging.impl.NoOpLog -cp "$folder/classes:$folder/lib/*" \
+		official.Official "$url" vod-media "$keys" || failed=1
+}
+
 for language in "${languages[@]}"; do
 	case $language in
 	python | node | go | java) "run_$language" ;;
