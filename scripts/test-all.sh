@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # `make test` and what takes longer, in about an hour on two cores. Stops at the first failure; ends with the seconds of each suite and what
-# it skipped. The 200 power losses and the official clients are part of `make test` already.
+# it skipped. The 200 power losses and the official clients in Python and JavaScript are part of `make test` already.
 cd "$(dirname "$0")/.."
 . scripts/setup.sh test
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto} CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 . scripts/suites.sh
 
 suite test scripts/test.sh
+suite official-clients-compiled env VODFERRY=target/debug/vodferry scripts/official.sh go java
 # The whole workspace, as other features would build the world again.
 suite 40-kills-of-each-end env KILLS=40 cargo test --workspace --locked --test e2e faults:: -- --nocapture
 suite two-GiB-voyage env SIZE_MB=2048 cargo test --workspace --locked --test e2e expiries:: -- --nocapture --test-threads 1

@@ -23,6 +23,7 @@ suite licences scripts/licences.sh
 suite wasm-size scripts/wasm-size.sh
 suite tests cargo test --workspace --locked
 # The tests have built the binary; building it alone would build the world again with fewer features.
-suite official-clients env VODFERRY=target/debug/vodferry scripts/official.sh
+# Those that are compiled first are tried by test-all.sh.
+suite official-clients env VODFERRY=target/debug/vodferry scripts/official.sh python node
 
 summarize

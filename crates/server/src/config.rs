@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vodferry_oss::address::valid_bucket;
 
+use crate::callback::is_entry;
 use crate::store::Quota;
 
 /// Settings of one server.
@@ -62,6 +63,8 @@ pub struct Config {
     /// Certificate and key; with them `listen` speaks TLS (1.2 and 1.3), and nothing else. Default none:
     /// plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// Where upload callbacks may go. Default public addresses.
+    pub callback: CallbackRules,
     /// What each tenant may store in all its buckets together. Default anything.
     pub quota: Quota,
     /// What the tenants named here may store, in place of `quota`. Default none.
@@ -78,6 +81,22 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its private key, in PEM.
     pub key: PathBuf,
+}
+
+/// Where upload callbacks may go. Uploaders choose their URLs, so that what is allowed here is open to whoever may
+/// upload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallbackRules {
+    /// What may be called although it is not public: names of hosts, addresses, and networks as in
+    /// `10.0.0.0/8`. Whatever a host named here resolves to is called, so name none that others can point
+    /// elsewhere. Default none.
+    pub allow: Vec<String>,
+    /// Public addresses may be called; without it only what `allow` names. Default on.
+    pub public: bool,
+    /// File of certificates in PEM that vouch for applications called by `https`, beside those of the
+    /// system. Default none.
+    pub ca: Option<PathBuf>,
 }
 
 /// Bounds on requests and connections.
@@ -199,6 +218,13 @@ impl Config {
                 "a domain without scheme, port and path is needed",
             );
         }
+        if let Some(entry) = self.callback.allow.iter().find(|entry| !is_entry(entry)) {
+            return refuse(
+                "callback.allow",
+                entry,
+                "a host without scheme and port, an address or a network is needed",
+            );
+        }
         if self.limits.header_bytes < 8192 {
             return refuse(
                 "limits.header_bytes",
@@ -239,10 +265,17 @@ impl Default for Config {
             metrics_listen: None,
             access_log: None,
             tls: None,
+            callback: CallbackRules::default(),
             quota: Quota::default(),
             quotas: BTreeMap::new(),
             limits: Limits::default(),
         }
+    }
+}
+
+impl Default for CallbackRules {
+    fn default() -> CallbackRules {
+        CallbackRules { allow: Vec::new(), public: true, ca: None }
     }
 }
 
@@ -371,6 +404,9 @@ mod tests {
                 .starts_with("public_endpoint")
         );
         assert!(refused(|c| c.base_domains = vec!["a..b".into()]).starts_with("base_domains"));
+        assert!(
+            refused(|c| c.callback.allow = vec!["http://a".into()]).starts_with("callback.allow")
+        );
         assert!(refused(|c| c.limits.header_bytes = 10).starts_with("limits.header_bytes"));
         assert!(refused(|c| c.limits.connections = 0).starts_with("limits.connections"));
     }

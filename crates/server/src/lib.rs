@@ -8,6 +8,7 @@
 //! 2xx promises; [`keys`], [`token`] and [`policy`] say who may do what; `http` is everything on
 //! the wire.
 
+mod callback;
 pub mod config;
 mod http;
 pub mod keys;
@@ -15,5 +16,5 @@ pub mod policy;
 pub mod store;
 pub mod token;
 
-pub use config::{Config, ConfigError, Limits, TlsFiles};
+pub use config::{CallbackRules, Config, ConfigError, Limits, TlsFiles};
 pub use http::{Environment, FirstStart, Running, ServeError, TlsError, serve, serve_in};

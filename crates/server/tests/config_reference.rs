@@ -32,6 +32,9 @@ access_log = \"/var/log/vodferry/access.log\"
 cert = \"/etc/vodferry/cert.pem\"
 key = \"/etc/vodferry/key.pem\"
 
+[serve.callback]
+allow = [\"app.internal\", \"10.20.0.0/16\"]
+
 [serve.quota]
 bytes = 1_000_000_000_000
 
@@ -55,6 +58,7 @@ One object of JSON per line. Fields that are not known are left out; names are k
 | `bucket`, `key`, `operation` | what it is about, and the name of the operation as OSS, STS or VOD have it |
 | `access_key_id` | the key that it names, if there is such a key; whether it signed, the status tells |
 | `status`, `code` | of the reply; `status` is `null` when the client left first |
+| `callback` | how the callback of an upload went: `answered`, or why not: `busy`, `unsigned`, `unknown_host`, `forbidden` (by `[serve.callback]`), `unreachable`, `tls`, `late`, `status`, `bad_answer` |
 | `received`, `sent` | bytes of the bodies |
 | `ms` | from the head of the request to the last byte of the reply |
 | `user_agent` | as sent |
@@ -64,7 +68,7 @@ One object of JSON per line. Fields that are not known are left out; names are k
 `http://METRICS_LISTEN/metrics` answers in the OpenMetrics format, which Prometheus reads: `vodferry_requests_total` by operation, HTTP status
 and code, `vodferry_request_seconds` (a histogram) by operation, `vodferry_requests_in_flight`, `vodferry_received_bytes_total`,
 `vodferry_sent_bytes_total`, `vodferry_parts_total`, `vodferry_part_bytes_total`, `vodferry_connections`,
-`vodferry_certificate_loads_total`, `vodferry_access_log_lost_lines_total`, and of the janitor `vodferry_janitor_rounds_total`,
+`vodferry_certificate_loads_total`, `vodferry_access_log_lost_lines_total`, `vodferry_callbacks_total` by outcome (the words of the access log), `vodferry_callback_seconds` (a histogram), and of the janitor `vodferry_janitor_rounds_total`,
 `…_failures_total`, `…_expired_uploads_total`, `…_deleted_blobs_total`, `…_forgotten_completions_total`, `…_last_round_seconds`.
 ";
 
@@ -72,6 +76,7 @@ and code, `vodferry_request_seconds` (a histogram) by operation, `vodferry_reque
 const TABLES: &[(&str, &str, &str, &str)] = &[
     ("[serve]", include_str!("../src/config.rs"), "Config", ""),
     ("[serve.tls]", include_str!("../src/config.rs"), "TlsFiles", "tls"),
+    ("[serve.callback]", include_str!("../src/config.rs"), "CallbackRules", "callback"),
     (
         "[serve.quota] and [serve.quotas.TENANT]",
         include_str!("../src/store/quota.rs"),
@@ -102,9 +107,13 @@ fn no_setting_is_missing() {
     let defaults = toml::Table::try_from(Config::default()).unwrap();
     let page = page();
     let limits = defaults["limits"].as_table().unwrap();
-    for name in defaults.keys().chain(limits.keys()) {
+    let callback = defaults["callback"].as_table().unwrap();
+    for name in defaults.keys().chain(limits.keys()).chain(callback.keys()) {
         let listed = page.contains(&format!("| `{name}` |"));
-        assert!(listed || ["limits", "quota", "quotas"].contains(&name.as_str()), "{name}");
+        assert!(
+            listed || ["callback", "limits", "quota", "quotas"].contains(&name.as_str()),
+            "{name}"
+        );
     }
     assert!(limits.len() > 10 && defaults.len() > 10);
 }

@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use self::observe::{AccessLog, Metrics};
 use self::tls::Tls;
+use crate::callback::Callbacks;
 use crate::config::Config;
 use crate::keys::LiveKeys;
 use crate::store::{BlobStore, Clock, MetaStore};
@@ -54,6 +55,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) callbacks: Arc<Callbacks>,
 }
 
 impl App {

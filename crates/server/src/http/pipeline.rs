@@ -17,6 +17,7 @@ use super::oss::Operation;
 use super::reply::{XML, empty, reply, set, stamp};
 use super::request_id::RequestId;
 use super::{App, admin, app_server, cors, health, oss, rpc};
+use crate::callback::{KEY_PATH, KEY_URL};
 
 /// Answers a request, whatever it is.
 pub(crate) async fn handle(
@@ -63,6 +64,11 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
         let message = format!("The request has more than {most} headers.");
         return refuse(call, error.with_message(message));
     }
+    // An uploader could have this server call itself, from an address that it trusts.
+    if call.headers.contains_key(KEY_URL) {
+        let message = "The callback of an upload is no request to a server like this one.";
+        return refuse(call, ServiceError::of(Code::InvalidRequest).with_message(message));
+    }
     if cors::concerns(call) && call.method == Method::OPTIONS {
         call.notes.operation("Preflight");
         return cors::preflight(app, call).await.unwrap_or_else(|error| refuse(call, error));
@@ -71,6 +77,13 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
         if call.path.starts_with(health::PREFIX) {
             call.notes.operation("Health");
             return health::handle(app, call).await;
+        }
+        if call.path == KEY_PATH && call.method == Method::GET {
+            call.notes.operation("CallbackKey");
+            return match app.callbacks.public_key().await {
+                Some(pem) => reply(200, "application/x-pem-file", pem),
+                None => refuse(call, ServiceError::of(Code::InternalError)),
+            };
         }
         if call.path.starts_with(app_server::PREFIX) {
             call.notes.operation("UploadAuth");

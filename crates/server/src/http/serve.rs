@@ -15,6 +15,7 @@ use super::App;
 use super::listen::accept;
 use super::observe::{AccessLog, Metrics, serve_metrics};
 use super::tls::{Tls, TlsError};
+use crate::callback::Callbacks;
 use crate::config::{Config, ConfigError};
 use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
@@ -76,6 +77,7 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
         Some(addr) => Some(listen(addr).await?),
         None => None,
     };
+    let callbacks = Callbacks::new(config.data.clone(), &endpoint, &config.callback)?;
     let opened = open(&config, fs, &clock).await?;
     let lost_lines = Arc::default();
     let access_log = match &config.access_log {
@@ -89,6 +91,7 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
     let mut base_domains = config.base_domains.clone();
     base_domains.push("localhost".to_owned());
     let app = Arc::new(App {
+        callbacks: Arc::new(callbacks),
         endpoint: endpoint.clone(),
         base_domains,
         keys: LiveKeys::new(&config.data, opened.keys),

@@ -70,7 +70,7 @@ impl Keys {
                 if database.try_exists().unwrap_or(true) {
                     return Err(KeysError::Lost { path, database });
                 }
-                create(&path)?;
+                create_private(&path, &format(&Keys::fresh().map_err(KeysError::Random)?))?;
                 Ok((Keys::load(&path)?, true))
             }
             loaded => loaded.map(|keys| (keys, false)),
@@ -82,17 +82,39 @@ impl Keys {
     /// # Errors
     /// As [`open`](Self::open); a file that is not there is [`KeysError::Io`].
     pub fn load(path: &Path) -> Result<Keys, KeysError> {
-        let failed = failed("read", path);
-        let mut file = File::open(path).map_err(&failed)?;
-        refuse_open_mode(path, &file.metadata().map_err(&failed)?)?;
-        let mut text = Zeroizing::new(String::new());
-        io::Read::read_to_string(&mut file, &mut text).map_err(&failed)?;
+        let text = read_private(path)?;
         parse(&text).map_err(|(line, what)| KeysError::Damaged {
             path: path.to_owned(),
             line,
             what,
         })
     }
+}
+
+/// Reads a file with secrets, unless others than its owner may.
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeysError> {
+    let failed = failed("read", path);
+    let mut file = File::open(path).map_err(&failed)?;
+    refuse_open_mode(path, &file.metadata().map_err(&failed)?)?;
+    let mut text = Zeroizing::new(String::new());
+    io::Read::read_to_string(&mut file, &mut text).map_err(&failed)?;
+    Ok(text)
+}
+
+/// Writes a file with secrets beside `path`, then gives it its name. When another process was quicker, its
+/// file stays.
+pub(crate) fn create_private(path: &Path, text: &str) -> Result<(), KeysError> {
+    let draft = draft(path)?;
+    let named =
+        write_private(&draft, text.as_bytes()).map_err(failed("write", &draft)).and_then(|_| {
+            match fs::hard_link(&draft, path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                linked => linked.map_err(failed("write", path)),
+            }
+        });
+    let removed = fs::remove_file(&draft).map_err(failed("remove", &draft));
+    named.and(removed)?;
+    sync_folder_of(path)
 }
 
 /// Removes keys that were written and never got their name.
@@ -146,23 +168,6 @@ fn lock(folder: &Path) -> Result<File, KeysError> {
             Err(fs::TryLockError::WouldBlock) => sleep(Duration::from_millis(10)),
         }
     }
-}
-
-/// Writes fresh keys beside `path`, then gives them their name. When another process was quicker,
-/// its keys stay.
-fn create(path: &Path) -> Result<(), KeysError> {
-    let text = format(&Keys::fresh().map_err(KeysError::Random)?);
-    let draft = draft(path)?;
-    let named =
-        write_private(&draft, text.as_bytes()).map_err(failed("write", &draft)).and_then(|_| {
-            match fs::hard_link(&draft, path) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-                linked => linked.map_err(failed("write", path)),
-            }
-        });
-    let removed = fs::remove_file(&draft).map_err(failed("remove", &draft));
-    named.and(removed)?;
-    sync_folder_of(path)
 }
 
 /// Writes `text` beside `path`, then in its place: a reader finds the old file or the new one.

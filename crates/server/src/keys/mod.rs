@@ -27,7 +27,7 @@ pub use file::{EditError, KEYS_FILE, edit};
 pub use live::LiveKeys;
 pub use text::written;
 
-pub(crate) use file::remove_drafts;
+pub(crate) use file::{create_private, read_private, remove_drafts};
 
 /// The tenant of the operators' first key, and of every key that names none.
 pub const DEFAULT_TENANT: &str = "main";

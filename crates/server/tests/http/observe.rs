@@ -11,7 +11,7 @@ use vodferry_oss::sign::presign_v1;
 
 use crate::support::{BUCKET, Build, Server, Upload, exchange, noise, now_ms, text};
 
-async fn metrics(server: &Server) -> String {
+pub(crate) async fn metrics(server: &Server) -> String {
     let addr = server.running.metrics_addr().unwrap();
     let head = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let response = exchange(addr, Method::Get, head).await;
@@ -22,13 +22,13 @@ async fn metrics(server: &Server) -> String {
 }
 
 /// The value of the line that begins so; none is 0.
-fn value(metrics: &str, name: &str) -> f64 {
+pub(crate) fn value(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.map_or(0.0, |value| value.parse().unwrap())
 }
 
 /// Waits until the metrics are so: a request is counted after its reply has left.
-async fn until(server: &Server, good: impl Fn(&str) -> bool) -> String {
+pub(crate) async fn until(server: &Server, good: impl Fn(&str) -> bool) -> String {
     let mut last = String::new();
     for _ in 0..200 {
         last = metrics(server).await;
@@ -41,7 +41,7 @@ async fn until(server: &Server, good: impl Fn(&str) -> bool) -> String {
 }
 
 /// The lines of a log, once there are so many.
-async fn lines(path: &Path, count: usize) -> Vec<Value> {
+pub(crate) async fn lines(path: &Path, count: usize) -> Vec<Value> {
     for _ in 0..200 {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         if text.lines().count() >= count && text.ends_with('\n') {

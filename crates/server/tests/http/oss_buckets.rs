@@ -20,6 +20,7 @@ async fn send(server: &Server, bucket: &str, key: &str, mut request: Request) ->
 async fn make(server: &Server, bucket: &str) {
     let made = send(server, bucket, "", about(server, Method::Put, bucket, "")).await;
     assert_eq!(made.status, 200, "{}", text(&made));
+    assert_eq!(made.header("location"), Some(format!("/{bucket}").as_str()));
 }
 
 #[tokio::test]

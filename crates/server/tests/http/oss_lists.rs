@@ -142,6 +142,21 @@ async fn names_are_encoded_where_asked_for_and_arguments_have_bounds() {
     }
     let token = [("list-type", "2"), ("continuation-token", "not base64!")];
     assert_eq!(refused(&list(&server, &token).await, 400), "InvalidArgument");
+    // A client that decodes it finds the same token; the usual alphabet would have a plus and a slash.
+    for key in ["t/???", "t/~~~", "t/~~~~"] {
+        server.put(key, b"x").await;
+    }
+    for (key, rest) in [("t/???", &["t/~~~", "t/~~~~"][..]), ("t/~~~", &["t/~~~~"])] {
+        let before = [("list-type", "2"), ("prefix", "t/"), ("max-keys", "1")];
+        let start = [&before[..], &[("start-after", &key[..4])]].concat();
+        let page = list(&server, &start).await;
+        assert_eq!(element(&page, "Key"), key);
+        let token = element(&page, "NextContinuationToken");
+        let unreserved = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        assert!(token.chars().all(unreserved), "{token}");
+        let query = [("list-type", "2"), ("prefix", "t/"), ("continuation-token", token.as_str())];
+        assert_eq!(names(&list(&server, &query).await).0, rest);
+    }
     // A plus in a query is a blank.
     let mut request = server.request(Method::Get, "");
     request.query.push(("prefix".into(), "a b".into()));

@@ -15,10 +15,10 @@ const BOUNDARY: &str = "----form-Boundary7MA4";
 
 /// A form being filled in.
 #[derive(Clone, Default)]
-struct Form(Vec<u8>);
+pub(crate) struct Form(Vec<u8>);
 
 impl Form {
-    fn field(mut self, name: &str, value: &str) -> Form {
+    pub(crate) fn field(mut self, name: &str, value: &str) -> Form {
         self.0.extend(
             format!(
                 "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
@@ -28,11 +28,11 @@ impl Form {
         self
     }
 
-    fn fields(self, fields: &[(&str, String)]) -> Form {
+    pub(crate) fn fields(self, fields: &[(&str, String)]) -> Form {
         fields.iter().fold(self, |form, (name, value)| form.field(name, value))
     }
 
-    fn file(mut self, name: &str, bytes: &[u8]) -> Form {
+    pub(crate) fn file(mut self, name: &str, bytes: &[u8]) -> Form {
         self.0.extend(
             format!(
                 "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
@@ -45,9 +45,15 @@ impl Form {
         self
     }
 
-    async fn post(mut self, server: &Server) -> Response {
+    pub(crate) async fn post(self, server: &Server) -> Response {
+        self.post_with(server, "").await
+    }
+
+    /// With more lines in the head of the request.
+    pub(crate) async fn post_with(mut self, server: &Server, head: &str) -> Response {
         self.0.extend(format!("--{BOUNDARY}--\r\n").bytes());
-        post(server, &format!("multipart/form-data; boundary={BOUNDARY}"), &self.0).await
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}\r\n{head}");
+        post(server, kind.trim_end(), &self.0).await
     }
 }
 
@@ -67,7 +73,7 @@ fn policy(conditions: &str) -> String {
     )
 }
 
-fn v1(who: &Credential, conditions: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn v1(who: &Credential, conditions: &str) -> Vec<(&'static str, String)> {
     let policy = policy(conditions);
     let mut fields = vec![
         ("OSSAccessKeyId", who.access_key_id.clone()),
@@ -94,7 +100,7 @@ fn v4(who: &Credential, region: &str, conditions: &str) -> Vec<(&'static str, St
     ]
 }
 
-const ANY: &str = r#"[{"bucket":"vod-media"},["starts-with","$key","up/"]]"#;
+pub(crate) const ANY: &str = r#"[{"bucket":"vod-media"},["starts-with","$key","up/"]]"#;
 
 #[tokio::test]
 async fn a_form_uploads_a_file() {
@@ -159,7 +165,7 @@ async fn the_reply_is_what_the_form_asks_for() {
     let kept = send(&[("x-oss-forbid-overwrite", "true")]).await;
     assert_eq!(refused(&kept, 409), "FileAlreadyExists");
     let callback = send(&[("callback", "e30=")]).await;
-    assert_eq!(refused(&callback, 400), "NotImplemented");
+    assert_eq!(refused(&callback, 400), "InvalidArgument");
 }
 
 #[tokio::test]

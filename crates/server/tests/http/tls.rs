@@ -24,14 +24,14 @@ use vodferry_server::{Config, TlsFiles};
 use crate::support::{BUCKET, Build, Server, config, noise, now_ms, wire};
 
 /// Who vouches for the certificates of a test, and where these are.
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    root: CertificateDer<'static>,
+    pub(crate) root: CertificateDer<'static>,
     folder: tempfile::TempDir,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -43,7 +43,7 @@ impl Authority {
     }
 
     /// Writes a new pair for the loopback address, and for these names.
-    fn issue(&self, names: &[&str]) {
+    pub(crate) fn issue(&self, names: &[&str]) {
         let (cert, key) = self.make(names);
         std::fs::write(self.path("key.pem"), key).unwrap();
         std::fs::write(self.path("cert.pem"), cert).unwrap();
@@ -57,11 +57,11 @@ impl Authority {
         (cert.pem(), key.serialize_pem())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn files(&self) -> TlsFiles {
+    pub(crate) fn files(&self) -> TlsFiles {
         TlsFiles { cert: self.path("cert.pem"), key: self.path("key.pem") }
     }
 

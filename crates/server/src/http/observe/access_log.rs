@@ -52,6 +52,9 @@ pub(crate) struct Record {
     status: Option<u16>,
     #[serde(skip_serializing_if = "String::is_empty")]
     code: String,
+    /// How its callback went.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    callback: &'static str,
     received: u64,
     sent: u64,
     ms: u64,
@@ -101,6 +104,7 @@ impl Record {
         }
         self.operation = found.operation;
         self.code = found.code;
+        self.callback = found.callback;
         self.access_key_id = found.access_key_id;
         self.status = status;
         (self.received, self.sent) = (received, sent);

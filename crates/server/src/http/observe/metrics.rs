@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     part_bytes: Counter,
     connections: Gauge,
     loaded: Family<Outcome, Counter>,
+    callbacks: Family<Outcome, Counter>,
+    callback_seconds: Histogram,
 }
 
 /// What is counted of a request.
@@ -77,6 +79,8 @@ impl Metrics {
             part_bytes: Counter::default(),
             connections: Gauge::default(),
             loaded: Family::default(),
+            callbacks: Family::default(),
+            callback_seconds: Histogram::new(exponential_buckets(0.001, 2.5, 13)),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -102,6 +106,12 @@ impl Metrics {
             "Attempts to load a changed certificate, by outcome",
             m.loaded.clone(),
         );
+        r.register("callbacks", "Upload callbacks, by outcome", m.callbacks.clone());
+        r.register(
+            "callback_seconds",
+            "From the end of an upload to that of its callback",
+            m.callback_seconds.clone(),
+        );
         r.register_collector(Box::new(LostLines(lost)));
         Metrics { registry, ..metrics }
     }
@@ -121,6 +131,12 @@ impl Metrics {
     pub(crate) fn certificate_loaded(&self, good: bool) {
         let outcome = if good { "loaded" } else { "refused" };
         self.loaded.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// An upload callback came to its end. `outcome` is one of the words of this server.
+    pub(crate) fn callback(&self, outcome: &'static str, spent: Duration) {
+        self.callbacks.get_or_create(&Outcome { outcome }).inc();
+        self.callback_seconds.observe(spent.as_secs_f64());
     }
 
     /// A request came in.
@@ -239,6 +255,7 @@ mod tests {
             spent: Duration::from_millis(2),
         });
         metrics.refused(431, "InvalidRequest");
+        metrics.callback("late", Duration::from_secs(5));
         let text = metrics.text().unwrap();
         for line in [
             "vodferry_requests_total{operation=\"UploadPart\",status=\"200\",code=\"\"} 1",
@@ -249,6 +266,8 @@ mod tests {
             "vodferry_parts_total 1",
             "vodferry_part_bytes_total 7",
             "vodferry_access_log_lost_lines_total 3",
+            "vodferry_callbacks_total{outcome=\"late\"} 1",
+            "vodferry_callback_seconds_sum 5.0",
             "vodferry_request_seconds_count{operation=\"UploadPart\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

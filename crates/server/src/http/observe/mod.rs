@@ -46,6 +46,8 @@ pub(crate) struct Found {
     code: String,
     place: Option<Place>,
     access_key_id: String,
+    /// What became of its callback.
+    callback: &'static str,
 }
 
 impl Notes {
@@ -67,6 +69,11 @@ impl Notes {
     /// The access key that it names, which exists.
     pub(crate) fn access_key_id(&self, id: &str) {
         id.clone_into(&mut self.found().access_key_id);
+    }
+
+    /// What became of the callback that it asked for.
+    pub(crate) fn callback(&self, outcome: &'static str) {
+        self.found().callback = outcome;
     }
 
     /// More of its body arrived.

@@ -14,7 +14,7 @@ use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
 use super::super::caller::Caller;
-use super::super::reply::{XML, empty, reply};
+use super::super::reply::{XML, empty, reply, set};
 use super::super::video::as_i64;
 use super::acl::bucket_acl_header;
 use super::arguments::{document, page_limit, text};
@@ -84,7 +84,7 @@ pub(super) async fn put_bucket(
     let acl = bucket_acl_header(call)?;
     if acl.is_none() && owns(app, caller, place).await? {
         // Made again, it stays as it is.
-        return Ok(empty(200));
+        return Ok(made(place));
     }
     let bucket = Bucket {
         name: place.bucket.clone(),
@@ -94,7 +94,14 @@ pub(super) async fn put_bucket(
         created_ms: app.now_ms(),
     };
     app.meta.make_bucket(bucket).await.map_err(service_error)?;
-    Ok(empty(200))
+    Ok(made(place))
+}
+
+/// ali-oss takes the name of the bucket that it made from `Location`.
+fn made(place: &Place) -> Response<ReplyBody> {
+    let mut reply = empty(200);
+    set(&mut reply, "location", &format!("/{}", place.bucket));
+    reply
 }
 
 /// `DELETE /`

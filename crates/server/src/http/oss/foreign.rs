@@ -6,6 +6,7 @@ use vodferry_oss::ServiceError;
 
 use super::super::auth::Place;
 use super::super::call::Call;
+use super::callback;
 use super::errors::not_implemented;
 
 /// Refuses a request that asks for what is not here.
@@ -15,6 +16,9 @@ pub(super) fn refuse(call: &Call, place: &Place) -> Result<(), ServiceError> {
     }
     if let Some(name) = HEADERS.iter().find(|name| call.headers.contains_key(**name)) {
         return Err(not_implemented(&format!("the header {name}")));
+    }
+    if callback::is_asked_for(call) && !callback::is_possible(call, place) {
+        return Err(not_implemented("callbacks after this operation"));
     }
     // A bucket is not to be made or deleted by a request that means some other thing of it.
     let changes = matches!(call.method, Method::PUT | Method::DELETE | Method::POST);
@@ -56,8 +60,6 @@ const PARAMETERS: &[&str] = &[
     "accessmonitor",
     "asyncFetch",
     "bucketArchiveDirectRead",
-    "callback",
-    "callback-var",
     "cloudboxes",
     "cname",
     "encryption",
@@ -137,7 +139,6 @@ const PARAMETERS: &[&str] = &[
 ];
 
 const HEADERS: &[&str] = &[
-    "x-oss-callback",
     "x-oss-server-side-encryption",
     "x-oss-server-side-encryption-key-id",
     "x-oss-symlink-target",

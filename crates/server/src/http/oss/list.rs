@@ -1,9 +1,10 @@
 //! ListObjects in both versions, and ListMultipartUploads.
 
 use axum::body::Body as ReplyBody;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Response;
 use vodferry_oss::ServiceError;
-use vodferry_oss::base64;
 use vodferry_oss::limits::MAX_PAGE;
 use vodferry_oss::xml::{
     ListBucketResult, ListMultipartUploadsResult, ListedObject, ListedUpload, Owner, Paging,
@@ -47,7 +48,7 @@ pub(super) async fn list_objects(
     let paging = if second {
         Paging::Token {
             token: text(call, "continuation-token").to_owned(),
-            next: base64::encode(next.as_bytes()),
+            next: URL_SAFE_NO_PAD.encode(next),
             start_after: text(call, "start-after").to_owned(),
         }
     } else {
@@ -119,11 +120,14 @@ pub(super) async fn list_uploads(
 }
 
 /// After which key a page of version 2 begins: the token tells, which is base64 of a key, else
-/// `start-after`.
+/// `start-after`. The alphabet is the one for URLs: a client that asked for encoded names decodes
+/// the token, too, which would make a blank of a plus.
 fn after_token(call: &Call) -> Result<String, ServiceError> {
     match text(call, "continuation-token") {
         "" => Ok(text(call, "start-after").to_owned()),
-        token => base64::decode(token)
+        token => URL_SAFE_NO_PAD
+            .decode(token)
+            .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .ok_or_else(|| argument("continuation-token", token, "The token is none of ours.")),
     }

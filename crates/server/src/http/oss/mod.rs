@@ -5,6 +5,7 @@ mod acl;
 mod append;
 mod arguments;
 mod bucket;
+mod callback;
 mod conditions;
 mod copy;
 mod delete;

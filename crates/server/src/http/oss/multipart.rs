@@ -22,6 +22,7 @@ use super::super::reply::{XML, empty, reply, set};
 use super::super::video::as_i64;
 use super::acl::{OBJECT_ACL, object_acl_header};
 use super::arguments::{bounded, decimal, document, page_limit, wants_url};
+use super::callback::{self, Uploaded};
 use super::errors::{argument, internal, malformed, service_error};
 use super::receive::{
     Announced, CRC64, forbids_overwrite, keeps, object_headers, receive, refused,
@@ -125,6 +126,7 @@ pub(super) async fn complete(
     body: &mut Body,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let upload_id = upload_id(call)?.to_owned();
+    let callback = callback::asked_for(call)?;
     let url = wants_url(call)?;
     let acl = object_acl_header(call)?;
     if acl.is_some() {
@@ -164,7 +166,8 @@ pub(super) async fn complete(
     let mut response = reply(200, XML, result.encode(url));
     set(&mut response, "etag", &quote(&done.etag));
     set(&mut response, CRC64, &done.crc64.to_string());
-    Ok(response)
+    const NAME: &str = "CompleteMultipartUpload";
+    callback::answer(app, call, NAME, callback, place, Uploaded::from(&done), response).await
 }
 
 /// `DELETE /key?uploadId=ID`

@@ -1,6 +1,8 @@
 //! PostObject: what a browser's form uploads. Its fields stand for the headers of a PutObject, and a
 //! signed policy for the signature.
 
+use std::sync::Arc;
+
 use axum::body::Body as ReplyBody;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response};
@@ -19,6 +21,7 @@ use super::super::call::Call;
 use super::super::caller::{Caller, Circumstances};
 use super::super::reply::{XML, empty, reply, set};
 use super::super::video::as_i64;
+use super::callback::{self, Uploaded};
 use super::errors::{argument, blob_error, not_implemented, service_error};
 use super::form::{Form, PartHead};
 use super::form_policy::{FormPolicy, LengthRange};
@@ -30,7 +33,7 @@ use crate::store::{Blob, ObjectInfo, PutObject};
 
 /// `POST /` with a form; `bucket` is there.
 pub(super) async fn post_object(
-    app: &App,
+    app: &Arc<App>,
     call: &Call,
     bucket: &str,
     body: &mut Body,
@@ -56,11 +59,11 @@ pub(super) async fn post_object(
                 .with_context("MaxSizeAllowed", MAX_FIELDS.to_string()));
         }
     };
-    for name in ["callback", "x-oss-server-side-encryption"] {
-        if fields.get(name).is_some() {
-            return Err(not_implemented(&format!("the form field {name}")));
-        }
+    const FOREIGN: &str = "x-oss-server-side-encryption";
+    if fields.get(FOREIGN).is_some() {
+        return Err(not_implemented(&format!("the form field {FOREIGN}")));
     }
+    let callback = callback::asked_for_by_form(call, &fields.0)?;
     let template = fields.get("key").ok_or_else(|| argument("key", "", "key is missing."))?;
     let file_name = file.file_name.as_deref().unwrap_or_default();
     let file_name = file_name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -95,7 +98,8 @@ pub(super) async fn post_object(
     set(&mut response, "etag", &quote(&info.etag));
     set(&mut response, "content-md5", &content_md5(&md5));
     set(&mut response, CRC64, &info.crc64.to_string());
-    Ok(response)
+    let uploaded = Uploaded::from(&info);
+    callback::answer(app, call, "PostObject", callback, &object, uploaded, response).await
 }
 
 /// Most fields of a form.

@@ -1,5 +1,7 @@
 //! PutObject.
 
+use std::sync::Arc;
+
 use axum::body::Body as ReplyBody;
 use http::Response;
 use vodferry_oss::ServiceError;
@@ -11,6 +13,7 @@ use super::super::body::Body;
 use super::super::call::Call;
 use super::super::caller::Caller;
 use super::super::reply::{empty, set};
+use super::callback::{self, Uploaded};
 use super::receive::{
     Announced, CRC64, forbids_overwrite, keeps, object_headers, receive, refused,
 };
@@ -18,12 +21,13 @@ use crate::store::PutObject;
 
 /// `PUT /key`: the body becomes the object.
 pub(super) async fn put_object(
-    app: &App,
+    app: &Arc<App>,
     caller: &Caller,
     call: &Call,
     place: &Place,
     body: &mut Body,
 ) -> Result<Response<ReplyBody>, ServiceError> {
+    let callback = callback::asked_for(call)?;
     let announced = Announced::of(call)?;
     let headers = object_headers(caller, call, place)?;
     let forbid_overwrite = forbids_overwrite(call);
@@ -47,5 +51,5 @@ pub(super) async fn put_object(
     set(&mut response, "etag", &quote(&info.etag));
     set(&mut response, "content-md5", &content_md5(&md5));
     set(&mut response, CRC64, &info.crc64.to_string());
-    Ok(response)
+    callback::answer(app, call, "PutObject", callback, place, Uploaded::from(&info), response).await
 }
