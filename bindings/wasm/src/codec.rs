@@ -244,6 +244,7 @@ choice! {
         4 = Sent { id: id, bytes: bytes }
         5 = Finished { file: file, length: length }
         6 = Grown { file: file, range: range }
+        7 = Broken { file: file, error: error }
     }
     OnCancel {
         0 = Keep {}

@@ -230,15 +230,14 @@ impl Engine {
                 let owner = self.desk.answered(id, Kind::Append);
                 self.with(now, owner, |t, desk| t.appended(desk, id, result));
             }
+            Input::Broken { file, error } => {
+                self.grow(now, file, 0, |ready| ready.break_off(error));
+            }
             Input::Finished { file, length } => {
-                self.grow(now, file, 0, |ready| ready.finish(length))
+                self.grow(now, file, 0, |ready| ready.finish(length));
             }
             Input::Grown { file, range } => {
-                let from = range.start;
-                self.grow(now, file, from, |ready| {
-                    ready.add(range);
-                    true
-                });
+                self.grow(now, file, range.start, |ready| ready.add(range));
             }
             Input::Granted { id, result } => {
                 let owner = self.desk.answered(id, Kind::Ask);
@@ -381,21 +380,13 @@ impl Engine {
     }
 
     /// More of a source of unknown length is final, from this byte on. `announce` is false for what cannot be.
-    fn grow(
-        &mut self,
-        now: Now,
-        file: FileId,
-        from: u64,
-        announce: impl FnOnce(&mut Ready) -> bool,
-    ) {
+    fn grow(&mut self, now: Now, file: FileId, from: u64, announce: impl FnOnce(&mut Ready)) {
         let Some(entry) = self.list.get_mut(file) else { return };
         match &mut entry.transfer {
-            None => {
-                announce(&mut entry.ready);
-            }
+            None => announce(&mut entry.ready),
             Some(transfer) => {
-                let possible = announce(&mut transfer.ready);
-                transfer.grow(&mut self.desk, from, possible);
+                announce(&mut transfer.ready);
+                transfer.grow(&mut self.desk, from);
                 self.settle(now, file);
             }
         }

@@ -1,7 +1,10 @@
 //! Which bytes of a source that is still being written are final.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
+
+use crate::vocab::{ErrorInfo, ErrorKind};
 
 /// What the writer has announced so far, in any order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +13,8 @@ pub(crate) struct Ready {
     ranges: Vec<Range<u64>>,
     /// Known when the writer is done.
     length: Option<u64>,
+    /// Why there will be no more.
+    broken: Option<ErrorInfo>,
 }
 
 impl Ready {
@@ -26,16 +31,26 @@ impl Ready {
         self.ranges.splice(from..to, core::iter::once(start..end));
     }
 
-    /// The writer is done: the source has so many bytes, and all of them are final. False when it announced more before.
-    pub(crate) fn finish(&mut self, length: u64) -> bool {
+    /// The writer is done: the source has so many bytes, and all of them are final. One that announced more before is broken.
+    pub(crate) fn finish(&mut self, length: u64) {
         if length < self.reach() {
-            return false;
-        }
-        if self.length.is_none() {
+            self.broken = Some(shrunk());
+        } else if self.length.is_none() {
             self.length = Some(length);
             self.add(0..length);
         }
-        true
+    }
+
+    /// The writer gave up; nothing once it is done.
+    pub(crate) fn break_off(&mut self, error: ErrorInfo) {
+        if self.length.is_none() {
+            self.broken = Some(error);
+        }
+    }
+
+    /// Why this will never be whole.
+    pub(crate) fn broken(&self) -> Option<&ErrorInfo> {
+        self.broken.as_ref()
     }
 
     pub(crate) fn length(&self) -> Option<u64> {
@@ -51,6 +66,15 @@ impl Ready {
     pub(crate) fn covers(&self, range: &Range<u64>) -> bool {
         let at = self.ranges.partition_point(|r| r.end < range.end);
         self.ranges.get(at).is_some_and(|r| r.start <= range.start && range.end <= r.end)
+    }
+}
+
+fn shrunk() -> ErrorInfo {
+    ErrorInfo {
+        kind: ErrorKind::SourceChanged,
+        code: "SourceChanged".into(),
+        message: "the source ended before bytes that had been announced as final".into(),
+        request_id: String::new(),
     }
 }
 
@@ -70,10 +94,11 @@ mod tests {
         assert_eq!(ready.ranges.len(), 1);
         ready.add(7..7);
         assert_eq!((ready.reach(), ready.length()), (40, None));
-        assert!(!ready.finish(39));
-        assert!(ready.finish(50));
+        ready.finish(50);
         assert!(ready.covers(&(0..50)) && !ready.covers(&(0..51)));
-        assert_eq!(ready.length(), Some(50));
+        assert_eq!((ready.length(), ready.broken()), (Some(50), None));
+        ready.finish(49);
+        assert!(ready.broken().is_some());
     }
 
     proptest! {

@@ -180,18 +180,17 @@ impl Transfer {
         if !self.is_small() && self.upload.is_none() {
             self.plan_anew(desk);
         }
-        self.grow(desk, 0, true);
+        self.grow(desk, 0);
     }
 
-    /// Bytes of a source of unknown length have become final, from this one on; `possible` is false when the writer takes
-    /// back what it announced.
-    pub(crate) fn grow(&mut self, desk: &mut Desk, from: u64, possible: bool) {
+    /// Bytes of a source of unknown length have become final, from this one on; or there will be no more.
+    pub(crate) fn grow(&mut self, desk: &mut Desk, from: u64) {
         let grows = self.source.as_ref().is_some_and(Source::grows);
         if !grows || self.over.is_some() {
             return;
         }
-        if !possible {
-            return self.fail(desk, shrunk());
+        if let Some(why) = self.ready.broken() {
+            return self.fail(desk, why.clone());
         }
         self.progress.set_total(self.length());
         if self.is_small() {
@@ -465,15 +464,6 @@ impl Transfer {
     fn tell_started(&mut self, desk: &mut Desk) {
         let (file, video_id, target) = (self.owner.file, self.video_id.clone(), self.target());
         desk.event(Event::Started { file, video_id, target });
-    }
-}
-
-fn shrunk() -> ErrorInfo {
-    ErrorInfo {
-        kind: ErrorKind::SourceChanged,
-        code: "SourceChanged".into(),
-        message: "the source ended before bytes that had been announced as final".into(),
-        request_id: String::new(),
     }
 }
 

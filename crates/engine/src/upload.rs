@@ -166,7 +166,7 @@ impl Transfer {
         self.upload = None;
         if !self.is_small() {
             self.plan_anew(desk);
-            self.grow(desk, 0, true);
+            self.grow(desk, 0);
         }
         if self.is_loaded() {
             self.phase = Phase::Granting;

@@ -288,6 +288,13 @@ pub enum Input {
         /// Whether it is stored.
         result: Result<(), Fault>,
     },
+    /// The writer of a source of unknown length gave up: the file fails with this error. Answers nothing.
+    Broken {
+        /// Which file.
+        file: FileId,
+        /// Why.
+        error: ErrorInfo,
+    },
     /// The writer of a source of unknown length is done. Answers nothing; the first one counts.
     Finished {
         /// Which file.

@@ -321,6 +321,7 @@ pub fn wanted(input: &Input, abort: bool) -> &'static str {
         Input::Loaded { result: Ok((_, Some(_))), .. } => "Loaded, checkpoint",
         Input::Loaded { result: Err(_), .. } => "Load fails",
         Input::Sent { .. } => "Sent",
+        Input::Broken { .. } => "Broken",
         Input::Finished { .. } => "Finished",
         Input::Grown { .. } => "Grown",
     }
@@ -335,6 +336,7 @@ pub fn late(input: &Input, abort: bool) -> &'static str {
         Input::Granted { .. } => "late Grant",
         Input::Loaded { .. } => "late Load",
         Input::Sent { .. } => "late Sent",
+        Input::Broken { .. } => "Broken",
         Input::Finished { .. } => "Finished",
         Input::Grown { .. } => "Grown",
     }
@@ -348,7 +350,7 @@ pub fn id_of(input: &Input) -> Option<EffectId> {
         | Input::Granted { id, .. }
         | Input::Loaded { id, .. }
         | Input::Sent { id, .. } => Some(*id),
-        Input::Finished { .. } | Input::Grown { .. } => None,
+        Input::Broken { .. } | Input::Finished { .. } | Input::Grown { .. } => None,
     }
 }
 

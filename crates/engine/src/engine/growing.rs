@@ -167,6 +167,37 @@ fn an_end_before_what_was_announced_fails_the_file() {
 }
 
 #[test]
+fn a_writer_that_gives_up_fails_the_file_and_the_checkpoint_stays() {
+    let error = ErrorInfo {
+        kind: ErrorKind::Io,
+        code: "ReadFailed".into(),
+        message: "the pipe broke".into(),
+        request_id: String::new(),
+    };
+    let mut s = sending(0..MIB);
+    let id = s.parts(&[1])[0];
+    s.acknowledge(id, false);
+    s.engine.handle(s.now, Input::Broken { file: FILE, error: error.clone() });
+    let ended = s.drain();
+    let failed =
+        |o: &Output| matches!(o, Output::Event(Event::Failed { error: e, .. }) if *e == error);
+    assert!(ended.iter().any(failed));
+    let forgets = |o: &Output| {
+        matches!(o, Output::Effect(Effect::AppendCheckpoint { record: Record::End, .. }))
+    };
+    assert!(!ended.iter().any(forgets));
+    // Told while the file waits for its turn, it is no less true then.
+    let mut s = Script::new(config());
+    s.add();
+    s.engine.handle(s.now, Input::Broken { file: FILE, error: error.clone() });
+    s.engine.start(s.now);
+    let Effect::LoadCheckpoint { id, .. } = s.effect() else { panic!("expected a load") };
+    s.engine.handle(s.now, Input::Loaded { id, result: Ok((open_source(), None)) });
+    s.started_event();
+    assert_eq!(s.failed(), error);
+}
+
+#[test]
 fn a_source_without_end_is_refused_where_parts_end() {
     let small = Config { part_size: SMALL_FILE, max_buffered: 0, ..config() };
     let mut s = Script::new(small);

@@ -78,7 +78,10 @@ impl Checker {
                     self.load(file, source, found.as_ref(), version, coverage);
                 }
             }
-            Input::Finished { .. } | Input::Grown { .. } | Input::Sent { .. } => {}
+            Input::Broken { .. }
+            | Input::Finished { .. }
+            | Input::Grown { .. }
+            | Input::Sent { .. } => {}
         }
     }
 

@@ -276,7 +276,7 @@ impl Checker {
             Input::Appended { .. } => watch.is_some_and(|w| w.appends.contains(&id)),
             Input::Granted { .. } => self.ask.is_some_and(|(ask, _)| ask == id),
             Input::Loaded { .. } => watch.is_some_and(|w| w.load == Some(id)),
-            Input::Finished { .. } | Input::Grown { .. } => return None,
+            Input::Broken { .. } | Input::Finished { .. } | Input::Grown { .. } => return None,
         };
         Some((file, wanted, abort))
     }
