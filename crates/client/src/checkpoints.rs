@@ -8,7 +8,7 @@ use vodferry_engine::{Checkpoint, ErrorKind, FaultKind, Target};
 
 use crate::Error;
 use crate::journal::{Contents, Journal, Refusal};
-use crate::source::{Source, checkpoint_name};
+use crate::source::{Origin, Source, checkpoint_name};
 
 /// The checkpoints in one folder.
 ///
@@ -61,7 +61,7 @@ impl CheckpointInfo {
     ///
     /// Kind `Io` when it cannot be read; its code is `FileNotFound` when nothing is there.
     pub fn is_of(&self, path: &Path) -> Result<bool, Error> {
-        match Source::open(path) {
+        match Source::open(&Origin::Path(path.to_owned())) {
             Ok(source) => {
                 let fixed = self.target_fixed.then_some(&self.target);
                 Ok(checkpoint_name(source.identity(), fixed) == self.id)
@@ -182,8 +182,8 @@ mod tests {
         let part = PartInfo { number: 2, length: 102_400, etag: "E".into(), crc64: None };
         let (mut journal, _) = Journal::open(&dir.join(name)).unwrap();
         let hint = Path::new("/films/ä b.mp4");
-        journal.append(&Record::Begin(begin), hint, false).unwrap();
-        journal.append(&Record::Part(part), hint, false).unwrap();
+        journal.append(&Record::Begin(begin), Some(hint), false).unwrap();
+        journal.append(&Record::Part(part), Some(hint), false).unwrap();
         journal
     }
 
@@ -228,7 +228,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [file, moved] = ["a", "b"].map(|name| dir.path().join(name));
         std::fs::write(&file, [7; 1000]).unwrap();
-        let identity = crate::source::Source::open(&file).unwrap().identity().clone();
+        let origin = Origin::Path(file.clone());
+        let identity = crate::source::Source::open(&origin).unwrap().identity().clone();
         let target = Target { endpoint: "e".into(), bucket: "b".into(), key: "k".into() };
         let mut of_other_place = None;
         for fixed in [None, Some(&target)] {

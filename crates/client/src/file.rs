@@ -2,12 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::AsyncRead;
 use vodferry_engine::{FileId, FileState, ObjectInfo, Target};
 use vodferry_oss::Credential;
 
-use crate::{Error, UploadGrant};
+use crate::source::{Origin, Stream};
+use crate::{Content, Error, Growth, UploadGrant};
 
-/// A file to upload: where its bytes are, and where they go if that is known already.
+/// A file to upload: where its bytes are, and where they go if that is known already. A path is the usual thing; memory, streams and
+/// files that are still being written do as well.
 ///
 /// ```
 /// # fn main() -> Result<(), vodferry::Error> {
@@ -22,7 +28,7 @@ use crate::{Error, UploadGrant};
 /// ```
 #[derive(Clone, Debug)]
 pub struct File {
-    pub(crate) path: PathBuf,
+    pub(crate) origin: Origin,
     pub(crate) name: String,
     pub(crate) title: Option<String>,
     pub(crate) part_size: u64,
@@ -34,8 +40,51 @@ impl File {
     /// A file of this machine. It is looked at when its turn comes; what cannot be used then is told by a Failed event.
     pub fn path(path: impl Into<PathBuf>) -> File {
         let path = path.into();
-        let name = path.file_name().map(|name| tame(&name.to_string_lossy())).unwrap_or_default();
-        File { path, name, title: None, part_size: 0, headers: Vec::new(), grant: None }
+        let name = name_of(&path);
+        File::of(Origin::Path(path), name)
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(name: impl Into<String>, bytes: impl Into<Bytes>) -> File {
+        File::content(name, bytes.into())
+    }
+
+    /// Bytes that can be read anywhere and again, wherever they are.
+    pub fn content(name: impl Into<String>, content: impl Content) -> File {
+        let name = name.into();
+        File::of(Origin::content(&name, content), name)
+    }
+
+    /// Bytes that come once, their number unknown: standard input, a program's output. Parts are sent while it is read; no more
+    /// than [`Options::max_buffered`](crate::Options::max_buffered) bytes of it are in memory (or one part, where that is more),
+    /// so its writer waits for a slow network. It may be about 311 GiB at the defaults.
+    ///
+    /// After a crash the same stream is read again from its beginning: `name` finds the checkpoint, each part is compared with what
+    /// the server holds, and only what differs is sent. Can be added once.
+    pub fn reader(name: impl Into<String>, reader: impl AsyncRead + Send + 'static) -> File {
+        let name = name.into();
+        File::of(Origin::Stream(Arc::new(Stream::new(&name, reader))), name)
+    }
+
+    /// A file that is still being written, and the hand with which its writer announces what is final. It need not exist yet.
+    /// Parts are sent as soon as all their bytes are final, whatever their order. Its path finds the checkpoint after a crash. Can
+    /// be added once.
+    ///
+    /// ```
+    /// let (file, growth) = vodferry::File::growing("export.mp4");
+    /// // uploader.add(file)?; then, while it is written:
+    /// growth.ready(48..1_000_000);
+    /// growth.ready(0..48);
+    /// growth.finish(1_000_000);
+    /// ```
+    pub fn growing(path: impl Into<PathBuf>) -> (File, Growth) {
+        let path = path.into();
+        let (origin, growth) = Origin::growing(&path);
+        (File::of(origin, name_of(&path)), growth)
+    }
+
+    fn of(origin: Origin, name: String) -> File {
+        File { origin, name, title: None, part_size: 0, headers: Vec::new(), grant: None }
     }
 
     /// What the authorizer is told as the file's name, instead of the last part of the path, control characters in it replaced by `_`.
@@ -91,14 +140,18 @@ impl File {
 
     /// What is wrong with it whatever the disk holds.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.path.as_os_str().is_empty() {
+        let path = self.origin.path();
+        if path.is_some_and(|path| path.as_os_str().is_empty()) {
             return Err(Error::misuse("the file has an empty path"));
         }
         if self.name.is_empty() {
-            let path = self.path.display();
-            return Err(Error::misuse(format!(
-                "no file name in {path}: it is a directory, or was given none"
-            )));
+            return Err(Error::misuse(match path {
+                Some(path) => {
+                    let path = path.display();
+                    format!("no file name in {path}: it is a directory, or was given none")
+                }
+                None => "the source has an empty name".to_owned(),
+            }));
         }
         for (name, value) in &self.headers {
             let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
@@ -133,6 +186,11 @@ impl File {
     }
 }
 
+/// What a file is called, as far as it is.
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| tame(&name.to_string_lossy())).unwrap_or_default()
+}
+
 /// A name that services take. One that was given is sent as it is.
 fn tame(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '_' } else { c }).collect()
@@ -158,8 +216,8 @@ pub struct FileStatus {
     pub id: FileId,
     /// As the authorizer is told.
     pub name: String,
-    /// Where its bytes are.
-    pub path: PathBuf,
+    /// Where its bytes are; `None` where they are in no file.
+    pub path: Option<PathBuf>,
     /// Where it stands.
     pub state: FileState,
     /// Bytes the server holds, as last told in a Progress event.

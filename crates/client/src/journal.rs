@@ -119,12 +119,17 @@ impl Journal {
     /// Appends a record; after a Begin a hint where the file is. `sync`: it survives a power loss.
     ///
     /// A record that could not be written whole leaves no trace, so that the next one can be.
-    pub(crate) fn append(&mut self, record: &Record, hint: &Path, sync: bool) -> io::Result<()> {
+    pub(crate) fn append(
+        &mut self,
+        record: &Record,
+        hint: Option<&Path>,
+        sync: bool,
+    ) -> io::Result<()> {
         if let Some(why) = self.sealed {
             return Err(why.into());
         }
         let mut text = frame(&record.to_line());
-        if matches!(record, Record::Begin(_)) {
+        if let (Record::Begin(_), Some(hint)) = (record, hint) {
             text.push_str(&frame(&format!("{PATH}{}", word_of(hint))));
         }
         let written = self
@@ -287,7 +292,7 @@ mod tests {
         let (mut journal, contents) = Journal::open(&path).unwrap();
         assert_eq!(contents, Contents::default());
         for record in &records {
-            journal.append(record, Path::new("/films/a b.mp4"), true).unwrap();
+            journal.append(record, Some(Path::new("/films/a b.mp4")), true).unwrap();
         }
         journal.close();
         (dir, path, records)
@@ -319,7 +324,7 @@ mod tests {
         let (mut journal, contents) = Journal::open(&path).unwrap();
         assert_eq!(contents.records, records);
         assert_eq!(contents.path.as_deref(), Some(Path::new("/films/a b.mp4")));
-        journal.append(&part(4), Path::new("x"), false).unwrap();
+        journal.append(&part(4), Some(Path::new("x")), false).unwrap();
         drop(journal);
         records.push(part(4));
         assert_eq!(Journal::open(&path).unwrap().1.records, records);
@@ -349,12 +354,12 @@ mod tests {
     fn what_has_ended_is_deleted_or_void() {
         let (_dir, path, _) = written();
         let (mut journal, _) = Journal::open(&path).unwrap();
-        journal.append(&Record::End, Path::new("x"), true).unwrap();
+        journal.append(&Record::End, Some(Path::new("x")), true).unwrap();
         drop(journal); // As a crash before the deletion.
         let (mut journal, contents) = Journal::open(&path).unwrap();
         assert_eq!(contents, Contents::default());
-        journal.append(&begin(), Path::new("x"), true).unwrap();
-        journal.append(&Record::End, Path::new("x"), true).unwrap();
+        journal.append(&begin(), Some(Path::new("x")), true).unwrap();
+        journal.append(&Record::End, Some(Path::new("x")), true).unwrap();
         journal.close();
         assert!(!path.exists());
     }
@@ -407,7 +412,7 @@ mod tests {
             prop_assert!(records.starts_with(&contents.records));
             // What is appended after the cut is readable.
             let again = if contents.records.is_empty() { begin() } else { part(9) };
-            journal.append(&again, Path::new("x"), false).unwrap();
+            journal.append(&again, Some(Path::new("x")), false).unwrap();
             drop(journal);
             let mut expected = contents.records;
             expected.push(again);
@@ -445,7 +450,7 @@ mod tests {
             Journal::of(File::open(&path).unwrap(), &path, Some(io::ErrorKind::ReadOnlyFilesystem))
                 .unwrap();
         assert_eq!(contents.records, records[..3]);
-        let error = journal.append(&part(9), Path::new("x"), true).unwrap_err();
+        let error = journal.append(&part(9), Some(Path::new("x")), true).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
         assert!(matches!(Journal::open(&path), Err(Refusal::Busy)));
         journal.close();

@@ -75,6 +75,7 @@ pub use events::Events;
 pub use file::{File, FileStatus, Uploaded};
 pub use http::{Http, TransportError, TransportErrorKind, http_client};
 pub use options::{OnBusy, Options, Proxy, Timeouts};
+pub use source::{Content, Growth};
 pub use uploader::{Uploader, UploaderBuilder};
 pub use vodferry_engine::{
     Backoff, Budget, ErrorInfo, ErrorKind, Event, FaultKind, FileId, FileState, ObjectInfo,

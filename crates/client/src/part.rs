@@ -1,7 +1,7 @@
 //! From a range of a file to a request's body and digests.
 //!
-//! With room in the memory budget the range is read once, hashed while it is in the cache, and sent from where it lies. Without, it is
-//! read twice: hashed in windows, then sent in windows.
+//! With room in the memory budget the range is read once, hashed while it is in the cache, and sent from where it lies. Without, or where
+//! the source itself is in memory, it is read twice: hashed in windows, then sent in windows.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -56,7 +56,8 @@ fn read(
 ) -> Result<(Option<Bytes>, Body, Digests), Fault> {
     source.check()?;
     let length = range.end.saturating_sub(range.start);
-    let buffer = usize::try_from(length).ok().and_then(|length| buffers.take(length));
+    let fitting = usize::try_from(length).ok().filter(|_| !source.is_buffered());
+    let buffer = fitting.and_then(|length| buffers.take(length));
     let mut hashes = Hashes::new(match md5 {
         PartMd5::Off => false,
         PartMd5::Alone => true,
@@ -123,6 +124,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::source::Origin;
 
     const LENGTH: usize = 700_001;
 
@@ -133,7 +135,7 @@ mod tests {
     fn source() -> (tempfile::NamedTempFile, Arc<Source>) {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&bytes()).unwrap();
-        let source = Arc::new(Source::open(file.path()).unwrap());
+        let source = Arc::new(Source::open(&Origin::Path(file.path().into())).unwrap());
         (file, source)
     }
 

@@ -24,6 +24,16 @@ pub(crate) struct Means {
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) timeouts: Timeouts,
     pub(crate) md5: PartMd5,
+    pub(crate) max_buffered: u64,
+    /// Of files that have none of their own; never 0.
+    pub(crate) part_size: u64,
+}
+
+impl Means {
+    /// Bytes of a stream that may be in memory: a part at least.
+    pub(crate) fn most_of_stream(&self, part_size: u64) -> u64 {
+        self.max_buffered.max(if part_size == 0 { self.part_size } else { part_size })
+    }
 }
 
 /// One operation, with what it needs.
@@ -60,7 +70,13 @@ async fn exchange(
     errand: Errand,
     sent: impl Fn(u64) + Send + Sync + 'static,
 ) -> Result<Answer, Fault> {
+    if let Some(reply) = let_go_of(&errand) {
+        return Ok(Answer { result: Ok(reply), server_date_ms: None });
+    }
     let (body, digests) = body_of(means, &errand).await?;
+    if let Some(reply) = equal(&errand.op, &digests) {
+        return Ok(Answer { result: Ok(reply), server_date_ms: None });
+    }
     let Errand { op, rights, headers, clock_offset_ms, .. } = errand;
     let at_ms = wall_ms().saturating_add(clock_offset_ms);
     let Rights { authority, signature } = &*rights;
@@ -106,9 +122,32 @@ async fn body_of(means: &Means, errand: &Errand) -> Result<(Option<Body>, Digest
         }
         _ => return Ok((None, Digests::default())),
     };
-    let buffers = means.buffers.clone();
-    let prepared = part::prepare(source_of(errand)?, range, buffers, means.md5.clone()).await;
+    let source = source_of(errand)?;
+    let md5 = match &errand.op {
+        Op::UploadPart { held: Some(_), .. } => PartMd5::Alone,
+        _ => means.md5.clone(),
+    };
+    if let Op::UploadPart { number, .. } = errand.op {
+        source.sending(number, range.start);
+    }
+    let prepared = part::prepare(source, range, means.buffers.clone(), md5).await;
     prepared.map(|(body, digests)| (Some(body), digests))
+}
+
+/// The server holds a part of a stream whose bytes this process let go of, and it still is the same.
+fn let_go_of(errand: &Errand) -> Option<Reply> {
+    let Op::UploadPart { held: Some(etag), range, .. } = &errand.op else { return None };
+    let part = errand.source.as_ref()?.stored(range.start)?;
+    let same = part.etag.eq_ignore_ascii_case(etag) && part.length == range.end - range.start;
+    same.then_some(Reply::PartUploaded { etag: part.etag, crc64: part.crc64 })
+}
+
+/// The server holds these very bytes.
+fn equal(op: &Op, digests: &Digests) -> Option<Reply> {
+    let Op::UploadPart { held: Some(etag), .. } = op else { return None };
+    let md5: String = digests.md5?.iter().map(|byte| format!("{byte:02X}")).collect();
+    let crc64 = digests.crc64;
+    md5.eq_ignore_ascii_case(etag).then(|| Reply::PartUploaded { etag: etag.clone(), crc64 })
 }
 
 fn source_of(errand: &Errand) -> Result<Arc<Source>, Fault> {

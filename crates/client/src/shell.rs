@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
@@ -21,7 +22,7 @@ use vodferry_engine::{
 use crate::authorizer::Rights;
 use crate::clock::Clock;
 use crate::perform::{Errand, Means, answer, perform};
-use crate::source::{Source, fault};
+use crate::source::{Origin, Source, fault};
 use crate::store::{Store, Stored};
 use crate::{Authorizer, Error, File, GrantRequest, UploadGrant};
 
@@ -57,8 +58,19 @@ pub(crate) struct Entry {
     pub(crate) target: Option<Target>,
     /// Open while a transfer has it.
     pub(crate) source: Option<Arc<Source>>,
+    /// Tells the engine how the source grows, from the first look at it on.
+    pub(crate) feed: Option<Feeding>,
     pub(crate) object: Option<ObjectInfo>,
     pub(crate) error: Option<ErrorInfo>,
+}
+
+/// A task that ends with its file.
+pub(crate) struct Feeding(AbortHandle);
+
+impl Drop for Feeding {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The grant table: what is behind the ids that the engine knows. Secrets stay here, and are wiped when dropped.
@@ -117,8 +129,8 @@ pub(crate) enum Told {
     Done(EffectId, Input),
     /// Of a question to the authorizer.
     Granted(EffectId, FileId, Result<UploadGrant, Error>),
-    /// Of a body on its way.
-    Sent(Input),
+    /// Nobody asked: of a body on its way, or of how a source grows.
+    Heard(Input),
     /// Of the store.
     Stored(Stored),
 }
@@ -203,10 +215,12 @@ impl Shell {
             Effect::AskGrant { id, file, want } => self.ask(state, id, file, want),
             Effect::CloseCheckpoint { file } => self.store.close(file),
             Effect::LoadCheckpoint { id, file } => {
-                let entry = state.files.get(&file);
-                let path = entry.map(|entry| entry.file.path.clone()).unwrap_or_default();
-                let fixed = entry.and_then(|entry| entry.file.grant.as_ref());
-                self.store.load(id, file, path, fixed.map(|grant| grant.target.clone()));
+                let entry = state.files.get(&file).map(|entry| entry.file.clone());
+                // No path is one that cannot be opened: a file that is not known fails as it should.
+                let unknown = || Origin::Path(PathBuf::new());
+                let origin = entry.as_ref().map_or_else(unknown, |file| file.origin.clone());
+                let fixed = entry.as_ref().and_then(|file| file.grant.as_ref());
+                self.store.load(id, file, origin, fixed.map(|grant| grant.target.clone()));
             }
             Effect::Perform { id, file, grant, op, clock_offset_ms } => {
                 let rights = state.grants.table.get(&grant).map(|(_, known)| known.clone());
@@ -227,7 +241,7 @@ impl Shell {
                 let shared = self.shared.clone();
                 let tell = self.tell.clone();
                 let sent = move |bytes| {
-                    let _ = tell.send(Told::Sent(Input::Sent { id, bytes }));
+                    let _ = tell.send(Told::Heard(Input::Sent { id, bytes }));
                 };
                 let work =
                     async move { Told::Done(id, perform(&shared.means, errand, sent).await) };
@@ -276,6 +290,14 @@ impl Shell {
         self.under_way.insert(id, spawned.abort_handle());
     }
 
+    /// Lets a source that grows tell the engine how.
+    fn feed(&self, file: FileId, source: &Source, part_size: u64) -> Option<Feeding> {
+        let tell = self.tell.clone();
+        let most = self.shared.means.most_of_stream(part_size);
+        let feed = source.feed(file, most, move |input| tell.send(Told::Heard(input)).is_ok())?;
+        Some(Feeding(tokio::spawn(feed).abort_handle()))
+    }
+
     /// Gives the engine what came, and what came behind it.
     fn take_all(&mut self, first: Told) {
         let shared = self.shared.clone();
@@ -306,11 +328,14 @@ impl Shell {
                 });
                 Input::Granted { id, result }
             }
-            Told::Sent(input) | Told::Stored(Stored::Appended(input)) => input,
+            Told::Heard(input) | Told::Stored(Stored::Appended(input)) => input,
             Told::Stored(Stored::Loaded { id, file, result }) => {
                 let result = result.map(|(source, checkpoint)| {
                     let identity = source.identity().clone();
                     if let Some(entry) = state.files.get_mut(&file) {
+                        if entry.feed.is_none() {
+                            entry.feed = self.feed(file, &source, entry.file.part_size);
+                        }
                         entry.source = Some(source);
                     }
                     (identity, checkpoint)
@@ -340,8 +365,14 @@ impl State {
                     entry.target.clone_from(target);
                 }
             }),
+            Event::PartAcknowledged { file, part } => self.note(*file, |entry| {
+                if let Some(source) = &entry.source {
+                    source.release(part);
+                }
+            }),
             Event::Succeeded { file, target, object, .. } => self.note(*file, |entry| {
                 entry.source = None;
+                entry.feed = None;
                 entry.target = Some(target.clone());
                 entry.object = Some(object.clone());
             }),

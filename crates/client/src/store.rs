@@ -13,7 +13,7 @@ use vodferry_engine::{
 };
 
 use crate::journal::{Contents, Journal, Refusal};
-use crate::source::{Source, checkpoint_name, fault};
+use crate::source::{Origin, Source, checkpoint_name, fault};
 use crate::{Error, OnBusy};
 
 /// Journals that a transfer of this process holds: a second one starts without, where one of another process is refused.
@@ -45,7 +45,7 @@ enum Ask {
 struct Load {
     id: EffectId,
     file: FileId,
-    path: PathBuf,
+    origin: Origin,
     fixed: Option<Target>,
 }
 
@@ -81,9 +81,9 @@ impl Store {
         Ok((Store { ask }, has_ended))
     }
 
-    /// Opens the source at `path`, and the checkpoint of its content. `fixed`: the place, where the caller fixed it.
-    pub(crate) fn load(&self, id: EffectId, file: FileId, path: PathBuf, fixed: Option<Target>) {
-        let _ = self.ask.send(Ask::Load(Load { id, file, path, fixed }));
+    /// Opens the source, and the checkpoint of its content. `fixed`: the place, where the caller fixed it.
+    pub(crate) fn load(&self, id: EffectId, file: FileId, origin: Origin, fixed: Option<Target>) {
+        let _ = self.ask.send(Ask::Load(Load { id, file, origin, fixed }));
     }
 
     /// Appends to the checkpoint of `file`.
@@ -111,7 +111,8 @@ struct Keeper {
 
 /// What a transfer holds.
 struct Open {
-    path: PathBuf,
+    /// Where the source is, a hint for people.
+    path: Option<PathBuf>,
     /// Where the records go, and under which name it is held.
     place: Option<(PathBuf, Place)>,
     /// Why they go nowhere: told once, when the first would be lost.
@@ -158,7 +159,7 @@ impl Keeper {
             }
             Ask::Load(load) => {
                 let (id, file) = (load.id, load.file);
-                let result = self.load(file, &load.path, load.fixed.as_ref());
+                let result = self.load(file, &load.origin, load.fixed.as_ref());
                 let busy = |fault: &Fault| fault.kind == FaultKind::Fatal(ErrorKind::Busy);
                 if self.on_busy == OnBusy::Wait && result.as_ref().err().is_some_and(busy) {
                     self.waiting.push(load);
@@ -172,18 +173,19 @@ impl Keeper {
     fn load(
         &mut self,
         file: FileId,
-        path: &Path,
+        origin: &Origin,
         fixed: Option<&Target>,
     ) -> Result<(Arc<Source>, Option<Checkpoint>), Fault> {
         self.close(file);
-        let source = Source::open(path)?;
+        let source = Source::open(origin)?;
         let name = checkpoint_name(source.identity(), fixed);
         let (place, checkpoint, refused) = match self.dir.clone() {
             None => self.in_memory(name),
             Some(dir) => self.on_disk(&dir, &name, &source)?,
         };
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        self.open.insert(file, Open { path: absolute, place, refused, failing: false });
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let path = origin.path().map(absolute);
+        self.open.insert(file, Open { path, place, refused, failing: false });
         Ok((Arc::new(source), checkpoint))
     }
 
@@ -260,7 +262,7 @@ impl Keeper {
                 Ok(())
             }
             Some((name, Place::Disk(journal))) => {
-                let Err(error) = journal.append(&record, &open.path, sync) else {
+                let Err(error) = journal.append(&record, open.path.as_deref(), sync) else {
                     open.failing = false;
                     return Ok(());
                 };

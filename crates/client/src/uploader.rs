@@ -1,11 +1,11 @@
 //! The file list and its verbs.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use vodferry_engine::{Engine, Event, FileId, FileSpec, Misuse, Now};
+use vodferry_engine::{DEFAULT_PART_SIZE, Engine, Event, FileId, FileSpec, Misuse, Now};
 
 use crate::buffers::Buffers;
 use crate::clock::Clock;
@@ -123,6 +123,8 @@ impl UploaderBuilder {
             buffers: Buffers::new(options.max_buffered, options.in_flight()),
             timeouts: options.timeouts,
             md5: options.part_md5(),
+            max_buffered: options.max_buffered,
+            part_size: if options.part_size == 0 { DEFAULT_PART_SIZE } else { options.part_size },
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -151,12 +153,16 @@ impl Uploader {
     ///
     /// # Errors
     ///
-    /// Kind `Misuse`: an empty path or name, a part size out of its range, a header that HTTP does not allow, a grant that
+    /// Kind `Misuse`: an empty path or name, a source that can be read only once and was added before, a part size out of its range, a header that HTTP does not allow, a grant that
     /// holds what no request can.
     pub fn add(&self, file: impl Into<File>) -> Result<FileId, Error> {
         let file = file.into();
         file.check()?;
-        self.command(|state, now| {
+        if !file.origin.claim() {
+            return Err(Error::misuse("the source can be read only once, and was added before"));
+        }
+        let origin = file.origin.clone();
+        let added = self.command(|state, now| {
             let grant = file.grant.as_ref().map(|grant| state.grants.issue(grant));
             let issued = grant.as_ref().map(|grant| grant.id);
             let id = state.engine.add(now, FileSpec { grant, part_size: file.part_size })?;
@@ -165,10 +171,11 @@ impl Uploader {
             }
             let target = file.grant.as_ref().map(|grant| grant.target.clone());
             let file = Arc::new(file);
-            let entry = Entry { file, target, source: None, object: None, error: None };
+            let entry = Entry { file, target, source: None, feed: None, object: None, error: None };
             state.files.insert(id, entry);
             Ok(id)
-        })
+        });
+        added.inspect_err(|_| origin.let_go())
     }
 
     /// Takes a file out of the list; nothing more is told about it.
@@ -289,7 +296,7 @@ impl Uploader {
             Some(FileStatus {
                 id: view.id,
                 name: entry.file.name.clone(),
-                path: entry.file.path.clone(),
+                path: entry.file.origin.path().map(Path::to_path_buf),
                 state: view.state,
                 acknowledged: view.acknowledged,
                 total: view.total,

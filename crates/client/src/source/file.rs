@@ -1,4 +1,4 @@
-//! Where bytes come from: a file of this machine, its identity, and the watch over it.
+//! A file of this machine: its identity, and the watch over it.
 //!
 //! The identity is length, modification time and sampled content, not the path: a file that was moved is the same source, a file that
 //! was written to is another. The file stays open while its transfer has it and is looked at around each read.
@@ -8,29 +8,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use vodferry_engine::{ErrorKind, Fault, FaultKind, Source as Identity, Target};
+use vodferry_engine::{ErrorKind, Fault, FaultKind, Source as Identity};
 
+use super::{changed, fault, sample};
 use crate::Error;
-
-/// Files up to this length are sampled whole.
-const WHOLE: u64 = 1 << 20;
-/// Larger ones by so many windows…
-const WINDOWS: u64 = 16;
-/// …of so many bytes, the first and the last included.
-const WINDOW: u64 = 16 << 10;
 
 /// An open file, and what it was when it was opened.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct RegularFile {
     file: File,
     path: PathBuf,
     modified: Option<SystemTime>,
     identity: Identity,
 }
 
-impl Source {
+impl RegularFile {
     /// Opens and samples a file. Blocks.
-    pub(crate) fn open(path: &Path) -> Result<Source, Fault> {
+    pub(crate) fn open(path: &Path) -> Result<RegularFile, Fault> {
         let shown = path.display();
         let io = |error| Error::io(format_args!("cannot read {shown}"), error).into_fault();
         // Looked at before it is opened: opening a pipe would wait for its writer.
@@ -44,10 +38,11 @@ impl Source {
         let file = File::open(path).map_err(io)?;
         let meta = file.metadata().map_err(io)?;
         let (length, modified) = (meta.len(), meta.modified().ok());
-        let fingerprint = sample(&file, length).map_err(io)?;
+        let read = |at: u64, window: &mut [u8]| read_exact_at(&file, window, at);
+        let fingerprint = sample(length, read).map_err(io)?;
         let modified_ms = modified.map_or(0, millis);
         let identity = Identity { length: Some(length), modified_ms, fingerprint };
-        let source = Source { file, path: path.to_owned(), modified, identity };
+        let source = RegularFile { file, path: path.to_owned(), modified, identity };
         source.check()?;
         Ok(source)
     }
@@ -82,47 +77,12 @@ impl Source {
 
     /// The fault for a file that is not what it was.
     pub(crate) fn changed(&self) -> Fault {
-        let message = format!("{} changed while it was uploaded", self.path.display());
-        fault(FaultKind::SourceChanged, "SourceChanged", message)
+        changed(&self.path.display())
     }
 
     fn is_same(&self, meta: &Metadata) -> bool {
         Some(meta.len()) == self.identity.length && meta.modified().ok() == self.modified
     }
-}
-
-/// The name of a source's checkpoint: 64 hex digits. `fixed` is the place where the caller fixed it: one file on its way to two
-/// places has two checkpoints.
-pub(crate) fn checkpoint_name(source: &Identity, fixed: Option<&Target>) -> String {
-    let mut hasher = blake3::Hasher::new();
-    // No file has this length.
-    hasher.update(&source.length.unwrap_or(u64::MAX).to_le_bytes());
-    hasher.update(&source.modified_ms.to_le_bytes());
-    hasher.update(source.fingerprint.as_bytes());
-    if let Some(target) = fixed {
-        for text in [&target.endpoint, &target.bucket, &target.key] {
-            hasher.update(b"\0");
-            hasher.update(text.as_bytes());
-        }
-    }
-    hasher.finalize().to_hex().to_string()
-}
-
-fn sample(file: &File, length: u64) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    let (count, step, size) = if length <= WHOLE {
-        (length.div_ceil(WINDOW), WINDOW, WINDOW)
-    } else {
-        (WINDOWS, (length - WINDOW) / (WINDOWS - 1), WINDOW)
-    };
-    let mut window = vec![0; WINDOW as usize];
-    for at in 0..count {
-        let begin = if at + 1 == count && length > WHOLE { length - size } else { at * step };
-        let window = &mut window[..size.min(length - begin) as usize];
-        read_exact_at(file, window, begin)?;
-        hasher.update(window);
-    }
-    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// Whether another file stands where `meta`'s was. None at all is no swap: what is open stays whole.
@@ -143,12 +103,12 @@ fn swapped(meta: &Metadata, path: &Path) -> bool {
 }
 
 #[cfg(unix)]
-fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
 }
 
 #[cfg(windows)]
-fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+pub(super) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !buffer.is_empty() {
         match std::os::windows::fs::FileExt::seek_read(file, buffer, offset) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -173,17 +133,6 @@ fn refuse(code: &str, message: String) -> Fault {
     fault(FaultKind::Fatal(ErrorKind::Io), code, message)
 }
 
-/// A fault that no server had a part in.
-pub(crate) fn fault(kind: FaultKind, code: &str, message: impl Into<String>) -> Fault {
-    Fault {
-        kind,
-        code: code.to_owned(),
-        message: message.into(),
-        request_id: String::new(),
-        retry_after_ms: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Seek, Write};
@@ -200,7 +149,7 @@ mod tests {
     #[test]
     fn what_cannot_be_uploaded_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let code = |path: &Path| Source::open(path).unwrap_err().code;
+        let code = |path: &Path| RegularFile::open(path).unwrap_err().code;
         assert_eq!(code(dir.path()), "IsADirectory");
         assert_eq!(code(&dir.path().join("none")), "FileNotFound");
         #[cfg(unix)]
@@ -211,10 +160,10 @@ mod tests {
     fn identity_is_content_not_path() {
         for length in [0, 1, 16_384, 1 << 20, (1 << 20) + 1, 3_000_000] {
             let a = file(length);
-            let before = Source::open(a.path()).unwrap().identity().clone();
+            let before = RegularFile::open(a.path()).unwrap().identity().clone();
             let moved = a.path().with_extension("moved");
             std::fs::rename(a.path(), &moved).unwrap();
-            let after = Source::open(&moved).unwrap().identity().clone();
+            let after = RegularFile::open(&moved).unwrap().identity().clone();
             assert_eq!(before, after, "{length}");
             std::fs::rename(&moved, a.path()).unwrap();
         }
@@ -224,11 +173,11 @@ mod tests {
     fn the_first_and_the_last_bytes_are_sampled() {
         let length = 5_000_001;
         let mut a = file(length);
-        let before = Source::open(a.path()).unwrap().identity().fingerprint.clone();
+        let before = RegularFile::open(a.path()).unwrap().identity().fingerprint.clone();
         for at in [0, length - 1] {
             a.as_file_mut().seek(io::SeekFrom::Start(at as u64)).unwrap();
             a.write_all(&[0xEE]).unwrap();
-            let after = Source::open(a.path()).unwrap().identity().fingerprint.clone();
+            let after = RegularFile::open(a.path()).unwrap().identity().fingerprint.clone();
             assert_ne!(before, after, "{at}");
         }
     }
@@ -236,7 +185,7 @@ mod tests {
     #[test]
     fn a_file_cut_short_or_written_to_has_changed() {
         let a = file(1000);
-        let source = Source::open(a.path()).unwrap();
+        let source = RegularFile::open(a.path()).unwrap();
         let mut buffer = vec![0; 100];
         source.read(&mut buffer, 900).unwrap();
         a.as_file().set_len(950).unwrap();
@@ -249,26 +198,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [path, other, moved] = ["a", "b", "c"].map(|name| dir.path().join(name));
         std::fs::write(&path, "one").unwrap();
-        let source = Source::open(&path).unwrap();
+        let source = RegularFile::open(&path).unwrap();
         std::fs::rename(&path, &moved).unwrap();
         source.check().unwrap();
         std::fs::write(&other, "two").unwrap();
         std::fs::rename(&other, &path).unwrap();
         assert_eq!(source.check().unwrap_err().kind, FaultKind::SourceChanged);
-    }
-
-    #[test]
-    fn a_place_fixed_by_the_caller_has_its_own_checkpoint() {
-        let source = Identity { length: Some(1), modified_ms: 2, fingerprint: "f".into() };
-        let target =
-            |key: &str| Target { endpoint: "http://h".into(), bucket: "b".into(), key: key.into() };
-        let names = [
-            checkpoint_name(&source, None),
-            checkpoint_name(&source, Some(&target("a"))),
-            checkpoint_name(&source, Some(&target("b"))),
-        ];
-        assert!(names.iter().all(|name| name.len() == 64));
-        assert!(names[0] != names[1] && names[1] != names[2]);
-        assert_eq!(names[2], checkpoint_name(&source, Some(&target("b"))));
     }
 }

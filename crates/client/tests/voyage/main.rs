@@ -1,0 +1,5 @@
+//! Real voyages: this client, the real server, a loopback socket in between.
+
+mod files;
+mod harbour;
+mod sources;
