@@ -5,6 +5,7 @@ mod admin_api;
 mod admin_keys;
 mod app_server;
 mod authority;
+mod backup;
 mod bad_input;
 mod browser;
 mod callback;
