@@ -11,7 +11,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -112,10 +112,6 @@ pub fn backup(
     fs::rename(&draft, &place).map_err(|e| BlobError::io("name", &place, e))?;
     sync(to)?;
     copy_keys(data, to)?;
-    let parent = std::path::absolute(to).ok().and_then(|to| Some(to.parent()?.to_owned()));
-    if let Some(parent) = parent {
-        sync(&parent)?;
-    }
     report.copied = copy.copied.get();
     Ok(report)
 }
@@ -268,10 +264,7 @@ fn copy_keys(data: &Path, to: &Path) -> Result<(), BackupError> {
 
 fn make_empty(folder: &Path) -> Result<(), BackupError> {
     let failed = |e| BlobError::io("make", folder, e);
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder).map_err(failed)?;
+    disk::make_private_folder(folder).map_err(failed)?;
     match fs::read_dir(folder).map_err(failed)?.next() {
         None => Ok(()),
         Some(_) => Err(BackupError::NotEmpty(folder.to_owned())),

@@ -30,6 +30,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use backup::{BackupError, BackupOptions, BackupReport, backup};
 pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
+pub(crate) use disk::make_private_folder;
 pub use disk::{DiskBlobs, Fs, FsFile, RealFs};
 pub(crate) use fsck::DATABASE_FILE;
 pub use fsck::{FsckError, FsckOptions, FsckReport, fsck};
