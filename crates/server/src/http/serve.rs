@@ -322,7 +322,12 @@ async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened,
     let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
     let meta: Arc<dyn MetaStore> = Arc::new(meta);
     meta.create_bucket(&config.bucket, clock()).await?;
-    let options = JanitorOptions { upload_life: config.upload_life, ..JanitorOptions::default() };
+    let options = JanitorOptions {
+        every: config.janitor_interval,
+        upload_life: config.upload_life,
+        garbage_age: config.garbage_age,
+        ..JanitorOptions::default()
+    };
     let janitor = Janitor::start(blobs.clone(), meta.clone(), options, clock.clone());
     Ok(Opened { keys, fresh_keys, blobs, meta, janitor })
 }
