@@ -108,6 +108,8 @@ def objects_are_listed(bucket):
     grouped = list(oss2.ObjectIterator(bucket, prefix="list/", delimiter="/", max_keys=1))
     assert [(o.key, o.is_prefix()) for o in grouped][1] == ("list/sub/", True), [o.key for o in grouped]
     assert [o.key for o in grouped] == ["list/a b", "list/sub/", "list/z+&", "list/测.mp4"]
+    versions = bucket.list_object_versions(prefix="list/")
+    assert [(v.key, v.versionid) for v in versions.versions] == [(k, "null") for k in sorted(keys, key=str.encode)]
     after = bucket.list_objects_v2(prefix="list/", start_after="list/sub/1")
     assert [o.key for o in after.object_list][0] == "list/sub/2"
     page = bucket.list_objects(prefix="list/", marker="list/sub/2")

@@ -1,4 +1,5 @@
-//! `vodferry admin`: access keys, roles and master keys of a data folder, also under a running server.
+//! `vodferry admin`: access keys, roles and master keys of a data folder, and its backup, also under a
+//! running server.
 //!
 //! What is told goes to stdout, a line each, or as JSON. A secret is told once, when it is made.
 
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use vodferry_server::keys::{
     AccessKey, ChangeError, EditError, KEYS_FILE, Keys, KeysError, NewRole, Role, edit, written,
 };
+use vodferry_server::store::{BackupError, BackupOptions, BackupReport, backup};
 
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
@@ -46,6 +48,18 @@ enum What {
     Masters(MastersVerb),
     /// Make a new token for the admin API; the one before is worth nothing from then on
     Token,
+    /// Copy the data folder, also under a running server; a server can be started on the copy
+    Backup {
+        /// Folder of the copy, which is made; one that is there must be empty
+        #[arg(value_hint = ValueHint::DirPath)]
+        to: PathBuf,
+        /// An earlier backup on the same disk as the new one: what it has is linked from there and not copied again
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        previous: Option<PathBuf>,
+        /// Copy the bytes also where links to them would do, on the disk that they are on
+        #[arg(long)]
+        copy: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -127,10 +141,16 @@ pub(crate) fn run(args: &AdminArgs, settings: &Settings) -> Result<ExitCode, Fai
         Some(data) => data.clone(),
         None => settings.serve.clone().unwrap_or_default().data,
     };
+    if let What::Backup { to, previous, copy } = &args.what {
+        let options = BackupOptions { copy: *copy, previous: previous.clone() };
+        let report = backup(&data, to, &options).map_err(|error| explain_backup(&error))?;
+        return Ok(tell_backup(&report, args.json));
+    }
     let now = now_ms();
     let look =
         || Keys::load(&data.join(KEYS_FILE)).map_err(|error| explain(&EditError::Keys(error)));
     let told = match &args.what {
+        What::Backup { .. } => vec![],
         What::Keys(KeysVerb::List) => {
             look()?.access_keys().iter().map(|key| described(key, now)).collect()
         }
@@ -165,6 +185,20 @@ pub(crate) fn run(args: &AdminArgs, settings: &Settings) -> Result<ExitCode, Fai
         output::data(&if args.json { members.to_string() } else { line(&members) });
     }
     Ok(ExitCode::Success)
+}
+
+fn tell_backup(report: &BackupReport, json: bool) -> ExitCode {
+    let BackupReport { objects, videos, uploads, blobs, bytes, copied, problems, .. } = report;
+    let text = match json {
+        true => json!({
+            "objects": objects, "videos": videos, "uploads": uploads, "blobs": blobs,
+            "bytes": bytes, "copied": copied, "problems": problems,
+        })
+        .to_string(),
+        false => report.to_string(),
+    };
+    text.lines().for_each(output::data);
+    if problems.is_empty() { ExitCode::Success } else { ExitCode::Integrity }
 }
 
 fn keys_verb(keys: &mut Keys, verb: &KeysVerb, now: u64) -> Result<Vec<Value>, ChangeError> {
@@ -262,6 +296,17 @@ fn read(path: &std::path::Path) -> Result<String, Failure> {
         _ => std::fs::read_to_string(path),
     };
     done.map_err(|error| Failure::file("read", path, &error))
+}
+
+fn explain_backup(error: &BackupError) -> Failure {
+    let failure = Failure::new(ExitCode::File, chain(error));
+    match error {
+        BackupError::NoData(_) => failure.hint("--data takes the data folder of `vodferry serve`"),
+        BackupError::NotEmpty(_) => {
+            failure.hint("each backup has a folder of its own; --previous takes the one before")
+        }
+        _ => failure,
+    }
 }
 
 fn explain(error: &EditError) -> Failure {

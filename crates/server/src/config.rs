@@ -45,6 +45,13 @@ pub struct Config {
     /// How long an unfinished multipart upload is kept. Default seven days.
     #[serde(with = "seconds")]
     pub upload_life: Duration,
+    /// Pause between two rounds of the janitor, which removes what nothing needs. Default 60 s.
+    #[serde(with = "seconds")]
+    pub janitor_interval: Duration,
+    /// How long bytes that nothing names any more are kept, for those who are reading them: longer than
+    /// any request takes. Default 600 s.
+    #[serde(with = "seconds")]
+    pub garbage_age: Duration,
     /// Sync files and folders before a 2xx leaves. Off is for tests and throw-away data only: a
     /// power cut loses acknowledged parts. Default on.
     pub durable: bool,
@@ -225,6 +232,13 @@ impl Config {
                 "a host without scheme and port, an address or a network is needed",
             );
         }
+        if self.janitor_interval < Duration::from_millis(100) {
+            return refuse(
+                "janitor_interval",
+                &self.janitor_interval.as_secs_f64(),
+                "at least 0.1 seconds are needed",
+            );
+        }
         if self.limits.header_bytes < 8192 {
             return refuse(
                 "limits.header_bytes",
@@ -259,6 +273,8 @@ impl Default for Config {
             credential_life: Duration::from_secs(3000),
             min_part_size: 102_400,
             upload_life: Duration::from_secs(7 * 86_400),
+            janitor_interval: Duration::from_secs(60),
+            garbage_age: Duration::from_secs(600),
             durable: true,
             strict: false,
             free_space: 64 << 20,
@@ -408,6 +424,9 @@ mod tests {
             refused(|c| c.callback.allow = vec!["http://a".into()]).starts_with("callback.allow")
         );
         assert!(refused(|c| c.limits.header_bytes = 10).starts_with("limits.header_bytes"));
+        assert!(
+            refused(|c| c.janitor_interval = Duration::ZERO).starts_with("janitor_interval is 0:")
+        );
         assert!(refused(|c| c.limits.connections = 0).starts_with("limits.connections"));
     }
 

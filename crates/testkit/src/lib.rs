@@ -4,9 +4,13 @@
 //! store ([`journal`]), a shell and an application that suffer what [`faults`] has in store, and a [`checker`] that
 //! knows the engine's promises. [`script`] is the same world by hand, for tests that read as scripts. No content exists:
 //! [`content`] names it.
+//!
+//! Beside it, behind the feature `conformance`, is a suite that asks a real server whether it does what the protocol says.
 
 pub mod authority;
 pub mod checker;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod content;
 pub mod coverage;
 pub mod faults;

@@ -158,6 +158,8 @@ func v1Listings(b v1, _ v1Maker) {
 	}
 	equal(second, keys)
 	equal(got(b.ListObjects(oss.Prefix("v1/"), oss.Delimiter("/"))).CommonPrefixes, []string{"v1/sub/"})
+	versions := got(b.ListObjectVersions(oss.Prefix("v1/"))).ObjectVersions
+	equal([]any{len(versions), versions[4].Key, versions[4].VersionId}, []any{5, keys[4], "null"})
 	equal(got(b.DeleteObjects(append(keys[:4:4], "v1/never"))).DeletedObjects, append(keys[:4:4], "v1/never"))
 	equal(len(got(b.DeleteObjects(keys[4:], oss.DeleteObjectsQuiet(true))).DeletedObjects), 0)
 	equal(len(b.listed("v1/")), 0)

@@ -161,6 +161,15 @@ func v2Listings(c v2, _ form) {
 	equal([]any{*grouped.CommonPrefixes[0].Prefix, len(grouped.Contents), grouped.KeyCount}, []any{"list/sub/", 2, 3})
 	equal([]any{*grouped.Contents[0].Key, unquoted(grouped.Contents[0].ETag)}, []any{"list/z+&", md5Of([]byte("list/z+&"))})
 	holds(grouped.Contents[0].Owner.ID != nil, "the owner, as asked")
+	var versions []string
+	all := c.NewListObjectVersionsPaginator(&oss.ListObjectVersionsRequest{Bucket: &bucket, Prefix: oss.Ptr("list/"), MaxKeys: 2})
+	for all.HasNext() {
+		for _, version := range got(all.NextPage(background)).ObjectVersions {
+			versions = append(versions, *version.Key)
+			equal([]any{*version.VersionId, version.IsLatest}, []any{"null", true})
+		}
+	}
+	equal(versions, keys)
 	_, err := c.ListObjects(background, &oss.ListObjectsRequest{Bucket: &bucket, MaxKeys: 1001})
 	refused(err, "InvalidArgument", 400)
 	c.clear("list/")

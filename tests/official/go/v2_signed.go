@@ -40,8 +40,8 @@ func codeOf(body string) string {
 
 func v2Presigned(c v2, _ form) {
 	key := "url/a b+测.txt"
-	late := got(c.Presign(background, &oss.GetObjectRequest{Bucket: &bucket, Key: &key}, oss.PresignExpires(time.Second)))
-	past := time.Now().Add(2500 * time.Millisecond)
+	late := got(c.Presign(background, &oss.GetObjectRequest{Bucket: &bucket, Key: &key}, oss.PresignExpires(2*time.Second)))
+	past := time.Now().Add(3500 * time.Millisecond)
 	put := got(c.Presign(background, &oss.PutObjectRequest{
 		Bucket: &bucket, Key: &key, ContentType: oss.Ptr("text/plain"), Metadata: map[string]string{"who": "me"},
 	}, oss.PresignExpires(time.Minute)))

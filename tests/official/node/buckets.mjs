@@ -121,6 +121,25 @@ checkForms("objects are listed by version 2", async (store) => {
   await clear(store, "list/");
 });
 
+checkForms("each object is listed as its one version", async (store) => {
+  await listable(store);
+  const listed = [];
+  let keyMarker;
+  do {
+    const page = await store.getBucketVersions({ prefix: "list/", keyMarker, "max-keys": 2 });
+    listed.push(...page.objects);
+    keyMarker = page.nextKeyMarker;
+  } while (keyMarker);
+  assert.deepEqual(
+    listed.map(({ name }) => name),
+    KEYS,
+  );
+  assert.ok(listed.every(({ versionId, isLatest }) => versionId === "null" && isLatest));
+  const { deleted } = await store.deleteMulti(listed.map(({ name, versionId }) => ({ key: name, versionId })));
+  assert.equal(deleted.length, KEYS.length);
+  assert.equal((await store.listChannels({ "max-keys": 10 })).channels.length, 0);
+});
+
 checkForms("CORS rules of a bucket", async (store) => {
   await refused("NoSuchCORSConfiguration", 404, () => store.getBucketCORS(bucket));
   await store.putBucketCORS(bucket, [

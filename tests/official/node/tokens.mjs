@@ -50,37 +50,37 @@ checkForms("a role is assumed and used", async (_, form) => {
   assert.match(credentials.AccessKeyId, /^STS\./);
   assert.ok(Math.abs(Date.parse(credentials.Expiration) - Date.now() - 900_000) < 60_000);
   const store = tokened(form, await assumed());
-  await store.put("sts/a", Buffer.from("x"));
-  assert.equal((await store.get("sts/a")).content.toString(), "x");
-  assert.equal((await store.head("sts/a")).status, 200);
-  assert.equal((await store.list({ prefix: "sts/", "max-keys": 10 })).objects.length, 1);
+  await store.put("token/a", Buffer.from("x"));
+  assert.equal((await store.get("token/a")).content.toString(), "x");
+  assert.equal((await store.head("token/a")).status, 200);
+  assert.equal((await store.list({ prefix: "token/", "max-keys": 10 })).objects.length, 1);
   const data = noise(3 * 102_400, 20);
-  await store.multipartUpload("sts/parts", data, { partSize: 102_400 });
-  assert.deepEqual((await store.get("sts/parts")).content, data);
+  await store.multipartUpload("token/parts", data, { partSize: 102_400 });
+  assert.deepEqual((await store.get("token/parts")).content, data);
   const signer = tokened({ ...form, sld: true }, await assumed());
-  const url = form.v4 ? await signer.signatureUrlV4("GET", 60, undefined, "sts/a") : signer.signatureUrl("sts/a");
+  const url = form.v4 ? await signer.signatureUrlV4("GET", 60, undefined, "token/a") : signer.signatureUrl("token/a");
   assert.equal((await fetched(url)).text, "x");
-  await clear(client(form), "sts/");
+  await clear(client(form), "token/");
 });
 
 checkForms("a policy narrows a token", async (_, form) => {
   const policy = {
     Version: "1",
     Statement: [
-      { Effect: "Allow", Action: ["oss:PutObject", "oss:GetObject"], Resource: [`acs:oss:*:*:${bucket}/sts/in/*`] },
-      { Effect: "Deny", Action: "oss:*", Resource: `acs:oss:*:*:${bucket}/sts/in/locked*` },
+      { Effect: "Allow", Action: ["oss:PutObject", "oss:GetObject"], Resource: [`acs:oss:*:*:${bucket}/token/in/*`] },
+      { Effect: "Deny", Action: "oss:*", Resource: `acs:oss:*:*:${bucket}/token/in/locked*` },
     ],
   };
   const store = tokened(form, await assumed(policy));
-  await store.put("sts/in/a", Buffer.from("x"));
-  assert.equal((await store.get("sts/in/a")).content.toString(), "x");
-  await refused("AccessDenied", 403, () => store.put("sts/out", Buffer.from("x")));
-  await refused("AccessDenied", 403, () => store.put("sts/in/locked", Buffer.from("x")));
-  await refused("AccessDenied", 403, () => store.delete("sts/in/a"));
-  await refused("AccessDenied", 403, () => store.list({ prefix: "sts/", "max-keys": 10 }));
+  await store.put("token/in/a", Buffer.from("x"));
+  assert.equal((await store.get("token/in/a")).content.toString(), "x");
+  await refused("AccessDenied", 403, () => store.put("token/out", Buffer.from("x")));
+  await refused("AccessDenied", 403, () => store.put("token/in/locked", Buffer.from("x")));
+  await refused("AccessDenied", 403, () => store.delete("token/in/a"));
+  await refused("AccessDenied", 403, () => store.list({ prefix: "token/", "max-keys": 10 }));
   await refused("AccessDenied", 403, () => store.listBuckets());
-  await refused("AccessDenied", 403, () => store.copy("sts/in/b", "sts/out"));
-  await clear(client(form), "sts/");
+  await refused("AccessDenied", 403, () => store.copy("token/in/b", "token/out"));
+  await clear(client(form), "token/");
 });
 
 check("a client renews its token", async () => {
@@ -90,14 +90,14 @@ check("a client renews its token", async () => {
     return assumed();
   };
   const store = client({ ...(await assumed()), refreshSTSToken, refreshSTSTokenInterval: 1 });
-  await store.put("sts/new", Buffer.from("x"));
-  await store.get("sts/new");
+  await store.put("token/new", Buffer.from("x"));
+  await store.get("token/new");
   const url = await client({ v4: false, sld: true, ...(await assumed()), refreshSTSToken }).asyncSignatureUrl(
-    "sts/new",
+    "token/new",
   );
   assert.equal((await fetched(url)).text, "x");
   assert.ok(asked >= 1, `asked ${asked} times`);
-  await clear(client(), "sts/");
+  await clear(client(), "token/");
 });
 
 check("wrong wishes of STS are refused", async () => {
@@ -124,7 +124,7 @@ async function refusedBySts(code, status, call) {
 
 checkForms("a token that is wrong is refused", async (_, form) => {
   const good = await assumed();
-  const put = (more) => tokened(form, { ...good, ...more }).put("sts/a", Buffer.from("x"));
+  const put = (more) => tokened(form, { ...good, ...more }).put("token/a", Buffer.from("x"));
   await refused("InvalidAccessKeyId", 403, () => put({ stsToken: undefined }));
   await refused("InvalidSecurityToken", 403, () => put({ stsToken: "nonsense" }));
   const flipped = good.stsToken.replace(/.$/, (last) => (last === "A" ? "B" : "A"));

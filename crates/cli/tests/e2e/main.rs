@@ -10,3 +10,4 @@ mod expiries;
 mod faults;
 mod kill;
 mod sizes;
+mod storm;

@@ -159,6 +159,18 @@ pub fn location_constraint(location: &str) -> String {
     xml.finish()
 }
 
+/// The reply to ListLiveChannel where there is none.
+pub fn no_live_channels(prefix: &str, marker: &str, max_keys: u32) -> String {
+    let mut xml = XmlWriter::new();
+    xml.open("ListLiveChannelResult");
+    xml.text("Prefix", prefix);
+    xml.text("Marker", marker);
+    xml.number("MaxKeys", max_keys.into());
+    xml.flag("IsTruncated", false);
+    xml.close("ListLiveChannelResult");
+    xml.finish()
+}
+
 /// The reply to GetBucketAcl and GetObjectAcl.
 pub fn access_control_policy(owner: &Owner, grant: &str) -> String {
     let mut xml = XmlWriter::new();

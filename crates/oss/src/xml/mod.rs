@@ -20,7 +20,7 @@ mod writer;
 
 pub use buckets::{
     BucketInfo, BucketStat, CreateBucketConfiguration, ListAllMyBucketsResult, ListedBucket, Owner,
-    access_control_policy, location_constraint,
+    access_control_policy, location_constraint, no_live_channels,
 };
 pub use change::{
     Delete, DeletedObject, Tagging, copy_object_result, copy_part_result, delete_result,

@@ -1,4 +1,4 @@
-//! The reply to ListObjects, in both of its versions. Written only: what lists is the server.
+//! The replies to ListObjects, in both of its versions, and to ListObjectVersions. Written only: what lists is the server.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -28,7 +28,7 @@ pub struct ListBucketResult {
     pub common_prefixes: Vec<String>,
 }
 
-/// How a listing goes on; the versions differ in nothing else.
+/// How a listing goes on, and so which of the three it is; they differ in little else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Paging {
     /// Version 1: by keys.
@@ -46,6 +46,15 @@ pub enum Paging {
         next: String,
         /// As the request had it: the first page begins after this key.
         start_after: String,
+    },
+    /// ListObjectVersions, of a bucket whose objects have one version each, which is called `null`: by keys.
+    Versions {
+        /// The page begins after this key; empty for the first.
+        key_marker: String,
+        /// As the request had it.
+        version_id_marker: String,
+        /// Key marker of the next page; empty when there is none.
+        next: String,
     },
 }
 
@@ -74,11 +83,19 @@ pub struct ListedObject {
     pub owner: Option<Owner>,
 }
 
+/// What the version of an object is called in a bucket that never had more than one of each.
+const NULL_VERSION: &str = "null";
+
 impl ListBucketResult {
     /// Writes it; `url` when the request asked for `encoding-type=url`.
     pub fn encode(&self, url: bool) -> String {
+        let versions = matches!(self.paging, Paging::Versions { .. });
+        let (root, object) = match versions {
+            true => ("ListVersionsResult", "Version"),
+            false => ("ListBucketResult", "Contents"),
+        };
         let mut xml = XmlWriter::new();
-        xml.open("ListBucketResult");
+        xml.open(root);
         xml.text("Name", &self.name);
         xml.encoding(url);
         xml.name("Prefix", &self.prefix);
@@ -105,24 +122,37 @@ impl ListBucketResult {
                     xml.name("StartAfter", start_after);
                 }
             }
+            Paging::Versions { key_marker, version_id_marker, next } => {
+                xml.name("KeyMarker", key_marker);
+                xml.text("VersionIdMarker", version_id_marker);
+                if !next.is_empty() {
+                    xml.name("NextKeyMarker", next);
+                    xml.text("NextVersionIdMarker", NULL_VERSION);
+                }
+            }
         }
-        for object in &self.contents {
-            object.encode(&mut xml);
+        for listed in &self.contents {
+            xml.open(object);
+            listed.encode(&mut xml, versions);
+            xml.close(object);
         }
         for prefix in &self.common_prefixes {
             xml.open("CommonPrefixes");
             xml.name("Prefix", prefix);
             xml.close("CommonPrefixes");
         }
-        xml.close("ListBucketResult");
+        xml.close(root);
         xml.finish()
     }
 }
 
 impl ListedObject {
-    fn encode(&self, xml: &mut XmlWriter) {
-        xml.open("Contents");
+    fn encode(&self, xml: &mut XmlWriter, versions: bool) {
         xml.name("Key", &self.key);
+        if versions {
+            xml.text("VersionId", NULL_VERSION);
+            xml.flag("IsLatest", true);
+        }
         xml.text("LastModified", &format_iso_ms(whole_seconds(self.last_modified_ms)));
         xml.etag(&self.etag);
         xml.text("Type", &self.kind);
@@ -132,6 +162,5 @@ impl ListedObject {
         if let Some(owner) = &self.owner {
             owner.encode(xml);
         }
-        xml.close("Contents");
     }
 }

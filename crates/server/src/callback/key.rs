@@ -18,7 +18,7 @@ use vodferry_oss::base64;
 use crate::keys::{KeysError, create_private, read_private};
 
 /// The private key, beside `keys.toml` and readable by its owner only.
-const FILE: &str = "callback-key.pem";
+pub(crate) const KEY_FILE: &str = "callback-key.pem";
 const BITS: usize = 2048;
 
 /// A key pair.
@@ -34,7 +34,7 @@ impl Key {
     /// # Errors
     /// What is wrong with the file, without the key.
     pub(super) fn open(folder: &Path) -> Result<Key, Box<dyn Error + Send + Sync>> {
-        let path = folder.join(FILE);
+        let path = folder.join(KEY_FILE);
         let pem = match read_private(&path) {
             Err(KeysError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 let private = RsaPrivateKey::new(&mut UnwrapErr(SysRng), BITS)?;
@@ -70,7 +70,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_made_once_kept_from_others_and_signs_what_it_should() {
         let folder = tempfile::TempDir::new().unwrap();
-        let path = folder.path().join(FILE);
+        let path = folder.path().join(KEY_FILE);
         let key = Key::open(folder.path()).unwrap();
         assert_eq!(Key::open(folder.path()).unwrap().public, key.public);
         let signature = base64::decode(&key.sign("/c b\nbucket=b").await.unwrap()).unwrap();
@@ -93,6 +93,6 @@ mod tests {
         }
         fs::write(&path, "no key").unwrap();
         let error = Key::open(folder.path()).err().unwrap().to_string();
-        assert!(error.contains(FILE) && !error.contains("no key"), "{error}");
+        assert!(error.contains(KEY_FILE) && !error.contains("no key"), "{error}");
     }
 }

@@ -27,6 +27,7 @@ pub(crate) use argument::Callback;
 pub(crate) use failure::Failure;
 pub(crate) use guard::is_entry;
 pub(crate) use image::Image;
+pub(crate) use key::KEY_FILE;
 pub(crate) use template::{Value, Values};
 
 use self::guard::Guard;

@@ -20,7 +20,8 @@ use crate::config::{Config, ConfigError};
 use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
     BlobError, BlobStore, Clock, DATABASE_FILE, DiskBlobs, Fs, Janitor, JanitorOptions, MetaError,
-    MetaStore, OpenError, Quotas, RealFs, SqliteOptions, SqliteStore, wall_clock,
+    MetaStore, OpenError, Quotas, RealFs, SqliteOptions, SqliteStore, make_private_folder,
+    wall_clock,
 };
 
 /// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When
@@ -321,7 +322,12 @@ async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened,
     let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
     let meta: Arc<dyn MetaStore> = Arc::new(meta);
     meta.create_bucket(&config.bucket, clock()).await?;
-    let options = JanitorOptions { upload_life: config.upload_life, ..JanitorOptions::default() };
+    let options = JanitorOptions {
+        every: config.janitor_interval,
+        upload_life: config.upload_life,
+        garbage_age: config.garbage_age,
+        ..JanitorOptions::default()
+    };
     let janitor = Janitor::start(blobs.clone(), meta.clone(), options, clock.clone());
     Ok(Opened { keys, fresh_keys, blobs, meta, janitor })
 }
@@ -364,33 +370,6 @@ async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeErro
 fn open_log(path: &Path, lost: &Arc<AtomicU64>) -> Result<AccessLog, ServeError> {
     let failed = |source| ServeError::AccessLog { path: path.to_owned(), source };
     AccessLog::open(path, lost.clone()).map_err(failed)
-}
-
-/// Makes a folder and those above it, durably: everything that will be acknowledged lies in it.
-fn make_private_folder(path: &Path) -> io::Result<()> {
-    let path = std::path::absolute(path)?;
-    let mut missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-    if missing.is_empty() {
-        // A file that stands there is an error, an unfinished start's folder is not yet durable.
-        std::fs::read_dir(&path)?;
-        missing.push(&path);
-    }
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    for folder in missing.into_iter().rev() {
-        match builder.create(folder) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-            _ => {}
-        }
-        let Some(parent) = folder.parent() else { continue };
-        match RealFs.sync_folder(parent) {
-            // A folder that this user may enter but not read: whoever made it keeps it.
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
-            synced => synced?,
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub enum MetaError {
         number: u32,
         /// The ETag of the request.
         etag: String,
+        /// Of which upload.
+        upload_id: String,
     },
     /// The part list does not ascend.
     #[error("the part list is not in ascending order")]

@@ -10,6 +10,7 @@
 //! between leaves a blob that no row names, never a row without its blob; the [`Janitor`] removes
 //! what no row names, and [`fsck`] tells whether all of this held.
 
+mod backup;
 mod blob;
 mod disk;
 mod fsck;
@@ -27,7 +28,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use backup::{BackupError, BackupOptions, BackupReport, backup};
 pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter};
+pub(crate) use disk::make_private_folder;
 pub use disk::{DiskBlobs, Fs, FsFile, RealFs};
 pub(crate) use fsck::DATABASE_FILE;
 pub use fsck::{FsckError, FsckOptions, FsckReport, fsck};

@@ -5,6 +5,7 @@ mod admin_api;
 mod admin_keys;
 mod app_server;
 mod authority;
+mod backup;
 mod bad_input;
 mod browser;
 mod callback;
@@ -26,7 +27,12 @@ mod oss_lists;
 mod oss_post;
 mod oss_rules;
 mod oss_tenants;
+mod power;
+#[path = "../store/power_fs.rs"]
+mod power_fs;
 mod quotas;
+#[path = "../store/random.rs"]
+mod random;
 mod rpc;
 mod slow;
 mod start;

@@ -1,4 +1,4 @@
-//! ListObjects in both versions, ListMultipartUploads, DeleteMultipleObjects.
+//! ListObjects in both versions, ListObjectVersions, ListMultipartUploads, DeleteMultipleObjects.
 
 use vodferry_oss::etag::{content_md5, md5};
 use vodferry_oss::xml::ListMultipartUploadsResult;
@@ -116,6 +116,53 @@ async fn pages_join_without_gap_or_overlap() {
     assert!(elements(&after, "Owner").is_empty());
     let owned = list(&server, &[("list-type", "2"), ("fetch-owner", "true")]).await;
     assert_eq!(elements(&owned, "Owner").len(), 8);
+}
+
+#[tokio::test]
+async fn every_object_is_listed_as_its_one_version() {
+    let server = Server::start().await;
+    for key in ["a", "b/1", "b/2", "ü +"] {
+        server.put(key, key.as_bytes()).await;
+    }
+    let (mut seen, mut next) = (Vec::new(), String::new());
+    for page in 0.. {
+        assert!(page < 10, "pages without end");
+        let query = [("versions", ""), ("max-keys", "2"), ("key-marker", &next)];
+        let response = list(&server, &query).await;
+        assert_eq!(response.status, 200, "{}", text(&response));
+        assert!(text(&response).contains("<ListVersionsResult>"), "{}", text(&response));
+        let keys = elements(&response, "Key");
+        assert_eq!(elements(&response, "VersionId"), vec!["null"; keys.len()]);
+        assert_eq!(elements(&response, "IsLatest"), vec!["true"; keys.len()]);
+        assert_eq!(elements(&response, "Version").len(), keys.len());
+        assert_eq!(elements(&response, "Owner").len(), keys.len());
+        assert_eq!(element(&response, "KeyMarker"), next);
+        seen.extend(keys);
+        if element(&response, "IsTruncated") == "false" {
+            assert!(elements(&response, "NextKeyMarker").is_empty());
+            break;
+        }
+        assert_eq!(element(&response, "NextVersionIdMarker"), "null");
+        next = element(&response, "NextKeyMarker");
+    }
+    assert_eq!(seen, ["a", "b/1", "b/2", "ü +"]);
+    let query = [("versions", ""), ("delimiter", "/"), ("encoding-type", "url"), ("prefix", "")];
+    let grouped = list(&server, &query).await;
+    assert_eq!(elements(&grouped, "Key"), ["a", "%C3%BC%20%2B"]);
+    assert!(text(&grouped).contains("<CommonPrefixes><Prefix>b/</Prefix>"), "{}", text(&grouped));
+    // What is listed can be deleted as it was listed.
+    let request = server.request(Method::Delete, "a").query("versionId", "null");
+    assert_eq!(server.send("a", request).await.status, 204);
+    assert_eq!(elements(&list(&server, &[("versions", "")]).await, "Key").len(), 3);
+
+    let channels = list(&server, &[("live", ""), ("max-keys", "7"), ("prefix", "p")]).await;
+    assert_eq!((channels.status, element(&channels, "MaxKeys")), (200, "7".into()));
+    assert!(text(&channels).contains("<ListLiveChannelResult>"), "{}", text(&channels));
+    assert_eq!(element(&channels, "IsTruncated"), "false");
+    for name in ["live", "versions"] {
+        let change = server.request(Method::Put, "").query(name, "");
+        assert_eq!(refused(&server.send("", change).await, 400), "NotImplemented", "{name}");
+    }
 }
 
 #[tokio::test]

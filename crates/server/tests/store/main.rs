@@ -3,6 +3,7 @@
 //! The functions of `blobs`, `copies`, `objects`, `uploads` and `upkeep` take the traits, so that a second
 //! implementation is held to the same. `crash`, `fsck`, `power` and `speed` look at this one.
 
+mod backup;
 mod blobs;
 mod copies;
 mod crash;

@@ -26,9 +26,10 @@ pub(super) fn service_error(error: MetaError) -> ServiceError {
                 .with_context("MinSizeAllowed", minimum.to_string())
                 .with_context("ProposedSize", length.to_string())
         }
-        MetaError::InvalidPart { number, etag } => ServiceError::of(Code::InvalidPart)
+        MetaError::InvalidPart { number, etag, upload_id } => ServiceError::of(Code::InvalidPart)
             .with_context("PartNumber", number.to_string())
-            .with_context("ETag", etag),
+            .with_context("ETag", etag)
+            .with_context("UploadId", upload_id),
         MetaError::InvalidPartOrder => ServiceError::of(Code::InvalidPartOrder),
         MetaError::NoSuchBucket(bucket) => {
             ServiceError::of(Code::NoSuchBucket).with_context("BucketName", bucket)

@@ -11,7 +11,10 @@ use super::errors::not_implemented;
 
 /// Refuses a request that asks for what is not here.
 pub(super) fn refuse(call: &Call, place: &Place) -> Result<(), ServiceError> {
-    if let Some((name, _)) = call.query.iter().find(|(name, value)| is_foreign(name, value)) {
+    let of_bucket = place.key.is_empty() && !place.bucket.is_empty();
+    let lists = |name: &str| of_bucket && call.method == Method::GET && EMPTY.contains(&name);
+    let foreign = |name: &str, value: &str| is_foreign(name, value) && !lists(name);
+    if let Some((name, _)) = call.query.iter().find(|(name, value)| foreign(name, value)) {
         return Err(not_implemented(&format!("the sub-resource {name}")));
     }
     if let Some(name) = HEADERS.iter().find(|name| call.headers.contains_key(**name)) {
@@ -35,6 +38,9 @@ fn is_foreign(name: &str, value: &str) -> bool {
     // The one version of an object that was never versioned.
     PARAMETERS.contains(&name) && (name, value) != ("versionId", "null")
 }
+
+/// Clean-up code of SDKs lists them, also where they never were.
+const EMPTY: &[&str] = &["live", "versions"];
 
 /// What requests that change buckets may have.
 const OF_BUCKETS: &[&str] = &["acl", "cors", "delete", "encoding-type", "lifecycle"];

@@ -1,4 +1,4 @@
-//! ListObjects in both versions, and ListMultipartUploads.
+//! ListObjects in both versions, ListObjectVersions, ListMultipartUploads, and ListLiveChannel of none.
 
 use axum::body::Body as ReplyBody;
 use base64::Engine;
@@ -8,6 +8,7 @@ use vodferry_oss::ServiceError;
 use vodferry_oss::limits::MAX_PAGE;
 use vodferry_oss::xml::{
     ListBucketResult, ListMultipartUploadsResult, ListedObject, ListedUpload, Owner, Paging,
+    no_live_channels,
 };
 
 use super::super::App;
@@ -31,9 +32,45 @@ pub(super) async fn list_objects(
         "2" => true,
         other => return Err(argument("list-type", other, "list-type must be 2.")),
     };
+    let after = if second { after_token(call)? } else { text(call, "marker").to_owned() };
+    let owners = !second || text(call, "fetch-owner") == "true";
+    listing(app, call, place, after, owners, |next| match second {
+        true => Paging::Token {
+            token: text(call, "continuation-token").to_owned(),
+            next: URL_SAFE_NO_PAD.encode(next),
+            start_after: text(call, "start-after").to_owned(),
+        },
+        false => Paging::Marker { marker: text(call, "marker").to_owned(), next },
+    })
+    .await
+}
+
+/// `GET /?versions`: one of each object, as in a bucket that never had more.
+pub(super) async fn list_object_versions(
+    app: &App,
+    call: &Call,
+    place: &Place,
+) -> Result<Response<ReplyBody>, ServiceError> {
+    let after = text(call, "key-marker").to_owned();
+    listing(app, call, place, after, true, |next| Paging::Versions {
+        key_marker: text(call, "key-marker").to_owned(),
+        version_id_marker: text(call, "version-id-marker").to_owned(),
+        next,
+    })
+    .await
+}
+
+/// A page of what follows the key `after`. `paging` is given where the next one begins.
+async fn listing(
+    app: &App,
+    call: &Call,
+    place: &Place,
+    after: String,
+    owners: bool,
+    paging: impl FnOnce(String) -> Paging,
+) -> Result<Response<ReplyBody>, ServiceError> {
     let url = wants_url(call)?;
     let max_keys = page_limit(call, "max-keys", 100)?;
-    let after = if second { after_token(call)? } else { text(call, "marker").to_owned() };
     let query = KeyQuery {
         prefix: text(call, "prefix").to_owned(),
         delimiter: text(call, "delimiter").to_owned(),
@@ -45,24 +82,14 @@ pub(super) async fn list_objects(
     let page = app.meta.list_objects(&place.bucket, query).await.map_err(service_error)?;
 
     let next = page.entries.last().filter(|_| page.truncated).map(Entry::name).unwrap_or_default();
-    let paging = if second {
-        Paging::Token {
-            token: text(call, "continuation-token").to_owned(),
-            next: URL_SAFE_NO_PAD.encode(next),
-            start_after: text(call, "start-after").to_owned(),
-        }
-    } else {
-        Paging::Marker { marker: text(call, "marker").to_owned(), next: next.to_owned() }
-    };
-    let owner = owner_named(&bucket.owner);
-    let owner = (!second || text(call, "fetch-owner") == "true").then_some(owner);
+    let owner = owners.then(|| owner_named(&bucket.owner));
     let mut result = ListBucketResult {
         name: place.bucket.clone(),
         prefix: text(call, "prefix").to_owned(),
         delimiter: text(call, "delimiter").to_owned(),
         max_keys,
         is_truncated: page.truncated,
-        paging,
+        paging: paging(next.to_owned()),
         ..ListBucketResult::default()
     };
     for entry in page.entries {
@@ -72,6 +99,13 @@ pub(super) async fn list_objects(
         }
     }
     Ok(reply(200, XML, result.encode(url)))
+}
+
+/// `GET /?live`: there are none.
+pub(super) fn list_live_channels(call: &Call) -> Result<Response<ReplyBody>, ServiceError> {
+    let max_keys = page_limit(call, "max-keys", 100)?;
+    let none = no_live_channels(text(call, "prefix"), text(call, "marker"), max_keys);
+    Ok(reply(200, XML, none))
 }
 
 /// `GET /?uploads`

@@ -87,8 +87,12 @@ pub(crate) enum Operation {
     HeadObject,
     /// `POST /key?uploads`
     InitiateMultipartUpload,
+    /// `GET /?live`
+    ListLiveChannel,
     /// `GET /?uploads`
     ListMultipartUploads,
+    /// `GET /?versions`
+    ListObjectVersions,
     /// `GET /`
     ListObjects,
     /// `GET /key?uploadId=…`
@@ -164,7 +168,9 @@ impl Operation {
             Operation::GetObjectAcl => "oss:GetObjectAcl",
             Operation::GetObjectTagging => "oss:GetObjectTagging",
             Operation::GetService => "oss:ListBuckets",
+            Operation::ListLiveChannel => "oss:ListLiveChannel",
             Operation::ListMultipartUploads => "oss:ListMultipartUploads",
+            Operation::ListObjectVersions => "oss:ListObjectVersions",
             Operation::ListObjects => "oss:ListObjects",
             Operation::ListParts => "oss:ListParts",
             Operation::PutBucket => "oss:PutBucket",
@@ -229,7 +235,9 @@ impl Operation {
             Operation::InitiateMultipartUpload => {
                 multipart::initiate(app, caller, call, place).await
             }
+            Operation::ListLiveChannel => list::list_live_channels(call),
             Operation::ListMultipartUploads => list::list_uploads(app, call, place).await,
+            Operation::ListObjectVersions => list::list_object_versions(app, call, place).await,
             Operation::ListObjects => list::list_objects(app, call, place).await,
             Operation::ListParts => multipart::list_parts(app, call, place).await,
             Operation::PutBucket => bucket::put_bucket(app, caller, call, place, body).await,
@@ -277,7 +285,9 @@ fn of_bucket(call: &Call) -> Option<Operation> {
         Method::GET if has("bucketInfo") => Operation::GetBucketInfo,
         Method::GET if has("location") => Operation::GetBucketLocation,
         Method::GET if has("stat") => Operation::GetBucketStat,
+        Method::GET if has("live") => Operation::ListLiveChannel,
         Method::GET if has("uploads") => Operation::ListMultipartUploads,
+        Method::GET if has("versions") => Operation::ListObjectVersions,
         Method::GET => Operation::ListObjects,
         Method::PUT if has("acl") => Operation::PutBucketAcl,
         Method::PUT if has("cors") => Operation::PutBucketCors,

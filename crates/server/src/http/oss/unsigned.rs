@@ -97,6 +97,7 @@ pub(super) async fn is_public(
         Operation::GetObject
         | Operation::GetObjectMeta
         | Operation::HeadObject
+        | Operation::ListObjectVersions
         | Operation::ListObjects => readable,
         Operation::AbortMultipartUpload
         | Operation::AppendObject

@@ -186,6 +186,34 @@ impl Reader {
     }
 }
 
+/// Makes a folder and those above it, durably and for its owner alone: everything that will be acknowledged
+/// lies in it.
+pub(crate) fn make_private_folder(path: &Path) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    let mut missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    if missing.is_empty() {
+        // A file that stands there is an error, an unfinished start's folder is not yet durable.
+        std::fs::read_dir(&path)?;
+        missing.push(&path);
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    for folder in missing.into_iter().rev() {
+        match builder.create(folder) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {}
+        }
+        let Some(parent) = folder.parent() else { continue };
+        match RealFs.sync_folder(parent) {
+            // A folder that this user may enter but not read: whoever made it keeps it.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
 /// Takes the lock of a data folder; waits two seconds for one who is ending to let go of it.
 pub(crate) fn lock(fs: &dyn Fs, folder: &Path) -> Result<Box<dyn Send + Sync>, BlobError> {
     let path = folder.join("lock");

@@ -23,7 +23,7 @@ pub(super) fn complete(
         found => found?,
     };
     let stored = uploads::list_parts(db, upload.manifest, 0, MOST_PARTS)?.parts;
-    let kept = choose(&stored, &request.parts)?;
+    let kept = choose(&stored, &request)?;
     large_enough(&kept, options.min_part_size)?;
 
     // The upload's manifest becomes the object's.
@@ -54,8 +54,8 @@ pub(super) fn complete(
 const MOST_PARTS: usize = 10_000;
 
 /// The stored parts that the list names. Both ascend, so one walk does.
-fn choose<'a>(stored: &'a [Part], list: &PartList) -> Result<Vec<&'a Part>, MetaError> {
-    let PartList::Listed(listed) = list else { return Ok(stored.iter().collect()) };
+fn choose<'a>(stored: &'a [Part], request: &Complete) -> Result<Vec<&'a Part>, MetaError> {
+    let PartList::Listed(listed) = &request.parts else { return Ok(stored.iter().collect()) };
     if listed.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a >= b)) {
         return Err(MetaError::InvalidPartOrder);
     }
@@ -67,7 +67,11 @@ fn choose<'a>(stored: &'a [Part], list: &PartList) -> Result<Vec<&'a Part>, Meta
         match stored.next_if(same) {
             Some(part) => kept.push(part),
             None => {
-                return Err(MetaError::InvalidPart { number: *number, etag: etag.clone() });
+                return Err(MetaError::InvalidPart {
+                    number: *number,
+                    etag: etag.clone(),
+                    upload_id: request.upload_id.clone(),
+                });
             }
         }
     }

@@ -13,6 +13,7 @@ mod list;
 mod objects;
 mod quota;
 mod schema;
+mod snapshot;
 mod upkeep;
 mod uploads;
 mod videos;
@@ -26,6 +27,7 @@ use rusqlite::Connection;
 use self::group::{Readers, Writer};
 pub(super) use self::inspect::{Inspection, NamedBlob, WrongVideo};
 pub use self::schema::OpenError;
+pub(super) use self::snapshot::{SnapshotError, snapshot};
 use super::meta::{
     Answer, AppendObject, Complete, Completed, CopyObject, MetaStore, Object, ObjectInfo, Part,
     PartPage, PutObject,
