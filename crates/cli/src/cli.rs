@@ -58,9 +58,14 @@ pub(crate) enum Verb {
 /// `vodferry upload`.
 #[derive(Args)]
 pub(crate) struct UploadArgs {
-    /// Files to upload, in this order
+    /// Files to upload, in this order; `-` is standard input
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
+
+    /// What standard input is called. Fed again after an interruption under the same name, it goes on: what is stored is not sent
+    /// again
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
 
     #[command(flatten)]
     pub(crate) place: PlaceArgs,

@@ -27,6 +27,8 @@ mod units;
 mod upload;
 mod voyage;
 
+use std::time::Duration;
+
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Verb};
@@ -50,7 +52,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::new(ExitCode::Other, format!("cannot start threads: {error}")))?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         match &cli.verb {
             Verb::Upload(args) => upload::run(cli, args, &settings).await,
             Verb::Resume(args) => resume::run(cli, args, &settings).await,
@@ -60,7 +62,10 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             Verb::Fsck(args) => fsck::run(args, &settings),
             Verb::Admin(args) => admin::run(args, &settings),
         }
-    })
+    });
+    // A read of standard input may never come back.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
 }
 
 /// A variable that is set to nothing counts as not set.

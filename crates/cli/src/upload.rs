@@ -38,15 +38,31 @@ fn files(args: &UploadArgs, place: &Place) -> Result<Vec<(PathBuf, File)>, Failu
     if args.title.is_some() && !matches!(place, Place::Server { .. }) {
         return Err(Failure::usage("--title goes with --server alone"));
     }
-    if args.files.iter().any(|path| path.as_os_str() == "-") {
-        return Err(Failure::usage("standard input cannot be uploaded: its end, and what it held, could not be told after an interruption")
-            .hint("write it to a file first; ./- is a file of that name"));
+    let streams = args.files.iter().filter(|path| is_stdin(path)).count();
+    match (streams, &args.name) {
+        (0, Some(_)) => return Err(Failure::usage("--name is for standard input, which is -")),
+        (1, None) => {
+            return Err(Failure::usage("standard input has no name")
+                .hint("add --name NAME, for example --name live.mp4; ./- is a file"));
+        }
+        (2.., _) => return Err(Failure::usage("standard input can be read only once")),
+        _ => {}
     }
+    // Standard input goes by its name, but for where its bytes are.
+    let called = |path: &PathBuf| match &args.name {
+        Some(name) if is_stdin(path) => PathBuf::from(name),
+        _ => path.clone(),
+    };
+    let named: Vec<PathBuf> = args.files.iter().map(called).collect();
+    let file = |path: &PathBuf| match &args.name {
+        Some(name) if is_stdin(path) => File::reader(name, tokio::io::stdin()),
+        _ => File::path(path),
+    };
     let paths = args.files.iter();
     match place {
         Place::Server { .. } => Ok(paths
             .map(|path| {
-                let file = File::path(path);
+                let file = file(path);
                 let file = match &args.title {
                     Some(title) => file.title(title),
                     None => file,
@@ -56,7 +72,7 @@ fn files(args: &UploadArgs, place: &Place) -> Result<Vec<(PathBuf, File)>, Failu
             .collect()),
         Place::Fixed { address, auth } => match args.files.as_slice() {
             [path] => {
-                let file = File::path(path).upload_auth(address.expose(), auth.expose());
+                let file = file(path).upload_auth(address.expose(), auth.expose());
                 Ok(vec![(path.clone(), file?)])
             }
             _ => Err(Failure::usage("an upload address is for one file, but more were named")
@@ -66,18 +82,23 @@ fn files(args: &UploadArgs, place: &Place) -> Result<Vec<(PathBuf, File)>, Failu
             let bucket = bucket
                 .as_deref()
                 .ok_or_else(|| Failure::usage("no bucket named").hint("add --bucket NAME"))?;
-            let keys = keys(args.key.as_deref(), &args.files)?;
+            let keys = keys(args.key.as_deref(), &named)?;
             let target =
                 |key| Target { endpoint: store.endpoint.clone(), bucket: bucket.to_owned(), key };
             Ok(paths
                 .zip(keys)
                 .map(|(path, key)| {
-                    let file = File::path(path).to(target(key), store.credential.clone());
+                    let file = file(path).to(target(key), store.credential.clone());
                     (path.clone(), file)
                 })
                 .collect())
         }
     }
+}
+
+/// Whether a file of the command line is standard input.
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// The object key of each file. Two files under one key would leave one object.

@@ -198,7 +198,10 @@ fn what_is_often_got_wrong_is_told() {
     let env = TestEnv::new();
     env.file("a.mp4", 200_000);
     env.run(&["upload", "a.mp4", "--server", "127.0.0.1:1"]).fails(2, "http:// or https://");
-    env.run(&["upload", "-", "--server", NOWHERE]).fails(2, "standard input");
+    env.run(&["upload", "-", "--server", NOWHERE]).fails(2, "--name");
+    env.run(&["upload", "a.mp4", "--server", NOWHERE, "--name", "b"]).fails(2, "--name");
+    let twice = ["upload", "-", "-", "--server", NOWHERE, "--name", "b"];
+    env.run(&twice).fails(2, "only once");
     env.run(&["upload", ".", "--server", NOWHERE]).fails(2, "directory");
     env.run(&["upload", "a.mp4", "--server", NOWHERE, "--on-busy", "later"]).fails(2, "wait");
     for help in [&["upload", "--help"][..], &["resume", "-h"], &["help", "upload"]] {
