@@ -131,7 +131,9 @@ async fn wrong_part_lists(meta: &dyn MetaStore) {
     let doubled = try_list(&[(1, a.clone()), (1, a.clone())]).await;
     assert!(matches!(doubled, MetaError::InvalidPartOrder));
     let unknown = try_list(&[(1, a.clone()), (3, c.clone())]).await;
-    assert!(matches!(unknown, MetaError::InvalidPart { number: 3, etag, .. } if etag == etag_of(&c)));
+    assert!(
+        matches!(unknown, MetaError::InvalidPart { number: 3, etag, .. } if etag == etag_of(&c))
+    );
     let other_etag = try_list(&[(1, a.clone()), (2, c)]).await;
     assert!(matches!(other_etag, MetaError::InvalidPart { number: 2, .. }));
     let zero = try_list(&[(0, a.clone())]).await;
