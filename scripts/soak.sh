@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The long run. First SEEDS (1,000,000) simulated worlds on all cores; the first seed that fails is printed with the command that replays it.
 # Then, for MINUTES (10; 0 leaves it out), the real server under load by the real client: many uploads at once, some stopped and gone on with,
-# some killed and resumed, some begun and abandoned, credentials that live for six seconds, a janitor that takes abandoned uploads after
-# half a minute. Every finished object is fetched and compared by CRC64. At the end the server's memory and open files must be flat (the
+# some killed and resumed, some begun and abandoned, credentials that live for six seconds, a janitor that comes every five seconds, takes
+# abandoned uploads after half a minute and their bytes twenty seconds later; some must have been taken. Every finished object is fetched and compared by CRC64. At the end the server's memory and open files must be flat (the
 # last quarter of the time beside the second), its log without a panic, and `vodferry fsck` clean.
 # The server is not killed here, as its memory could not be watched then: the end-to-end tests and `make demo` kill it.
 # PROFILE=dev takes the quicker build. WORKERS, RATE and SEED are those of crates/testkit/examples/load.rs.
@@ -37,6 +37,9 @@ cat >"$work/server.toml" <<-END
 	data = "$work/data"
 	credential_life = 6
 	upload_life = 30
+	janitor_interval = 5
+	garbage_age = 20
+	metrics_listen = "127.0.0.1:0"
 END
 "target/$folder/vodferry" serve --config "$work/server.toml" >"$work/server.log" 2>"$work/server.err" &
 server=$!
@@ -80,6 +83,17 @@ flat() { # name, unit, column, percent and amount that it may grow by
 }
 flat "resident memory" " KiB" 1 10 4096
 flat "open files" "" 2 10 8
+
+metrics=$(sed -n 's,^metrics on http://\([^/]*\)/metrics$,\1,p' "$work/server.err")
+counted() { # what the janitor counts under this name, asked without curl, which not every machine has
+	exec 3<>"/dev/tcp/${metrics%:*}/${metrics##*:}"
+	printf 'GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$metrics" >&3
+	tr -d '\r' <&3 | sed -n "s/^vodferry_janitor_$1_total \([0-9]*\).*/\1/p"
+	exec 3>&-
+}
+expired=$(counted expired_uploads) deleted=$(counted deleted_blobs)
+echo "janitor: $(counted rounds) rounds, $expired uploads expired, $deleted blobs deleted"
+[ "${expired:-0}" -gt 0 ] && [ "${deleted:-0}" -gt 0 ] || die "no upload expired: the run says nothing about the janitor"
 
 kill "$server"
 wait "$server" || die "the server ended badly"
