@@ -57,7 +57,8 @@ async fn another_server_does_not_conform() {
     assert!(report.runs.len() > 20);
     assert_eq!(report.failed().count(), report.runs.len(), "{report}");
     let told = report.to_string();
-    assert!(told.contains("expected status 200, got 403 403 SignatureDoesNotMatch"), "{told}");
+    assert!(told.contains("expected status 200, got 403 SignatureDoesNotMatch"), "{told}");
+    assert!(!told.contains("StringToSign"), "a string to sign holds the token: {told}");
     assert!(run(&Target { endpoint: "ftp://x".into(), ..target }, "").await.is_err());
 }
 

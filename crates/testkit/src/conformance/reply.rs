@@ -219,19 +219,23 @@ impl Reply {
         }
     }
 
-    /// The failure that this reply is to who expected something else.
+    /// The failure that this reply is to who expected something else. Tells nothing of what was signed, which holds the token.
     pub fn differs(&self, expected: &str) -> Failure {
-        let error = if self.status() >= 400 { format!(" {}", self.error()) } else { String::new() };
+        let headers = self.response.headers.iter().filter(|(name, _)| name != "x-oss-err");
         let headers: Vec<String> =
-            self.response.headers.iter().map(|(n, v)| format!("{n}: {v}")).collect();
-        let body: String =
-            self.text().chars().take(400).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Failure::Differs(format!(
-            "{}: expected {expected}, got {}{error} [{}] {body}",
-            self.asked,
-            self.status(),
-            headers.join(", "),
-        ))
+            headers.map(|(name, value)| format!("{name}: {value}")).collect();
+        let told = if self.status() >= 400 {
+            let error = self.error();
+            let context =
+                error.context.iter().filter(|(name, _)| !name.starts_with("StringToSign"));
+            let context: String = context.map(|(name, value)| format!(" {name}={value}")).collect();
+            format!("{error}{context}")
+        } else {
+            format!("{} {}", self.status(), self.text().chars().take(400).collect::<String>())
+        };
+        let told: String = told.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let headers = headers.join(", ");
+        Failure::Differs(format!("{}: expected {expected}, got {told} [{headers}]", self.asked))
     }
 
     fn text(&self) -> String {
