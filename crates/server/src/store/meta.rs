@@ -220,7 +220,7 @@ pub trait MetaStore: Send + Sync {
     /// `Normal`.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `NoSuchUpload`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`,
+    /// `NoSuchBucket`, `NoSuchUpload`, `NoPartsListed`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`,
     /// `FileAlreadyExists`; the upload stays open.
     fn complete(&self, complete: Complete) -> Answer<'_, Completed>;
 
@@ -428,6 +428,8 @@ pub struct Complete {
     pub upload_id: String,
     /// Its parts.
     pub parts: PartList,
+    /// Headers of the object in the place of those that the upload was begun with; `None` takes one away.
+    pub headers: Vec<(String, Option<String>)>,
     /// Refuse when the key is taken.
     pub forbid_overwrite: bool,
     /// Now.

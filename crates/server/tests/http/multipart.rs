@@ -208,6 +208,48 @@ async fn all_parts_can_be_completed_without_a_list() {
     }
 }
 
+/// Clients rely on it where there is nothing to lose.
+#[tokio::test]
+async fn an_upload_without_parts_makes_an_empty_object_of_an_empty_list() {
+    let server = Server::start().await;
+    for body in
+        ["<CompleteMultipartUpload></CompleteMultipartUpload>", "<CompleteMultipartUpload />"]
+    {
+        server.put("k", b"before").await;
+        let upload = Upload::begin(&server, server.operator(), "k").await;
+        let complete = || upload.send(upload.request(Method::Post).body(body.as_bytes()));
+        let done = complete().await;
+        assert_eq!((done.status, done.crc64()), (200, Some(0)), "{}", text(&done));
+        let get = server.get("k").await;
+        assert_eq!((get.status, get.body.len(), get.crc64()), (200, 0, Some(0)));
+        assert_eq!(get.header("etag"), done.header("etag"));
+        assert_eq!(complete().await.status, 200, "replayed");
+    }
+}
+
+#[tokio::test]
+async fn the_acl_of_a_complete_is_the_objects_and_a_replay_leaves_it() {
+    let server = Server::start().await;
+    let anonymous =
+        async || server.send_raw(&server.request(Method::Get, "k").body(b"")).await.status;
+    let upload = Upload::begin(&server, server.operator(), "k").await;
+    let etag = upload.part(1, b"film").await;
+    let list = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    let complete = |acl: &str| {
+        let request = upload.request(Method::Post).with("x-oss-object-acl", acl);
+        upload.send(request.body(list.as_bytes()))
+    };
+    assert_eq!(refused(&complete("everybody").await, 400), "InvalidArgument");
+    assert_eq!(complete("public-read").await.status, 200);
+    assert_eq!(anonymous().await, 200);
+    // Replaced since: what was completed before has no say any more.
+    server.put("k", b"private").await;
+    assert_eq!(complete("public-read").await.status, 200);
+    assert_eq!(anonymous().await, 403);
+}
+
 #[tokio::test]
 async fn a_repeated_complete_is_answered_alike() {
     let server = Server::start().await;

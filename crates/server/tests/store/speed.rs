@@ -82,6 +82,7 @@ async fn ten_thousand_parts_complete_in_a_moment() {
             key: "long".to_owned(),
             upload_id: id,
             parts: PartList::Listed(blobs.iter().map(|(n, b)| (*n, etag_of(b))).collect()),
+            headers: Vec::new(),
             forbid_overwrite: false,
             now_ms: NOW,
         };

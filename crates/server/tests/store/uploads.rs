@@ -307,6 +307,7 @@ fn complete(key: &str, upload_id: &str, parts: &[(u32, Blob)]) -> Complete {
         key: key.to_owned(),
         upload_id: upload_id.to_owned(),
         parts: PartList::Listed(parts.iter().map(|(n, blob)| (*n, etag_of(blob))).collect()),
+        headers: Vec::new(),
         forbid_overwrite: false,
         now_ms: NOW,
     }

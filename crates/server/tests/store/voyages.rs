@@ -155,6 +155,7 @@ impl Client<'_> {
             key: key.into(),
             upload_id: id.clone(),
             parts: PartList::Listed(listed),
+            headers: Vec::new(),
             forbid_overwrite: false,
             now_ms: NOW,
         };

@@ -133,11 +133,14 @@ pub(super) async fn complete(
         caller.require("oss:PutObjectAcl", place)?;
     }
     let parts = part_list(app, call, body).await?;
+    let headers = acl.map(|acl| (OBJECT_ACL.to_owned(), Some(acl).filter(|acl| acl != "default")));
+    let headers = headers.into_iter().collect();
     let complete = Complete {
         bucket: place.bucket.clone(),
         key: place.key.clone(),
         upload_id: upload_id.clone(),
         parts,
+        headers,
         forbid_overwrite: forbids_overwrite(call),
         now_ms: app.now_ms(),
     };
@@ -149,13 +152,6 @@ pub(super) async fn complete(
         .map_err(service_error)?;
     if done.replayed && app.config.strict {
         return Err(service_error(MetaError::NoSuchUpload(upload_id)));
-    }
-    if let Some(acl) = acl {
-        let kept = Some(acl).filter(|acl| acl != "default");
-        app.meta
-            .set_object_header(&place.bucket, &place.key, OBJECT_ACL, kept)
-            .await
-            .map_err(service_error)?;
     }
     let result = CompleteMultipartUploadResult {
         location: format!("{}/{}/{}", app.endpoint, place.bucket, encode_path(&place.key)),
@@ -202,10 +198,7 @@ async fn part_list(app: &App, call: &Call, body: &mut Body) -> Result<PartList, 
         (true, true) => Ok(PartList::All),
         (true, false) => Err(ServiceError::of(Code::InvalidArgument)
             .with_message("x-oss-complete-all and a list of parts exclude each other.")),
-        (false, true) => {
-            Err(ServiceError::of(Code::MalformedXML).with_message("The part list is empty."))
-        }
-        (false, false) => Ok(PartList::Listed(
+        (false, _) => Ok(PartList::Listed(
             list.parts.into_iter().map(|part| (part.number, part.etag)).collect(),
         )),
     }

@@ -34,13 +34,18 @@ pub(super) fn complete(
             objects::drop_part(db, upload.manifest, part.number, request.now_ms)?;
         }
     }
+    let mut headers = objects::read_headers(&upload.headers)?;
+    for (name, value) in &request.headers {
+        headers.retain(|(n, _)| n != name);
+        headers.extend(value.clone().map(|value| (name.clone(), value)));
+    }
     let info = ObjectInfo {
         etag: multipart_etag(kept.iter().map(|part| &part.etag)),
         length: kept.iter().map(|part| part.length).sum(),
         crc64: kept.iter().fold(0, |whole, p| crc64::combine(whole, p.crc64, p.length)),
         md5: None,
         modified_ms: request.now_ms,
-        headers: objects::read_headers(&upload.headers)?,
+        headers,
         appendable: false,
     };
     let (bucket, key) = (&request.bucket, &request.key);
@@ -56,6 +61,10 @@ const MOST_PARTS: usize = 10_000;
 /// The stored parts that the list names. Both ascend, so one walk does.
 fn choose<'a>(stored: &'a [Part], request: &Complete) -> Result<Vec<&'a Part>, MetaError> {
     let PartList::Listed(listed) = &request.parts else { return Ok(stored.iter().collect()) };
+    // Of an upload without parts it is an empty object, as some clients rely on; else it would lose them all.
+    if listed.is_empty() && !stored.is_empty() {
+        return Err(MetaError::NoPartsListed);
+    }
     if listed.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a >= b)) {
         return Err(MetaError::InvalidPartOrder);
     }
