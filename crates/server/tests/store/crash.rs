@@ -80,6 +80,7 @@ async fn upload(
         key: key.to_owned(),
         upload_id: id,
         parts: PartList::Listed(listed),
+        headers: Vec::new(),
         forbid_overwrite: false,
         now_ms: NOW,
     };

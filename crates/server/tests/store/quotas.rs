@@ -77,6 +77,7 @@ async fn every_way_of_storing_counts_and_every_way_of_removing_gives_back() {
         key: "up".into(),
         upload_id: id.clone(),
         parts: PartList::Listed(vec![(1, part.etag), (2, last.etag)]),
+        headers: Vec::new(),
         forbid_overwrite: false,
         now_ms: NOW,
     };

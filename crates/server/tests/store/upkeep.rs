@@ -60,6 +60,7 @@ async fn old_uploads_and_old_answers_go() {
         key: "done".to_owned(),
         upload_id: id,
         parts: PartList::Listed(vec![(1, etag_of(&blob))]),
+        headers: Vec::new(),
         forbid_overwrite: false,
         now_ms: NOW,
     };
