@@ -172,7 +172,7 @@ impl Climb {
 
     fn on_round(&mut self, rate: u64, parts: u32) -> Option<u32> {
         match self.stage {
-            Stage::Doubling if rate >= self.best + self.best / 4 => {
+            Stage::Doubling if pays(rate, self.best) => {
                 self.best = rate;
                 Some(parts.saturating_mul(2))
             }
@@ -185,7 +185,7 @@ impl Climb {
                 Some(parts / 2)
             }
             Stage::Trying(before) => {
-                if rate >= self.best + self.best / 20 {
+                if pays(rate, self.best) {
                     self.best = rate;
                     self.patience = 1;
                     self.stage = Stage::Resting(1);
@@ -221,6 +221,12 @@ impl Climb {
         self.bytes = 0;
         self.parts = 0;
     }
+}
+
+/// Whether this rate is worth more parts in flight than that one: by a twentieth. On a line of 100 Mbit/s and 200 ms, eight parts of
+/// 4 MiB bring a twelfth more than four.
+fn pays(rate: u64, best: u64) -> bool {
+    rate >= best + best / 20
 }
 
 #[cfg(test)]
