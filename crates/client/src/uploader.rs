@@ -62,7 +62,9 @@ impl Uploader {
             state.check_duplicate(&file)?;
             let grant = file.grant.as_ref().map(|grant| state.grants.issue(grant));
             let issued = grant.as_ref().map(|grant| grant.id);
-            let id = state.engine.add(now, FileSpec { grant, part_size: file.part_size })?;
+            let id = state
+                .engine
+                .add(now, FileSpec { grant, part_size: file.part_size, ..FileSpec::default() })?;
             if let (Some(issued), Some(grant)) = (issued, &file.grant) {
                 state.grants.keep(issued, id, grant);
             }
