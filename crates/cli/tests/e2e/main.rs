@@ -12,5 +12,6 @@ mod folders;
 #[cfg(target_os = "linux")]
 mod keys;
 mod kill;
+mod roaming;
 mod sizes;
 mod storm;
