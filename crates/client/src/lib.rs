@@ -69,6 +69,7 @@ pub use app_server::AppServer;
 pub use authorizer::{Authorizer, BoxFuture, GrantRequest, UploadGrant};
 pub use body::{Body, BodyError};
 pub use checkpoints::{CheckpointInfo, Checkpoints};
+pub use clock::Clock;
 pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;
 pub use events::Events;

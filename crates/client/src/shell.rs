@@ -237,6 +237,7 @@ impl Shell {
                     source: entry.source.clone(),
                     headers: entry.file.object_headers(),
                     clock_offset_ms,
+                    clock: self.shared.clock.clone(),
                 };
                 let shared = self.shared.clone();
                 let tell = self.tell.clone();
