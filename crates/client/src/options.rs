@@ -153,7 +153,6 @@ impl Options {
             progress_interval_ms: u64::try_from(self.progress_interval.as_millis())
                 .unwrap_or(u64::MAX),
             find_orphans: self.find_orphans,
-            ..Config::default()
         })
     }
 }
