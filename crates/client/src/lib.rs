@@ -75,6 +75,7 @@ pub use authorizer::{Authorizer, BoxFuture, GrantRequest, UploadGrant};
 pub use body::{Body, BodyError};
 pub use builder::UploaderBuilder;
 pub use checkpoints::{CheckpointInfo, Checkpoints};
+pub use clock::Clock;
 pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;
 pub use events::Events;
