@@ -42,6 +42,7 @@
 mod app_server;
 mod authorizer;
 mod body;
+mod bucket;
 mod buffers;
 mod checkpoints;
 mod clock;
@@ -68,6 +69,10 @@ mod windows;
 pub use app_server::AppServer;
 pub use authorizer::{Authorizer, BoxFuture, GrantRequest, UploadGrant};
 pub use body::{Body, BodyError};
+pub use bucket::{
+    AppendResult, Bucket, BucketBuilder, Initiate, ListObjects, Listed, ListedObject, ListedUpload,
+    Listing, ObjectHead, Progress, PutOptions,
+};
 pub use checkpoints::{CheckpointInfo, Checkpoints};
 pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;
