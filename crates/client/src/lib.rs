@@ -44,6 +44,7 @@ mod authorizer;
 mod body;
 mod bucket;
 mod buffers;
+mod builder;
 mod checkpoints;
 mod clock;
 mod download;
@@ -51,15 +52,19 @@ mod error;
 mod events;
 mod file;
 mod hint;
+mod holds;
 mod http;
 mod journal;
 mod lanes;
 mod limit;
+mod listener;
 mod net;
 mod options;
 mod part;
 mod perform;
+mod route;
 mod shell;
+mod snapshots;
 mod source;
 mod store;
 mod uploader;
@@ -73,15 +78,19 @@ pub use bucket::{
     AppendResult, Bucket, BucketBuilder, Initiate, ListObjects, Listed, ListedObject, ListedUpload,
     Listing, ObjectHead, Progress, PutOptions,
 };
+pub use builder::UploaderBuilder;
 pub use checkpoints::{CheckpointInfo, Checkpoints};
 pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;
 pub use events::Events;
 pub use file::{File, FileStatus, Uploaded};
+pub use holds::Holds;
 pub use http::{Http, TransportError, TransportErrorKind, http_client};
-pub use options::{OnBusy, Options, Proxy, Timeouts};
+pub use listener::Listener;
+pub use options::{Duplicates, OnBusy, Options, Proxy, Timeouts};
+pub use snapshots::{Snapshot, Snapshots};
 pub use source::{Content, Growth};
-pub use uploader::{Uploader, UploaderBuilder};
+pub use uploader::Uploader;
 pub use vodferry_engine::{
     Backoff, Budget, ErrorInfo, ErrorKind, Event, FaultKind, FileId, FileState, ObjectInfo,
     OnCancel, PartInfo, Retry, Target,

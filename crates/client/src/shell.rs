@@ -9,11 +9,14 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use vodferry_engine::{
     Effect, EffectId, Engine, ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileId, Grant,
     GrantId, Input, ObjectInfo, Output, Target, Want,
@@ -24,7 +27,10 @@ use crate::clock::Clock;
 use crate::perform::{Errand, Means, answer, perform};
 use crate::source::{Origin, Source, fault};
 use crate::store::{Store, Stored};
-use crate::{Authorizer, Error, File, GrantRequest, UploadGrant};
+use crate::{Authorizer, Duplicates, Error, File, GrantRequest, Holds, UploadGrant};
+
+/// How often to look whether the way to the network is still the same, while requests are under way.
+const ROUTE_LOOK: Duration = Duration::from_secs(2);
 
 /// What the verbs and the shell share.
 pub(crate) struct Shared {
@@ -33,6 +39,9 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Whether a run is under way.
     pub(crate) running: watch::Sender<bool>,
+    /// Something happened to the list.
+    pub(crate) changed: watch::Sender<()>,
+    pub(crate) runtime: Handle,
     pub(crate) means: Means,
     pub(crate) clock: Clock,
 }
@@ -46,6 +55,9 @@ pub(crate) struct State {
     pub(crate) grants: Grants,
     pub(crate) subscribers: Vec<UnboundedSender<Event>>,
     pub(crate) authorizer: Option<Arc<dyn Authorizer>>,
+    pub(crate) duplicates: Duplicates,
+    pub(crate) pause_on_metered: bool,
+    pub(crate) holds: Holds,
     pub(crate) closed: bool,
     /// Files were taken out of the list and are not forgotten yet.
     pub(crate) removed: bool,
@@ -119,6 +131,18 @@ impl Shared {
         drop(state);
         // Not under the lock: it may own a handle of this uploader.
         drop(authorizer);
+        self.changed.send_replace(());
+        self.wake.notify_one();
+    }
+
+    /// The way to the network is another one: nothing that was open counts any more.
+    pub(crate) fn network_changed(&self) {
+        self.means.http.network_changed();
+        let authorizer = self.lock().authorizer.clone();
+        if let Some(authorizer) = authorizer {
+            authorizer.network_changed();
+        }
+        self.lock().engine.network_changed(self.clock.now());
         self.wake.notify_one();
     }
 }
@@ -143,6 +167,8 @@ pub(crate) struct Shell {
     told: UnboundedReceiver<Told>,
     /// What takes time and is not done.
     under_way: HashMap<EffectId, AbortHandle>,
+    /// When the way to the network was looked at last.
+    looked: Instant,
 }
 
 impl Shell {
@@ -152,7 +178,8 @@ impl Shell {
         tell: UnboundedSender<Told>,
         told: UnboundedReceiver<Told>,
     ) -> Shell {
-        Shell { shared, store, tell, told, under_way: HashMap::new() }
+        let looked = Instant::now();
+        Shell { shared, store, tell, told, under_way: HashMap::new(), looked }
     }
 
     /// Runs until the uploader is released.
@@ -165,10 +192,23 @@ impl Shell {
                     None => std::future::pending().await,
                 }
             };
+            // A request without an answer may be one whose address is gone: nothing but a look tells.
+            let look = async {
+                match self.under_way.is_empty() {
+                    true => std::future::pending().await,
+                    false => tokio::time::sleep_until(self.looked + ROUTE_LOOK).await,
+                }
+            };
             tokio::select! {
                 () = shared.wake.notified() => {}
                 told = self.told.recv() => if let Some(told) = told { self.take_all(told) },
                 () = due => {}
+                () = look => {
+                    self.looked = Instant::now();
+                    if shared.means.http.route_changed() {
+                        shared.network_changed();
+                    }
+                }
             }
         }
     }
@@ -186,6 +226,7 @@ impl Shell {
                     Output::Effect(effect) => break effect,
                     Output::Event(event) => {
                         state.publish(&event, &shared.running);
+                        shared.changed.send_replace(());
                         if matches!(event, Event::Ended { .. }) {
                             shared.means.buffers.trim();
                         }
@@ -388,6 +429,26 @@ impl State {
             _ => {}
         }
         self.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
+    }
+
+    /// Whether a file may be added beside those that are in the list.
+    pub(crate) fn check_duplicate(&self, file: &File) -> Result<(), Error> {
+        let Some(path) = file.origin.path().filter(|_| self.duplicates == Duplicates::Refuse)
+        else {
+            return Ok(());
+        };
+        let target = |file: &File| file.grant.as_ref().map(|grant| grant.target.clone());
+        let same = |entry: &Entry| {
+            entry.file.origin.path() == Some(path) && target(&entry.file) == target(file)
+        };
+        let listed = self.files.iter().filter(|(_, entry)| same(entry));
+        match listed.filter(|(id, _)| self.engine.file(**id).is_some()).count() {
+            0 => Ok(()),
+            _ => {
+                let text = format!("{} is in the list already", path.display());
+                Err(Error::new(ErrorKind::Misuse, "FileAlreadyExist", text))
+            }
+        }
     }
 
     fn note(&mut self, file: FileId, change: impl FnOnce(&mut Entry)) {

@@ -2,6 +2,7 @@
 
 mod bad_replies;
 mod bad_sources;
+mod faces;
 mod grants;
 mod handles;
 mod processes;
