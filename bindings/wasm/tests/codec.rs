@@ -54,7 +54,7 @@ fn error() -> ErrorInfo {
 }
 
 fn object() -> ObjectInfo {
-    ObjectInfo { length: Some(1), etag: "E".into(), crc64: None, verified: true }
+    ObjectInfo { length: Some(1), etag: "E".into(), verified: true, ..ObjectInfo::default() }
 }
 
 fn grant() -> Grant {

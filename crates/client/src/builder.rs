@@ -100,6 +100,7 @@ impl UploaderBuilder {
             wake: Notify::new(),
             running: watch::Sender::new(false),
             changed: watch::Sender::new(()),
+            settled: watch::Sender::new(true),
             runtime: runtime.clone(),
             means,
             clock: Clock::new(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vodferry_engine::{DEFAULT_PART_SIZE, EffectId, ErrorKind, Fault, FaultKind, Input, Op, Reply};
-use vodferry_exchange::{Answer, Digests, request_signed_with};
+use vodferry_exchange::{Answer, Digests, Object, answer_for, request_for};
 use vodferry_oss::{Request, Response};
 
 use crate::authorizer::Rights;
@@ -55,9 +55,17 @@ pub(crate) struct Errand {
     pub(crate) op: Op,
     pub(crate) rights: Arc<Rights>,
     pub(crate) source: Option<Arc<Source>>,
-    /// Of the object.
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) spec: Spec,
     pub(crate) clock_offset_ms: i64,
+}
+
+/// What requests say of the object.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spec {
+    pub(crate) headers: Vec<(String, String)>,
+    /// Headers of an upload callback.
+    pub(crate) callback: Vec<(String, String)>,
+    pub(crate) sequential: bool,
 }
 
 /// Performs `errand`; `sent` hears of its body's bytes as they go out.
@@ -91,10 +99,12 @@ pub(crate) async fn exchange(
     if let Some(reply) = equal(&errand.op, &digests) {
         return Ok(Answer { result: Ok(reply), server_date_ms: None });
     }
-    let Errand { op, rights, headers, clock_offset_ms, .. } = errand;
+    let Errand { op, rights, spec, clock_offset_ms, .. } = errand;
+    let Spec { headers, callback, sequential } = &spec;
+    let object = Object { headers, callback, sequential: *sequential };
     let at_ms = wall_ms().saturating_add(clock_offset_ms);
     let Rights { authority, signature } = &*rights;
-    let mut request = request_signed_with(signature, &op, authority, &digests, &headers, at_ms)?;
+    let mut request = request_for(signature, &op, authority, &digests, &object, at_ms)?;
     let body = body.unwrap_or_else(|| Body::from_bytes(std::mem::take(&mut request.body)));
     let watch = Arc::new(Watch::new(means.timeouts, body.remaining()));
     let body = match &op {
@@ -104,7 +114,7 @@ pub(crate) async fn exchange(
         _ => body,
     };
     let response = send(means, &subject(&op), request, body, &watch).await?;
-    Ok(vodferry_exchange::answer(&op, authority, &response, &digests))
+    Ok(answer_for(&op, authority, &response, &digests, &object))
 }
 
 /// Sends a signed request under its watch, and gives the response whatever its status.

@@ -206,6 +206,15 @@ impl Uploader {
         self.files()
     }
 
+    /// Waits until nothing is under way: no request, and none that waits to be tried again. What [`OnCancel::Abort`](crate::OnCancel)
+    /// tells the server goes on when the run has ended, and [`close`](Uploader::close) would cut it. Do not wait longer than you like:
+    /// with no network it takes minutes to give up.
+    pub async fn settled(&self) {
+        let mut settled = self.owner.shared.settled.subscribe();
+        // An error would mean that the sender is gone; this handle keeps it.
+        let _ = settled.wait_for(|settled| *settled).await;
+    }
+
     /// Releases the uploader and waits until its checkpoints are closed, so that another one can go on with them. Dropping all
     /// handles does the same without waiting.
     pub async fn close(self) {
@@ -235,6 +244,8 @@ impl Uploader {
             return Err(Error::misuse("the uploader is closed"));
         }
         let done = verb(&mut state, shared.clock.now());
+        // Until the shell has looked; under the lock, as it looks there.
+        shared.settled.send_replace(false);
         drop(state);
         shared.changed.send_replace(());
         shared.wake.notify_one();

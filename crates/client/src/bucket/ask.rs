@@ -15,7 +15,7 @@ use super::Bucket;
 use crate::authorizer::Rights;
 use crate::body::Meter;
 use crate::clock::wall_ms;
-use crate::perform::{Errand, exchange, send};
+use crate::perform::{Errand, Spec, exchange, send};
 use crate::source::Source;
 use crate::watch::Watch;
 use crate::{Body, Error, ErrorKind};
@@ -101,7 +101,7 @@ impl Bucket {
         key: &str,
         op: Op,
         source: Option<Arc<Source>>,
-        headers: Vec<(String, String)>,
+        spec: Spec,
         sent: impl Fn(u64) + Clone + Send + Sync + 'static,
     ) -> Result<Reply, Error> {
         let mut patience = Patience::default();
@@ -111,7 +111,7 @@ impl Bucket {
                 op: op.clone(),
                 rights: self.rights(key),
                 source: source.clone(),
-                headers: headers.clone(),
+                spec: spec.clone(),
                 clock_offset_ms: self.clock_offset_ms(),
             };
             let (fault, date) = match exchange(&self.inner.means, errand, sent.clone()).await {

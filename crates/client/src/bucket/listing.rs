@@ -14,6 +14,7 @@ use vodferry_oss::xml::{ListBucketResult, ListMultipartUploadsResult, Paging};
 
 use super::Bucket;
 use super::ask::Plain;
+use crate::perform::Spec;
 use crate::{Error, ErrorKind};
 
 /// Entries of a page: replies are bounded, and keys of a kilobyte take three as they travel.
@@ -176,7 +177,7 @@ impl Bucket {
             let (bucket, key) = (bucket.clone(), key.clone());
             let op = Op::ListParts { upload_id: upload_id.clone(), marker };
             async move {
-                match bucket.operate(&key, op, None, Vec::new(), |_| {}).await? {
+                match bucket.operate(&key, op, None, Spec::default(), |_| {}).await? {
                     Reply::Parts { parts, next } => Ok((parts, next)),
                     other => Err(other_reply(&other)),
                 }

@@ -10,6 +10,8 @@ mod lifecycle;
 mod listing;
 mod multipart;
 mod object;
+mod resumable;
+mod task;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +27,8 @@ use crate::{AddressStyle, Credential, Error, Http, Options, UploadGrant};
 pub use listing::{ListObjects, Listed, ListedObject, ListedUpload, Listing};
 pub use multipart::Initiate;
 pub use object::{AppendResult, ObjectHead, Progress, PutOptions};
+pub use resumable::ResumableUpload;
+pub use task::UploadTask;
 
 /// A bucket at its endpoint, and who signs for it. Clones share everything.
 ///

@@ -10,7 +10,8 @@ use super::listing::other_reply;
 use super::object::source_of;
 use super::{Bucket, ListedUpload};
 use crate::clock::wall_ms;
-use crate::{Error, File};
+use crate::perform::Spec;
+use crate::{Callback, Error, File};
 
 /// How [`Bucket::initiate_multipart_upload`] begins an upload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,8 @@ use crate::{Error, File};
 pub struct Initiate {
     /// Headers of the object: `content-type`, `x-oss-meta-*`, `x-oss-storage-class` and so on.
     pub headers: Vec<(String, String)>,
+    /// Parts are sent one at a time, in their order, and none twice; the service gives the object a Content-MD5. Default false.
+    pub sequential: bool,
 }
 
 impl Bucket {
@@ -33,7 +36,9 @@ impl Bucket {
         how: Initiate,
     ) -> Result<String, Error> {
         let op = Op::InitiateMultipartUpload;
-        match self.operate(key, op, None, how.headers, |_| {}).await? {
+        let Initiate { headers, sequential } = how;
+        let spec = Spec { headers, sequential, ..Spec::default() };
+        match self.operate(key, op, None, spec, |_| {}).await? {
             Reply::Initiated { upload_id } => Ok(upload_id),
             other => Err(other_reply(&other)),
         }
@@ -60,13 +65,15 @@ impl Bucket {
         let source = source_of(&File::bytes("part", bytes)).await?;
         let upload_id = upload_id.to_owned();
         let op = Op::UploadPart { upload_id, number, range: 0..length, held: None };
-        match self.operate(key, op, Some(source), Vec::new(), |_| {}).await? {
+        // A sequential upload knows its parts; to others this says nothing.
+        let spec = Spec { sequential: true, ..Spec::default() };
+        match self.operate(key, op, Some(source), spec, |_| {}).await? {
             Reply::PartUploaded { etag, crc64 } => Ok(PartInfo { number, length, etag, crc64 }),
             other => Err(other_reply(&other)),
         }
     }
 
-    /// Makes the object of these parts, ascending by number. Where the CRC64 of each is known, that of the object is compared.
+    /// Makes the object of these parts, ascending by number, and has the application told where there is a `callback`. Where the CRC64 of each is known, that of the object is compared.
     ///
     /// # Errors
     ///
@@ -77,11 +84,15 @@ impl Bucket {
         key: &str,
         upload_id: &str,
         parts: Vec<PartInfo>,
+        callback: Option<Callback>,
     ) -> Result<ObjectInfo, Error> {
+        callback.as_ref().map_or(Ok(()), Callback::check)?;
+        let callback = callback.map(|callback| callback.headers()).unwrap_or_default();
+        let spec = Spec { callback, ..Spec::default() };
         // What the parts were made of is the caller's to know; an empty source never changes.
         let source = source_of(&File::bytes("parts", Bytes::new())).await?;
         let op = Op::CompleteMultipartUpload { upload_id: upload_id.to_owned(), parts };
-        match self.operate(key, op, Some(source), Vec::new(), |_| {}).await? {
+        match self.operate(key, op, Some(source), spec, |_| {}).await? {
             Reply::Completed(object) => Ok(object),
             other => Err(other_reply(&other)),
         }
@@ -94,7 +105,7 @@ impl Bucket {
     /// What the server answered, or why it could not be reached.
     pub async fn abort_multipart_upload(&self, key: &str, upload_id: &str) -> Result<(), Error> {
         let op = Op::AbortMultipartUpload { upload_id: upload_id.to_owned() };
-        match self.operate(key, op, None, Vec::new(), |_| {}).await {
+        match self.operate(key, op, None, Spec::default(), |_| {}).await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == "NoSuchUpload" => Ok(()),
             Err(error) => Err(error),

@@ -13,6 +13,7 @@ use vodferry_oss::{Method, Response};
 use super::Bucket;
 use super::ask::{Plain, digests};
 use super::listing::other_reply;
+use crate::file::content_type;
 use crate::source::Source;
 use crate::windows::cut;
 use crate::{Error, File};
@@ -88,8 +89,7 @@ impl Bucket {
         }
         let sent = move |bytes| options.progress.iter().for_each(|tell| tell(bytes, length));
         let op = Op::PutObject { length };
-        let headers = file.object_headers();
-        match self.operate(key, op, Some(source), headers, sent).await? {
+        match self.operate(key, op, Some(source), file.spec(), sent).await? {
             Reply::Put(object) => Ok(object),
             other => Err(other_reply(&other)),
         }
@@ -124,8 +124,8 @@ impl Bucket {
         let mut plain = about("appending to", Method::Post, key)?
             .query("append", "")
             .query("position", after.next_position.to_string());
-        if let Some(guess) = File::path(key).object_headers().into_iter().next() {
-            plain.headers.push(guess);
+        if let Some(guess) = content_type(key) {
+            plain.headers.push(("content-type".to_owned(), guess.to_owned()));
         }
         let md5 = digests.md5.as_ref().map(content_md5).unwrap_or_default();
         plain.headers.push(("content-md5".to_owned(), md5));

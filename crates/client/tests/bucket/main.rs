@@ -7,13 +7,18 @@ mod harbour;
 #[allow(dead_code, reason = "shared with the stepwise tests, which use more of it")]
 mod script;
 
+mod callbacks;
+mod checkpoints;
 mod faults;
 mod listing;
 mod objects;
+mod resumable;
+mod sequential;
+mod waiting;
 
 use std::sync::Arc;
 
-use vodferry::{Bucket, Http};
+use vodferry::{Bucket, Http, Options};
 
 use harbour::Harbour;
 
@@ -21,8 +26,12 @@ use harbour::Harbour;
 const NAME: &str = "vod-media";
 
 fn of(harbour: &Harbour) -> Bucket {
+    with_options(harbour, harbour.options())
+}
+
+fn with_options(harbour: &Harbour, options: Options) -> Bucket {
     let bucket = Bucket::builder(harbour.server.endpoint(), NAME, harbour.operator.clone());
-    bucket.options(harbour.options()).build().expect("a bucket")
+    bucket.options(options).build().expect("a bucket")
 }
 
 /// A bucket whose server is the test.

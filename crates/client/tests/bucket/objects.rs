@@ -123,7 +123,7 @@ async fn a_plain_multipart_upload_is_made_of_its_calls() {
         let wrong = bucket.upload_part("m.mp4", &upload_id, number, "x").await.unwrap_err();
         assert_eq!(wrong.kind(), ErrorKind::Misuse);
     }
-    let done = bucket.complete_multipart_upload("m.mp4", &upload_id, parts).await.unwrap();
+    let done = bucket.complete_multipart_upload("m.mp4", &upload_id, parts, None).await.unwrap();
     assert!(done.verified && done.crc64 == Some(crc64(&bytes)) && done.etag.ends_with("-3"));
     let head = bucket.head_object("m.mp4").await.unwrap().unwrap();
     assert!(head.headers.contains(&("x-oss-meta-who".into(), "me".into())));
