@@ -33,6 +33,7 @@ pub struct File {
     pub(crate) name: String,
     pub(crate) title: Option<String>,
     pub(crate) part_size: u64,
+    pub(crate) priority: i32,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) callback: Option<Callback>,
     /// Parts one at a time, in their order: of uploads that the service takes as one stream.
@@ -88,8 +89,17 @@ impl File {
     }
 
     fn of(origin: Origin, name: String) -> File {
-        let (headers, callback, sequential) = (Vec::new(), None, false);
-        File { origin, name, title: None, part_size: 0, headers, callback, sequential, grant: None }
+        File {
+            origin,
+            name,
+            title: None,
+            part_size: 0,
+            priority: 0,
+            headers: Vec::new(),
+            callback: None,
+            sequential: false,
+            grant: None,
+        }
     }
 
     /// What the authorizer is told as the file's name, instead of the last part of the path, control characters in it replaced by `_`.
@@ -101,6 +111,13 @@ impl File {
     /// What the authorizer is told as the video's title, instead of the first 128 bytes of the name without its extension.
     pub fn title(mut self, title: impl Into<String>) -> File {
         self.title = Some(title.into());
+        self
+    }
+
+    /// Of the files that wait, the one of the highest priority starts next, equals in the order added. Default 0. Nothing under way is
+    /// interrupted; [`Uploader::set_priority`](crate::Uploader::set_priority) changes it later.
+    pub fn priority(mut self, priority: i32) -> File {
+        self.priority = priority;
         self
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use vodferry_engine::OnCancel;
+use vodferry_engine::{OnCancel, OnPartFailure};
 
 use super::{Bucket, Progress, UploadTask};
 use crate::{Error, File, Options, Uploader};
@@ -52,6 +52,8 @@ pub struct ResumableUpload {
     /// Whether [`UploadTask::cancel`] aborts the upload at the server and deletes the record. Default true; false keeps both, and the
     /// next request goes on.
     pub delete_on_cancelling: bool,
+    /// What becomes of the other parts when one fails for good (`exceptionTerminationMode`). Default: they are finished first.
+    pub on_part_failure: OnPartFailure,
     /// Parts are sent one at a time, in their order, so that the service can give the whole object a Content-MD5
     /// (`sequenceUpload`). Its record is one of its own. Default false.
     pub sequential: bool,
@@ -68,6 +70,7 @@ impl ResumableUpload {
             threads: 0,
             progress: None,
             delete_on_cancelling: true,
+            on_part_failure: OnPartFailure::FinishOthers,
             sequential: false,
         }
     }
@@ -107,6 +110,7 @@ impl ResumableUpload {
             adaptive: false,
             files_at_once: 1,
             on_cancel,
+            on_part_failure: self.on_part_failure,
             progress_interval: Duration::ZERO,
             record_dir: self.record_dir.clone(),
             ..of.clone()
@@ -149,6 +153,7 @@ impl fmt::Debug for ResumableUpload {
             .field("part_size", &self.part_size)
             .field("threads", &self.threads)
             .field("delete_on_cancelling", &self.delete_on_cancelling)
+            .field("on_part_failure", &self.on_part_failure)
             .field("sequential", &self.sequential)
             .finish_non_exhaustive()
     }

@@ -1,7 +1,7 @@
 //! The sequential upload: parts in order, one at a time.
 
 use vodferry::{
-    Bucket, Checkpoints, ResumableUpload, TransportError, TransportErrorKind, UploadTask,
+    Bucket, Checkpoints, Initiate, ResumableUpload, TransportError, TransportErrorKind, UploadTask,
 };
 
 use crate::harbour::Harbour;
