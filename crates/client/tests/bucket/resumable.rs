@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use vodferry::{Bucket, Checkpoints, ErrorKind, File, Progress, ResumableUpload, UploadTask};
+use vodferry::{
+    Bucket, Checkpoints, ErrorKind, File, OnPartFailure, Progress, ResumableUpload, UploadTask,
+};
 
 use crate::harbour::Harbour;
 use crate::script::{Asked, Desk, PART, Script, content, credential, etag, response, script};
@@ -272,6 +274,29 @@ async fn server_errors_are_tried_again_and_a_wrong_clock_is_corrected() {
     }
     script.expect("complete").await.completed();
     task.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_other_parts_are_finished_first_or_cut() {
+    for (how, stored) in [(OnPartFailure::FinishOthers, 1), (OnPartFailure::StopAtOnce, 0)] {
+        let desk = Desk::new(4 * PART as usize);
+        let mut request = upload(desk.path(), Some(desk.dir()));
+        (request.threads, request.on_part_failure) = (2, how);
+        let (task, mut script) = scripted_with(&desk, request);
+        script.expect("initiate").await.initiated("u1");
+        let (one, other) = (script.next().await, script.next().await);
+        one.refuse(403, "AccessDenied");
+        if how == OnPartFailure::FinishOthers {
+            script.silence().await;
+            assert!(!task.is_finished(), "another part is under way");
+            other.stored();
+        }
+        let error = task.await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Auth, "AccessDenied"));
+        script.silence().await;
+        let info = Checkpoints::open(desk.dir()).of(desk.path()).unwrap().remove(0);
+        assert_eq!(info.parts, stored, "{how:?}");
+    }
 }
 
 /// A page of parts: number, length, ETag.
