@@ -20,6 +20,11 @@ async fn two_of_three(desk: &Desk) {
     script.expect("part 1").await.stored();
     script.expect("part 2").await.stored();
     script.expect("part 3").await;
+    // What is recorded is written beside the upload.
+    let here = Checkpoints::open(desk.dir());
+    while here.list().unwrap().first().is_none_or(|info| info.parts < 2) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     drop(task);
 }
 

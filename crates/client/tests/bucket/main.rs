@@ -9,8 +9,11 @@ mod script;
 
 mod callbacks;
 mod checkpoints;
+mod expiry;
 mod faults;
+mod large;
 mod listing;
+mod many;
 mod objects;
 mod resumable;
 mod sequential;

@@ -23,7 +23,10 @@ fn upload(file: impl Into<File>, records: Option<&Path>) -> ResumableUpload {
     }
 }
 
-fn told() -> (Option<Progress>, Arc<Mutex<Vec<(u64, u64)>>>) {
+/// What progress was told: bytes so far, and in all.
+type Told = Mutex<Vec<(u64, u64)>>;
+
+fn told() -> (Option<Progress>, Arc<Told>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = told.clone();
     let progress: Progress = Arc::new(move |current, total| {
@@ -40,7 +43,7 @@ fn slow(harbour: &Harbour) -> Bucket {
 }
 
 /// Waits until some bytes are there.
-async fn under_way(told: &Mutex<Vec<(u64, u64)>>) {
+async fn under_way(told: &Told) {
     let some = || told.lock().unwrap().iter().any(|(current, _)| *current > 0);
     for _ in 0..2_000 {
         if some() {
