@@ -9,12 +9,13 @@ import time
 import checkpoint
 import link
 import memory
-import small
+import objects
 import server
+import small
 import upload
 from harness import Bench
 
-SECTIONS = {"upload": upload, "server": server, "memory": memory, "checkpoint": checkpoint, "small": small, "link": link}
+SECTIONS = {"upload": upload, "server": server, "objects": objects, "memory": memory, "checkpoint": checkpoint, "small": small, "link": link}
 
 
 def main():

@@ -19,6 +19,7 @@ pub struct UploaderBuilder {
     options: Options,
     authorizer: Option<Arc<dyn Authorizer>>,
     http: Option<Arc<dyn Http>>,
+    clock: Option<Clock>,
 }
 
 impl UploaderBuilder {
@@ -37,6 +38,13 @@ impl UploaderBuilder {
     /// Sends through this instead of [`http_client`](crate::http_client).
     pub fn http(mut self, http: Arc<dyn Http>) -> UploaderBuilder {
         self.http = Some(http);
+        self
+    }
+
+    /// Goes by this clock instead of the system's. For tests: with [`Clock::scripted`] and tokio's clock paused, hours of
+    /// back-off and expiry pass in milliseconds.
+    pub fn clock(mut self, clock: Clock) -> UploaderBuilder {
+        self.clock = Some(clock);
         self
     }
 
@@ -72,7 +80,8 @@ impl UploaderBuilder {
     pub fn build(self) -> Result<Uploader, Error> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| Error::misuse("an uploader is made inside of a tokio runtime"))?;
-        let UploaderBuilder { options, authorizer, http } = self;
+        let UploaderBuilder { options, authorizer, http, clock } = self;
+        let clock = clock.unwrap_or_else(Clock::system);
         let config = options.config(authorizer.is_some())?;
         let seed = getrandom::u64().map_err(|error| {
             Error::new(ErrorKind::Io, "NoRandomness", "the system gives no randomness")
@@ -103,13 +112,14 @@ impl UploaderBuilder {
             settled: watch::Sender::new(true),
             runtime: runtime.clone(),
             means,
-            clock: Clock::new(),
+            clock: clock.clone(),
         });
         let (tell, told) = mpsc::unbounded_channel();
         let stored = tell.clone();
-        let (store, ended) = Store::start(options.record_dir, options.on_busy, move |answer| {
-            let _ = stored.send(Told::Stored(answer));
-        })?;
+        let (store, ended) =
+            Store::start(options.record_dir, options.on_busy, clock, move |answer| {
+                let _ = stored.send(Told::Stored(answer));
+            })?;
         runtime.spawn(Shell::new(shared.clone(), store, tell, told).run());
         Ok(Uploader::new(shared, ended))
     }

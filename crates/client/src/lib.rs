@@ -84,6 +84,7 @@ pub use bucket::{
 pub use builder::UploaderBuilder;
 pub use callback::{Callback, CallbackBody};
 pub use checkpoints::{CheckpointInfo, Checkpoints, checkpoint_of};
+pub use clock::Clock;
 pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;
 pub use events::Events;

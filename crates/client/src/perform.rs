@@ -9,7 +9,7 @@ use vodferry_oss::{Request, Response};
 use crate::authorizer::Rights;
 use crate::body::Meter;
 use crate::buffers::Buffers;
-use crate::clock::wall_ms;
+use crate::clock::Clock;
 use crate::limit::Limit;
 use crate::part::PartMd5;
 use crate::source::{Source, fault};
@@ -57,6 +57,8 @@ pub(crate) struct Errand {
     pub(crate) source: Option<Arc<Source>>,
     pub(crate) spec: Spec,
     pub(crate) clock_offset_ms: i64,
+    /// Says when the request is signed.
+    pub(crate) clock: Clock,
 }
 
 /// What requests say of the object.
@@ -99,10 +101,10 @@ pub(crate) async fn exchange(
     if let Some(reply) = equal(&errand.op, &digests) {
         return Ok(Answer { result: Ok(reply), server_date_ms: None });
     }
-    let Errand { op, rights, spec, clock_offset_ms, .. } = errand;
+    let Errand { op, rights, spec, clock_offset_ms, clock, .. } = errand;
     let Spec { headers, callback, sequential } = &spec;
     let object = Object { headers, callback, sequential: *sequential };
-    let at_ms = wall_ms().saturating_add(clock_offset_ms);
+    let at_ms = clock.wall_ms().saturating_add(clock_offset_ms);
     let Rights { authority, signature } = &*rights;
     let mut request = request_for(signature, &op, authority, &digests, &object, at_ms)?;
     let body = body.unwrap_or_else(|| Body::from_bytes(std::mem::take(&mut request.body)));

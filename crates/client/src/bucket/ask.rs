@@ -14,7 +14,7 @@ use vodferry_oss::{Method, Request, Response, ServiceError};
 use super::Bucket;
 use crate::authorizer::Rights;
 use crate::body::Meter;
-use crate::clock::wall_ms;
+use crate::clock::{Clock, wall_ms};
 use crate::perform::{Errand, Spec, exchange, send};
 use crate::source::Source;
 use crate::watch::Watch;
@@ -113,6 +113,7 @@ impl Bucket {
                 source: source.clone(),
                 spec: spec.clone(),
                 clock_offset_ms: self.clock_offset_ms(),
+                clock: Clock::system(),
             };
             let (fault, date) = match exchange(&self.inner.means, errand, sent.clone()).await {
                 Err(fault) => (fault, None),
