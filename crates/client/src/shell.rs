@@ -39,10 +39,10 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Whether a run is under way.
     pub(crate) running: watch::Sender<bool>,
-    /// Whether nothing is under way, and nothing waits for its time.
-    pub(crate) idle: watch::Sender<bool>,
     /// Something happened to the list.
     pub(crate) changed: watch::Sender<()>,
+    /// Whether nothing is under way to a server, and nothing waits to be.
+    pub(crate) settled: watch::Sender<bool>,
     pub(crate) runtime: Handle,
     pub(crate) means: Means,
     pub(crate) clock: Clock,
@@ -129,7 +129,7 @@ impl Shared {
         state.closed = true;
         state.subscribers.clear();
         self.running.send_replace(false);
-        self.idle.send_replace(true);
+        self.settled.send_replace(true);
         let authorizer = state.authorizer.take();
         drop(state);
         // Not under the lock: it may own a handle of this uploader.
@@ -235,11 +235,11 @@ impl Shell {
                         }
                     }
                     Output::Timeout(at) => {
-                        let idle = at.is_none() && self.under_way.is_empty();
-                        if idle && state.removed {
+                        let settled = at.is_none() && self.under_way.is_empty();
+                        if settled && state.removed {
                             state.sweep();
                         }
-                        shared.idle.send_if_modified(|was| std::mem::replace(was, idle) != idle);
+                        shared.settled.send_replace(settled);
                         return Some(at);
                     }
                 }
@@ -266,7 +266,9 @@ impl Shell {
                 let unknown = || Origin::Path(PathBuf::new());
                 let origin = entry.as_ref().map_or_else(unknown, |file| file.origin.clone());
                 let fixed = entry.as_ref().and_then(|file| file.grant.as_ref());
-                self.store.load(id, file, origin, fixed.map(|grant| grant.target.clone()));
+                let fixed = fixed.map(|grant| grant.target.clone());
+                let sequential = entry.as_ref().is_some_and(|file| file.sequential);
+                self.store.load(id, file, origin, fixed, sequential);
             }
             Effect::Perform { id, file, grant, op, clock_offset_ms } => {
                 let rights = state.grants.table.get(&grant).map(|(_, known)| known.clone());
@@ -281,7 +283,7 @@ impl Shell {
                     op,
                     rights,
                     source: entry.source.clone(),
-                    headers: entry.file.object_headers(),
+                    spec: entry.file.spec(),
                     clock_offset_ms,
                     clock: self.shared.clock.clone(),
                 };
