@@ -40,6 +40,7 @@
 //! I/O and time enabled.
 
 mod app_server;
+mod ask;
 mod authorizer;
 mod body;
 mod buffers;
@@ -54,6 +55,7 @@ mod http;
 mod journal;
 mod lanes;
 mod limit;
+mod media;
 mod net;
 mod options;
 mod part;
@@ -61,12 +63,13 @@ mod perform;
 mod shell;
 mod source;
 mod store;
+mod sts;
 mod uploader;
 mod watch;
 mod windows;
 
 pub use app_server::AppServer;
-pub use authorizer::{Authorizer, BoxFuture, GrantRequest, UploadGrant};
+pub use authorizer::{Authorizer, BoxFuture, GrantRequest, News, UploadGrant};
 pub use body::{Body, BodyError};
 pub use checkpoints::{CheckpointInfo, Checkpoints};
 pub use download::{Download, presigned_url, presigned_url_v4};
@@ -74,8 +77,10 @@ pub use error::Error;
 pub use events::Events;
 pub use file::{File, FileStatus, Uploaded};
 pub use http::{Http, TransportError, TransportErrorKind, http_client};
+pub use media::Place;
 pub use options::{OnBusy, Options, Proxy, Timeouts};
 pub use source::{Content, Growth};
+pub use sts::StsToken;
 pub use uploader::{Uploader, UploaderBuilder};
 pub use vodferry_engine::{
     Backoff, Budget, ErrorInfo, ErrorKind, Event, FaultKind, FileId, FileState, ObjectInfo,
@@ -83,6 +88,7 @@ pub use vodferry_engine::{
 };
 pub use vodferry_oss::address::Style as AddressStyle;
 pub use vodferry_oss::{Credential, Method, Request, Response, Secret};
+pub use vodferry_vod::{ImageType, Media, MediaKind};
 
 /// Uploads one file with the default [`Options`] and waits for it. What an earlier call left unfinished is resumed.
 ///

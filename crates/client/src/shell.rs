@@ -18,6 +18,7 @@ use vodferry_engine::{
     Effect, EffectId, Engine, ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileId, Grant,
     GrantId, Input, ObjectInfo, Output, Target, Want,
 };
+use vodferry_oss::Credential;
 
 use crate::authorizer::Rights;
 use crate::clock::Clock;
@@ -56,12 +57,23 @@ pub(crate) struct Entry {
     pub(crate) file: Arc<File>,
     /// Where it goes, once known.
     pub(crate) target: Option<Target>,
+    /// What its grants said beyond the engine.
+    pub(crate) granted: Granted,
     /// Open while a transfer has it.
     pub(crate) source: Option<Arc<Source>>,
     /// Tells the engine how the source grows, from the first look at it on.
     pub(crate) feed: Option<Feeding>,
     pub(crate) object: Option<ObjectInfo>,
     pub(crate) error: Option<ErrorInfo>,
+}
+
+/// What is remembered of the newest grant of a file.
+#[derive(Default)]
+pub(crate) struct Granted {
+    /// Signs its requests.
+    pub(crate) credential: Option<Credential>,
+    /// Where the image will be seen.
+    pub(crate) image_url: Option<String>,
 }
 
 /// A task that ends with its file.
@@ -104,9 +116,47 @@ impl Grants {
     }
 }
 
+impl Entry {
+    /// Of a file that is added.
+    pub(crate) fn new(file: Arc<File>) -> Entry {
+        let mut entry = Entry {
+            target: file.known_target(),
+            file,
+            granted: Granted::default(),
+            source: None,
+            feed: None,
+            object: None,
+            error: None,
+        };
+        if let Some(grant) = entry.file.grant.clone() {
+            entry.remember(&grant);
+        }
+        entry
+    }
+
+    /// Notes what the newest grant says.
+    pub(crate) fn remember(&mut self, grant: &UploadGrant) {
+        self.granted.credential = Some(grant.credential.clone());
+        if grant.image_url.is_some() {
+            self.granted.image_url.clone_from(&grant.image_url);
+        }
+        self.target = Some(grant.target.clone());
+    }
+}
+
 impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The authorizer has news.
+    pub(crate) fn supplied(&self) {
+        let mut state = self.lock();
+        if !state.closed {
+            state.engine.supplied(self.clock.now());
+        }
+        drop(state);
+        self.wake.notify_one();
     }
 
     /// Nothing more is told, the shell ends.
@@ -219,8 +269,8 @@ impl Shell {
                 // No path is one that cannot be opened: a file that is not known fails as it should.
                 let unknown = || Origin::Path(PathBuf::new());
                 let origin = entry.as_ref().map_or_else(unknown, |file| file.origin.clone());
-                let fixed = entry.as_ref().and_then(|file| file.grant.as_ref());
-                self.store.load(id, file, origin, fixed.map(|grant| grant.target.clone()));
+                let fixed = entry.as_ref().and_then(|file| file.known_target());
+                self.store.load(id, file, origin, fixed);
             }
             Effect::Perform { id, file, grant, op, clock_offset_ms } => {
                 let rights = state.grants.table.get(&grant).map(|(_, known)| known.clone());
@@ -258,19 +308,31 @@ impl Shell {
             let _ = self.tell.send(Told::Granted(id, file, Err(nobody)));
             return;
         };
+        let name = entry.file.name.clone();
+        let kind = entry.file.media_kind();
+        let clock_offset_ms = state.engine.clock_offset_ms();
         let request = match want {
             Want::Create => GrantRequest::Create {
-                name: entry.file.name.clone(),
+                name,
                 title: entry.file.title_or_stem(),
                 size: entry.source.as_ref().and_then(|s| s.identity().length).unwrap_or(0),
+                kind,
+                media: entry.file.media.clone(),
+                clock_offset_ms,
             },
-            Want::Refresh { video_id } => {
-                GrantRequest::Refresh { video_id, target: entry.target.clone() }
-            }
+            Want::Refresh { video_id } => GrantRequest::Refresh {
+                name,
+                kind,
+                video_id,
+                target: entry.target.clone(),
+                replaces: entry.granted.credential.clone(),
+                clock_offset_ms,
+            },
         };
+        let owner = entry.file.clone();
         let work = async move {
             let answer = authorizer.authorize(request).await;
-            Told::Granted(id, file, answer.and_then(|grant| grant.check().map(|()| grant)))
+            Told::Granted(id, file, answer.and_then(|grant| owner.placed(grant)))
         };
         self.spawn(id, work, Told::Granted(id, file, Err(panicked().into())));
     }
@@ -322,7 +384,7 @@ impl Shell {
                     let issued = state.grants.issue(&grant);
                     state.grants.keep(issued.id, file, &grant);
                     if let Some(entry) = state.files.get_mut(&file) {
-                        entry.target = Some(grant.target);
+                        entry.remember(&grant);
                     }
                     issued
                 });
