@@ -25,6 +25,13 @@ pub trait Http: Send + Sync + 'static {
 
     /// The way to the network changed: connections kept from before are not to be used again.
     fn network_changed(&self) {}
+
+    /// Whether this machine reaches its servers from another address than when this was last asked: the old one is gone, or a better
+    /// way was found. Asked every two seconds while requests are under way; true is followed by
+    /// [`network_changed`](Http::network_changed).
+    fn route_changed(&self) -> bool {
+        false
+    }
 }
 
 /// The client used by default: HTTP/1.1 by reqwest, TLS by rustls with ring, the system's certificates and those of

@@ -44,50 +44,65 @@ mod ask;
 mod authorizer;
 mod body;
 mod buffers;
+mod builder;
 mod checkpoints;
 mod clock;
+mod direct;
 mod download;
 mod error;
 mod events;
+mod faces;
 mod file;
 mod hint;
+mod holds;
 mod http;
 mod journal;
 mod lanes;
 mod limit;
+mod listener;
 mod media;
 mod net;
 mod options;
 mod part;
 mod perform;
+mod route;
 mod shell;
+mod snapshots;
 mod source;
 mod store;
 mod sts;
 mod uploader;
+mod vod_api;
 mod watch;
 mod windows;
 
 pub use app_server::AppServer;
 pub use authorizer::{Authorizer, BoxFuture, GrantRequest, News, UploadGrant};
 pub use body::{Body, BodyError};
+pub use builder::UploaderBuilder;
 pub use checkpoints::{CheckpointInfo, Checkpoints};
+pub use direct::DirectOss;
 pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;
 pub use events::Events;
 pub use file::{File, FileStatus, Uploaded};
+pub use holds::Holds;
 pub use http::{Http, TransportError, TransportErrorKind, http_client};
+pub use listener::Listener;
 pub use media::Place;
-pub use options::{OnBusy, Options, Proxy, Timeouts};
+pub use options::{Duplicates, OnBusy, Options, Proxy, Timeouts};
+pub use snapshots::{Snapshot, Snapshots};
 pub use source::{Content, Growth};
 pub use sts::StsToken;
-pub use uploader::{Uploader, UploaderBuilder};
+pub use uploader::Uploader;
+pub use vod_api::VodApi;
 pub use vodferry_engine::{
     Backoff, Budget, ErrorInfo, ErrorKind, Event, FaultKind, FileId, FileState, ObjectInfo,
     OnCancel, PartInfo, Retry, Target,
 };
 pub use vodferry_oss::address::Style as AddressStyle;
 pub use vodferry_oss::{Credential, Method, Request, Response, Secret};
+pub use vodferry_vod::api::ApiSignature;
 pub use vodferry_vod::{ImageType, Media, MediaKind};
 
 /// Uploads one file with the default [`Options`] and waits for it. What an earlier call left unfinished is resumed.

@@ -2,13 +2,14 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use vodferry_engine::ErrorKind;
 use vodferry_oss::{Method, Request, Response};
 
+use crate::route::Route;
 use crate::{
     Body, BodyError, BoxFuture, Error, Http, Options, Proxy, TransportError, TransportErrorKind,
 };
@@ -22,6 +23,7 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 pub(crate) struct Net {
     plan: Plan,
     clients: RwLock<Clients>,
+    route: Arc<Route>,
 }
 
 #[derive(Clone)]
@@ -44,7 +46,7 @@ impl Net {
     pub(crate) fn new(options: &Options) -> Result<Net, Error> {
         let plan = Plan::new(options)?;
         let clients = RwLock::new(plan.clients()?);
-        Ok(Net { plan, clients })
+        Ok(Net { plan, clients, route: Arc::default() })
     }
 }
 
@@ -55,7 +57,12 @@ impl Http for Net {
         body: Body,
     ) -> BoxFuture<'static, Result<Response, TransportError>> {
         let client = self.clients.read().unwrap_or_else(PoisonError::into_inner).of(&request);
-        Box::pin(send(client, request, body))
+        let route = self.route.clone();
+        Box::pin(async move { send(client, &route, request, body).await })
+    }
+
+    fn route_changed(&self) -> bool {
+        self.route.changed()
     }
 
     fn network_changed(&self) {
@@ -184,12 +191,16 @@ fn is_loopback(authority: &str) -> bool {
 
 async fn send(
     client: reqwest::Client,
+    route: &Route,
     request: Request,
     body: Body,
 ) -> Result<Response, TransportError> {
     let host = request.authority.clone();
     let request = outgoing(request, body)?;
     let mut reply = client.execute(request).await.map_err(|error| explain(error, &host, false))?;
+    if let Some(peer) = reply.remote_addr() {
+        route.leads_to(peer);
+    }
     let mut response = Response { status: reply.status().as_u16(), ..Response::default() };
     for (name, value) in reply.headers() {
         // A value that is not text is none that this protocol knows.

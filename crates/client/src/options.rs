@@ -51,6 +51,10 @@ pub struct Options {
     pub record_dir: Option<PathBuf>,
     /// What to do with a file that another process is uploading. Default: it fails.
     pub on_busy: OnBusy,
+    /// What to do with a file that is in the list already. Default: it is added once more.
+    pub duplicates: Duplicates,
+    /// Whether [`Uploader::set_metered`](crate::Uploader::set_metered) pauses the list. Default false.
+    pub pause_on_metered: bool,
     /// Send Content-MD5 with every part and compare the ETag. Default true. CRC64 is compared always.
     pub content_md5: bool,
     /// Bytes per second of all uploads together; 0 (default) is no limit.
@@ -88,6 +92,8 @@ impl Default for Options {
             find_orphans: config.find_orphans,
             record_dir: crate::Checkpoints::default_dir(),
             on_busy: OnBusy::default(),
+            duplicates: Duplicates::default(),
+            pause_on_metered: false,
             content_md5: true,
             limit: 0,
             max_buffered: 64 << 20,
@@ -156,6 +162,17 @@ pub enum OnBusy {
     /// It waits, and with it the files behind it, until the other process lets go. Then it goes on with what that left
     /// unfinished, or, where that was finished, uploads the file once more. Nothing is told meanwhile.
     Wait,
+}
+
+/// What to do with a file that is in the list already: one of the same path and, where it was fixed when added, the same target.
+/// Other sources (memory, streams) are never taken for each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Duplicates {
+    /// It is added once more.
+    #[default]
+    Allow,
+    /// [`Uploader::add`](crate::Uploader::add) answers `Misuse`, code `FileAlreadyExist`.
+    Refuse,
 }
 
 /// How long to wait for what. A request that runs out of time is tried again as the retry rules say.

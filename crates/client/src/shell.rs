@@ -9,11 +9,14 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use vodferry_engine::{
     Effect, EffectId, Engine, ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileId, Grant,
     GrantId, Input, ObjectInfo, Output, Target, Want,
@@ -25,7 +28,10 @@ use crate::clock::Clock;
 use crate::perform::{Errand, Means, answer, perform};
 use crate::source::{Origin, Source, fault};
 use crate::store::{Store, Stored};
-use crate::{Authorizer, Error, File, GrantRequest, UploadGrant};
+use crate::{Authorizer, Duplicates, Error, File, GrantRequest, Holds, UploadGrant};
+
+/// How often to look whether the way to the network is still the same, while requests are under way.
+const ROUTE_LOOK: Duration = Duration::from_secs(2);
 
 /// What the verbs and the shell share.
 pub(crate) struct Shared {
@@ -34,6 +40,9 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Whether a run is under way.
     pub(crate) running: watch::Sender<bool>,
+    /// Something happened to the list.
+    pub(crate) changed: watch::Sender<()>,
+    pub(crate) runtime: Handle,
     pub(crate) means: Means,
     pub(crate) clock: Clock,
 }
@@ -47,6 +56,9 @@ pub(crate) struct State {
     pub(crate) grants: Grants,
     pub(crate) subscribers: Vec<UnboundedSender<Event>>,
     pub(crate) authorizer: Option<Arc<dyn Authorizer>>,
+    pub(crate) duplicates: Duplicates,
+    pub(crate) pause_on_metered: bool,
+    pub(crate) holds: Holds,
     pub(crate) closed: bool,
     /// Files were taken out of the list and are not forgotten yet.
     pub(crate) removed: bool,
@@ -67,11 +79,11 @@ pub(crate) struct Entry {
     pub(crate) error: Option<ErrorInfo>,
 }
 
-/// What is remembered of the newest grant of a file.
+/// What is remembered of the grants of a file.
 #[derive(Default)]
 pub(crate) struct Granted {
-    /// Signs its requests.
-    pub(crate) credential: Option<Credential>,
+    /// With which this attempt signed its last request.
+    used: Option<GrantId>,
     /// Where the image will be seen.
     pub(crate) image_url: Option<String>,
 }
@@ -109,6 +121,12 @@ impl Grants {
         }
     }
 
+    /// The credential behind `id`.
+    fn credential(&self, id: Option<GrantId>) -> Option<Credential> {
+        let (_, rights) = self.table.get(&id?)?;
+        Some(rights.authority.credential.clone())
+    }
+
     /// Keeps what is behind `id`.
     pub(crate) fn keep(&mut self, id: GrantId, file: FileId, grant: &UploadGrant) {
         let rights = grant.rights(self.region.as_deref());
@@ -119,24 +137,20 @@ impl Grants {
 impl Entry {
     /// Of a file that is added.
     pub(crate) fn new(file: Arc<File>) -> Entry {
-        let mut entry = Entry {
+        let image_url = file.grant.as_ref().and_then(|grant| grant.image_url.clone());
+        Entry {
             target: file.known_target(),
             file,
-            granted: Granted::default(),
+            granted: Granted { used: None, image_url },
             source: None,
             feed: None,
             object: None,
             error: None,
-        };
-        if let Some(grant) = entry.file.grant.clone() {
-            entry.remember(&grant);
         }
-        entry
     }
 
-    /// Notes what the newest grant says.
+    /// Notes what its newest grant says.
     pub(crate) fn remember(&mut self, grant: &UploadGrant) {
-        self.granted.credential = Some(grant.credential.clone());
         if grant.image_url.is_some() {
             self.granted.image_url.clone_from(&grant.image_url);
         }
@@ -169,6 +183,18 @@ impl Shared {
         drop(state);
         // Not under the lock: it may own a handle of this uploader.
         drop(authorizer);
+        self.changed.send_replace(());
+        self.wake.notify_one();
+    }
+
+    /// The way to the network is another one: nothing that was open counts any more.
+    pub(crate) fn network_changed(&self) {
+        self.means.http.network_changed();
+        let authorizer = self.lock().authorizer.clone();
+        if let Some(authorizer) = authorizer {
+            authorizer.network_changed();
+        }
+        self.lock().engine.network_changed(self.clock.now());
         self.wake.notify_one();
     }
 }
@@ -193,6 +219,8 @@ pub(crate) struct Shell {
     told: UnboundedReceiver<Told>,
     /// What takes time and is not done.
     under_way: HashMap<EffectId, AbortHandle>,
+    /// When the way to the network was looked at last.
+    looked: Instant,
 }
 
 impl Shell {
@@ -202,7 +230,8 @@ impl Shell {
         tell: UnboundedSender<Told>,
         told: UnboundedReceiver<Told>,
     ) -> Shell {
-        Shell { shared, store, tell, told, under_way: HashMap::new() }
+        let looked = Instant::now();
+        Shell { shared, store, tell, told, under_way: HashMap::new(), looked }
     }
 
     /// Runs until the uploader is released.
@@ -215,10 +244,23 @@ impl Shell {
                     None => std::future::pending().await,
                 }
             };
+            // A request without an answer may be one whose address is gone: nothing but a look tells.
+            let look = async {
+                match self.under_way.is_empty() {
+                    true => std::future::pending().await,
+                    false => tokio::time::sleep_until(self.looked + ROUTE_LOOK).await,
+                }
+            };
             tokio::select! {
                 () = shared.wake.notified() => {}
                 told = self.told.recv() => if let Some(told) = told { self.take_all(told) },
                 () = due => {}
+                () = look => {
+                    self.looked = Instant::now();
+                    if shared.means.http.route_changed() {
+                        shared.network_changed();
+                    }
+                }
             }
         }
     }
@@ -236,6 +278,7 @@ impl Shell {
                     Output::Effect(effect) => break effect,
                     Output::Event(event) => {
                         state.publish(&event, &shared.running);
+                        shared.changed.send_replace(());
                         if matches!(event, Event::Ended { .. }) {
                             shared.means.buffers.trim();
                         }
@@ -265,7 +308,10 @@ impl Shell {
             Effect::AskGrant { id, file, want } => self.ask(state, id, file, want),
             Effect::CloseCheckpoint { file } => self.store.close(file),
             Effect::LoadCheckpoint { id, file } => {
-                let entry = state.files.get(&file).map(|entry| entry.file.clone());
+                let entry = state.files.get_mut(&file).map(|entry| {
+                    entry.granted.used = None;
+                    entry.file.clone()
+                });
                 // No path is one that cannot be opened: a file that is not known fails as it should.
                 let unknown = || Origin::Path(PathBuf::new());
                 let origin = entry.as_ref().map_or_else(unknown, |file| file.origin.clone());
@@ -274,12 +320,13 @@ impl Shell {
             }
             Effect::Perform { id, file, grant, op, clock_offset_ms } => {
                 let rights = state.grants.table.get(&grant).map(|(_, known)| known.clone());
-                let (Some(entry), Some(rights)) = (state.files.get(&file), rights) else {
+                let (Some(entry), Some(rights)) = (state.files.get_mut(&file), rights) else {
                     let text = "the credential is not known any more";
                     let lost = fault(FaultKind::Fatal(ErrorKind::Auth), "UnknownGrant", text);
                     let _ = self.tell.send(Told::Done(id, answer(id, Err(lost))));
                     return;
                 };
+                entry.granted.used = Some(grant);
                 let errand = Errand {
                     id,
                     op,
@@ -325,7 +372,7 @@ impl Shell {
                 kind,
                 video_id,
                 target: entry.target.clone(),
-                replaces: entry.granted.credential.clone(),
+                replaces: state.grants.credential(entry.granted.used),
                 clock_offset_ms,
             },
         };
@@ -450,6 +497,26 @@ impl State {
             _ => {}
         }
         self.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
+    }
+
+    /// Whether a file may be added beside those that are in the list.
+    pub(crate) fn check_duplicate(&self, file: &File) -> Result<(), Error> {
+        let Some(path) = file.origin.path().filter(|_| self.duplicates == Duplicates::Refuse)
+        else {
+            return Ok(());
+        };
+        let target = file.known_target();
+        let same = |entry: &Entry| {
+            entry.file.origin.path() == Some(path) && entry.file.known_target() == target
+        };
+        let listed = self.files.iter().filter(|(_, entry)| same(entry));
+        match listed.filter(|(id, _)| self.engine.file(**id).is_some()).count() {
+            0 => Ok(()),
+            _ => {
+                let text = format!("{} is in the list already", path.display());
+                Err(Error::new(ErrorKind::Misuse, "FileAlreadyExist", text))
+            }
+        }
     }
 
     fn note(&mut self, file: FileId, change: impl FnOnce(&mut Entry)) {

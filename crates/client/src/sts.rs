@@ -50,7 +50,7 @@ impl StsToken {
     }
 
     /// What is wrong with it whatever a server says.
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let Credential { access_key_id, access_key_secret, security_token } = &self.credential;
         let blank = |what: &str| Err(Error::misuse(format!("the {what} is empty")));
         if access_key_id.is_empty() {
@@ -102,16 +102,18 @@ pub(crate) struct Given {
 }
 
 impl Tokens {
-    pub(crate) fn new(token: Option<StsToken>) -> Result<Tokens, Error> {
-        let held = match token {
-            None => Held::Nothing,
-            Some(token) => {
-                token.check()?;
-                Held::Newest { token, given: false }
-            }
-        };
-        let held = Arc::new(watch::Sender::new(held));
-        Ok(Tokens { held, supplier: None, news: Arc::default() })
+    /// With a first one.
+    pub(crate) fn new(token: StsToken) -> Result<Tokens, Error> {
+        token.check()?;
+        let tokens = Tokens::waiting();
+        tokens.held.send_replace(Held::Newest { token, given: false });
+        Ok(tokens)
+    }
+
+    /// Without any yet.
+    pub(crate) fn waiting() -> Tokens {
+        let held = Arc::new(watch::Sender::new(Held::Nothing));
+        Tokens { held, supplier: None, news: Arc::default() }
     }
 
     pub(crate) fn supplier<F, R>(&mut self, supplier: F)
@@ -142,10 +144,19 @@ impl Tokens {
         listeners.push(news);
     }
 
-    /// The credential of `refused` was called dead: it is not used again.
+    /// `refused` was called dead: it is not used again.
     pub(crate) fn retire(&self, refused: &Credential) {
+        self.retire_if(refused, |_| true);
+    }
+
+    /// `old` is to be replaced. One without a date is not renewed ahead of time: it was refused, and is not used again.
+    pub(crate) fn retire_undated(&self, old: &Credential) {
+        self.retire_if(old, |token| token.expires_at_ms.is_none());
+    }
+
+    fn retire_if(&self, old: &Credential, condition: impl Fn(&StsToken) -> bool) {
         self.held.send_if_modified(|held| match held {
-            Held::Newest { token, .. } if token.credential == *refused => {
+            Held::Newest { token, .. } if token.credential == *old && condition(token) => {
                 *held = Held::Dead;
                 true
             }

@@ -291,6 +291,11 @@ impl Engine {
         self.list.views()
     }
 
+    /// One file of the list; `None` when it is not in it.
+    pub fn file(&self, file: FileId) -> Option<FileView> {
+        Some(self.list.get(file).ok()?.view(file))
+    }
+
     /// Whether a run is under way (a paused one too).
     pub fn is_running(&self) -> bool {
         self.running

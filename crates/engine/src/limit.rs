@@ -97,8 +97,11 @@ impl Limit {
 /// Where a climb stands.
 #[derive(Debug)]
 enum Stage {
-    /// Doubles as long as that pays.
-    Doubling,
+    /// Doubles as long as that pays; in the second round after a doubling at the latest, as connections begin slowly.
+    Doubling {
+        /// The last round did not pay.
+        doubted: bool,
+    },
     /// Keeps the number for so many rounds.
     Resting(u32),
     /// Has gone up from this number, to see what that brings.
@@ -126,7 +129,7 @@ struct Climb {
 impl Climb {
     fn new(from: EffectId) -> Climb {
         Climb {
-            stage: Stage::Doubling,
+            stage: Stage::Doubling { doubted: false },
             best: 0,
             patience: 1,
             slow: 0,
@@ -172,11 +175,16 @@ impl Climb {
 
     fn on_round(&mut self, rate: u64, parts: u32) -> Option<u32> {
         match self.stage {
-            Stage::Doubling if pays(rate, self.best) => {
+            Stage::Doubling { .. } if pays(rate, self.best) => {
                 self.best = rate;
+                self.stage = Stage::Doubling { doubted: false };
                 Some(parts.saturating_mul(2))
             }
-            Stage::Doubling => {
+            Stage::Doubling { doubted: false } => {
+                self.stage = Stage::Doubling { doubted: true };
+                None
+            }
+            Stage::Doubling { doubted: true } => {
                 self.stage = Stage::Resting(1);
                 if rate > self.best {
                     self.best = rate;

@@ -180,7 +180,8 @@ impl File {
         self.state
     }
 
-    fn view(&self, id: FileId) -> FileView {
+    /// As the application sees it.
+    pub(crate) fn view(&self, id: FileId) -> FileView {
         let expired = self.transfer.as_ref().is_some_and(|t| t.is_expired());
         let facts = match &self.transfer {
             Some(transfer) if transfer.is_loaded() => transfer.facts(),

@@ -59,8 +59,11 @@ pub fn classify_api(status: u16, code: &str, message: &str, with_token: bool) ->
         // The call goes out again with another nonce.
         "SignatureNonceUsed" => FaultKind::Transient(Service),
         _ if with_token && code.starts_with("InvalidAccessKeyId") => FaultKind::Expired,
-        "IncompleteSignature" | "InvalidSignatureMethod" | "MissingAccessKeyId"
-        | "MissingSecurityToken" | "NoPermission" => FaultKind::Fatal(Auth),
+        "IncompleteSignature"
+        | "InvalidSignatureMethod"
+        | "MissingAccessKeyId"
+        | "MissingSecurityToken"
+        | "NoPermission" => FaultKind::Fatal(Auth),
         _ if ["Forbidden", "InvalidAccessKeyId", "InvalidSecurityToken", "OperationDenied"]
             .iter()
             .any(|family| code.starts_with(family)) =>

@@ -118,9 +118,8 @@ impl Granted {
     /// Reads a reply; `None` when it is none of these calls.
     pub fn read(body: &[u8]) -> Option<Granted> {
         let object = parse(body)?;
-        let text = |name: &str| {
-            object.get(name).filter(|value| !value.is_empty()).map(String::from)
-        };
+        let text =
+            |name: &str| object.get(name).filter(|value| !value.is_empty()).map(String::from);
         Some(Granted {
             request_id: text("RequestId").unwrap_or_default(),
             media_id: text("VideoId").or_else(|| text("ImageId")),
@@ -226,11 +225,14 @@ mod tests {
         let granted = Granted::read(body).unwrap();
         assert_eq!((granted.request_id.as_str(), granted.media_id.as_deref()), ("R", Some("v")));
         assert!(!format!("{granted:?}").contains("hush"));
-        let body = br#"{"ImageId":"i","ImageURL":"http://x/i.png","UploadAddress":"A","UploadAuth":"B"}"#;
+        let body =
+            br#"{"ImageId":"i","ImageURL":"http://x/i.png","UploadAddress":"A","UploadAuth":"B"}"#;
         let granted = Granted::read(body).unwrap();
         assert_eq!(granted.media_id.as_deref(), Some("i"));
         assert_eq!(granted.image_url.as_deref(), Some("http://x/i.png"));
-        for none in [&b"<html>"[..], b"{}", b"", b"\xff", br#"{"UploadAddress":"A","UploadAuth":""}"#] {
+        for none in
+            [&b"<html>"[..], b"{}", b"", b"\xff", br#"{"UploadAddress":"A","UploadAuth":""}"#]
+        {
             assert_eq!(Granted::read(none), None);
         }
     }

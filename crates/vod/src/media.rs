@@ -306,7 +306,9 @@ mod tests {
             r#"{"Vod":{"Title":"T","Description":"D","CateId":"-1","CoverUrl":"http://c/x.png","IsProcess":"false","Tags":"a,b c","UserData":"{\"Extend\":\"e\"}"}}"#
         );
         let marked = Media { watermark: Some(true), priority: Some(6), ..full() };
-        assert!(plain(&marked).ends_with(r#""UserData":{"IsShowWaterMark":"true","Priority":"6"}}}"#));
+        assert!(
+            plain(&marked).ends_with(r#""UserData":{"IsShowWaterMark":"true","Priority":"6"}}}"#)
+        );
         let urgent = Media { priority: Some(10), ..Media::default() };
         assert_eq!(plain(&urgent), r#"{"Vod":{"UserData":{"Priority":"10"}}}"#);
     }
