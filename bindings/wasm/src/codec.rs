@@ -15,7 +15,8 @@ use core::ops::Range;
 use vodferry_engine::{
     Backoff, Begin, Budget, Checkpoint, Config, Effect, EffectId, ErrorInfo, ErrorKind, Event,
     Fault, FaultKind, FileId, FileSpec, FileState, FileView, Grant, GrantId, Input, Now,
-    ObjectInfo, OnCancel, Op, Output, PartInfo, Record, Reply, Retry, Source, Target, Want,
+    ObjectInfo, OnCancel, OnPartFailure, Op, Output, PartInfo, Record, Reply, Retry, Source,
+    Target, Want,
 };
 use vodferry_exchange::{Answer, Authority, Digests};
 use vodferry_oss::address::Style;
@@ -141,7 +142,7 @@ macro_rules! choice {
     )*};
 }
 
-integers! { u8 u16 u32 u64 i64 }
+integers! { u8 u16 u32 u64 i32 i64 }
 
 record! {
     Answer { result, server_date_ms }
@@ -150,7 +151,7 @@ record! {
     Checkpoint { begin, parts, length }
     Config {
         part_size, parallel, max_in_flight, files_at_once, retry, on_cancel, authorizer, halt_on_failure, restart_failed,
-        progress_interval_ms, find_orphans, adaptive, max_buffered
+        progress_interval_ms, find_orphans, adaptive, max_buffered, on_part_failure
     }
     Credential { access_key_id, access_key_secret, security_token }
     Digests { length, md5, crc64 }
@@ -158,7 +159,7 @@ record! {
     ErrorInfo { kind, code, message, request_id }
     Fault { kind, code, message, request_id, retry_after_ms }
     FileId { 0 }
-    FileSpec { grant, part_size }
+    FileSpec { grant, part_size, priority }
     FileView { id, state, acknowledged, total, video_id, target }
     Grant { id, expires_at, target, video_id }
     GrantId { 0 }
@@ -194,6 +195,7 @@ choice! {
         8 = Resume { file: file }
         9 = Start {}
         10 = Stop {}
+        11 = SetPriority { file: file, priority: priority }
     }
     Effect {
         0 = Abandon { id: id }
@@ -249,6 +251,10 @@ choice! {
     OnCancel {
         0 = Keep {}
         1 = Abort {}
+    }
+    OnPartFailure {
+        0 = StopAtOnce {}
+        1 = FinishOthers {}
     }
     Op {
         0 = AbortMultipartUpload { upload_id: upload_id }

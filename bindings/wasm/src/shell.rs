@@ -34,6 +34,7 @@ pub enum Command {
     Remove { file: FileId },
     Restore { file: FileId },
     Resume { file: Option<FileId> },
+    SetPriority { file: FileId, priority: i32 },
     Start,
     Stop,
 }
@@ -87,6 +88,7 @@ impl Shell {
                 Command::Remove { file } => engine.remove(now, file),
                 Command::Restore { file } => engine.restore(now, file),
                 Command::Resume { file } => engine.resume(now, file),
+                Command::SetPriority { file, priority } => engine.set_priority(now, file, priority),
                 Command::Clear => {
                     engine.clear(now);
                     Ok(())

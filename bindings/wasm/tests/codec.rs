@@ -187,7 +187,7 @@ fn error_kinds_go_by_their_fixed_numbers() {
 fn commands_and_settings() {
     let file = FileId(5);
     for command in [
-        Command::Add { spec: FileSpec { grant: Some(grant()), part_size: 3 } },
+        Command::Add { spec: FileSpec { grant: Some(grant()), part_size: 3, priority: -7 } },
         Command::Authorize { file, grant: grant() },
         Command::Cancel { file },
         Command::Clear,
@@ -196,6 +196,7 @@ fn commands_and_settings() {
         Command::Remove { file },
         Command::Restore { file },
         Command::Resume { file: Some(file) },
+        Command::SetPriority { file, priority: i32::MIN },
         Command::Start,
         Command::Stop,
     ] {
@@ -204,6 +205,7 @@ fn commands_and_settings() {
     survives(Config::default());
     let retry = Retry { budget: Budget::Count(3), backoff: Backoff::Fixed { ms: 2000 } };
     survives(Config { retry, on_cancel: OnCancel::Abort, authorizer: true, ..Config::default() });
+    survives(Config { on_part_failure: OnPartFailure::FinishOthers, ..Config::default() });
     for style in [Style::Auto, Style::Cname, Style::Path, Style::VirtualHost] {
         survives(Authority {
             credential: Credential {

@@ -113,7 +113,7 @@ fn a_file_arrives() {
         Now { mono_ms, wall_ms: WALL }
     };
     let grant = Some(Grant { id: GrantId(1), expires_at, target, video_id: None });
-    let add = Command::Add { spec: FileSpec { grant, part_size: 0 } };
+    let add = Command::Add { spec: FileSpec { grant, ..FileSpec::default() } };
     let file: u64 = read::<Done<_>>(&shell.engine_command(engine, &bytes(&(now(), add)))).unwrap();
     assert_eq!(
         read::<Done<u64>>(&shell.engine_command(engine, &bytes(&(now(), Command::Start)))),

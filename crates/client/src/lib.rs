@@ -98,7 +98,7 @@ pub use uploader::Uploader;
 pub use vod_api::VodApi;
 pub use vodferry_engine::{
     Backoff, Budget, ErrorInfo, ErrorKind, Event, FaultKind, FileId, FileState, ObjectInfo,
-    OnCancel, PartInfo, Retry, Target,
+    OnCancel, OnPartFailure, PartInfo, Retry, Target,
 };
 pub use vodferry_oss::address::Style as AddressStyle;
 pub use vodferry_oss::{Credential, Method, Request, Response, Secret};

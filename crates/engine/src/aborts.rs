@@ -1,12 +1,14 @@
 //! Uploads to be given up at the server after their files were cancelled or removed. In the background: the application
-//! hears nothing of it, and after a few failures the bucket's lifecycle rule has to do.
+//! hears nothing of it, and after a few failures the bucket's lifecycle rule has to do. Only that there is nothing to try it
+//! with is told, as a warning before Canceled.
 
 use crate::map::Map;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::desk::{Desk, Owner};
 use crate::retry::wish;
-use crate::vocab::{EffectId, Fault, FaultKind, GrantId, Now, Op, Reply};
+use crate::vocab::{EffectId, ErrorInfo, ErrorKind, Fault, FaultKind, GrantId, Now, Op, Reply};
 
 const MOST_TRIES: u32 = 4;
 const PAUSE_MS: u64 = 2_000;
@@ -74,6 +76,20 @@ impl Aborts {
     }
 }
 
+/// What is told of an upload that cannot be given up as no credential is there to do it with.
+pub(crate) fn abort_skipped(upload_id: &str) -> ErrorInfo {
+    let mut message = String::from(
+        "the parts stay at the server, as no usable credential is there to abort upload ",
+    );
+    message.push_str(upload_id);
+    ErrorInfo {
+        kind: ErrorKind::Auth,
+        code: "AbortSkipped".into(),
+        message,
+        request_id: String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
@@ -100,7 +116,7 @@ mod tests {
     /// Initiate.
     fn cancelled_and_restored() -> (Script, EffectId, EffectId) {
         let mut s = Script::new(Config { on_cancel: OnCancel::Abort, ..config() });
-        let spec = FileSpec { grant: Some(grant(1, None)), part_size: 0 };
+        let spec = FileSpec { grant: Some(grant(1, None)), ..FileSpec::default() };
         let file = s.engine.add(s.now, spec).expect("a valid spec");
         s.engine.start(s.now);
         s.load(MIB, None);

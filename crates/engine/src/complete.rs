@@ -103,12 +103,6 @@ impl Transfer {
         self.fail(desk, error);
     }
 
-    /// The application skips the file.
-    pub(crate) fn cancel(&mut self, desk: &mut Desk) {
-        self.leave(desk);
-        desk.event(Event::Canceled { file: self.owner.file });
-    }
-
     /// Lets go of the checkpoint of a file that is cancelled or removed; with `abort`, for good. The operation that gives
     /// the upload up at the server, where there is one.
     pub(crate) fn give_up(&mut self, desk: &mut Desk, abort: bool) -> Option<Op> {

@@ -29,12 +29,14 @@ pub struct Config {
     pub max_buffered: u64,
     /// Parts of all files in flight. Default 16.
     pub max_in_flight: u32,
-    /// Files under way at once; they start in the order added. Default 1.
+    /// Files under way at once; they start by [`FileSpec::priority`](crate::FileSpec::priority), equals in the order added. Default 1.
     pub files_at_once: u32,
     /// When to try again and when to give up.
     pub retry: Retry,
     /// What cancelling and removing do at the server. Default [`OnCancel::Keep`].
     pub on_cancel: OnCancel,
+    /// What becomes of a file's other parts in flight when one fails for good. Default [`OnPartFailure::StopAtOnce`].
+    pub on_part_failure: OnPartFailure,
     /// The shell answers [`Effect::AskGrant`](crate::Effect::AskGrant). Default false: grants are pushed with
     /// [`Engine::authorize`](crate::Engine::authorize).
     pub authorizer: bool,
@@ -60,6 +62,7 @@ impl Default for Config {
             files_at_once: 1,
             retry: Retry::default(),
             on_cancel: OnCancel::Keep,
+            on_part_failure: OnPartFailure::StopAtOnce,
             authorizer: false,
             halt_on_failure: false,
             restart_failed: false,
@@ -130,11 +133,24 @@ pub enum Backoff {
     },
 }
 
+/// What becomes of a file's other parts in flight when one fails for good, and the file with it (the exception mode of the
+/// OSS SDKs). Either way no new part is sent, and the checkpoint stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnPartFailure {
+    /// They are given up, and Failed is told at once.
+    StopAtOnce,
+    /// They are answered and recorded first, so that the next attempt finds more; then Failed is told, with the first error.
+    /// Where they are of no use (the source changed, the upload is gone) they are given up all the same.
+    FinishOthers,
+}
+
 /// What cancelling (or removing) a file does at the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnCancel {
     /// The parts and the checkpoint stay; the file can be resumed later.
     Keep,
-    /// The upload is aborted and the checkpoint deleted.
+    /// The upload is aborted and the checkpoint deleted. Where no usable credential is there to abort it with, a warning with the
+    /// code `AbortSkipped` comes before Canceled (none when the file is removed): its parts stay until the bucket's lifecycle
+    /// rule takes them.
     Abort,
 }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::aborts::Aborts;
+use crate::aborts::{Aborts, abort_skipped};
 use crate::config::{Config, OnCancel};
 use crate::desk::{Desk, Kind, Owner};
 use crate::grant::Access;
@@ -87,7 +87,7 @@ impl Engine {
     }
 
     /// Skips a file that has not finished: Canceled is told, the next one starts. What becomes of its upload is
-    /// [`Config::on_cancel`]'s.
+    /// [`Config::on_cancel`]'s; of a file that is not under way it stays.
     pub fn cancel(&mut self, now: Now, file: FileId) -> Result<(), Misuse> {
         if is_terminal(self.list.get(file)?.state()) {
             return Err(Misuse { rule: "only a file that has not finished can be cancelled" });
@@ -108,6 +108,16 @@ impl Engine {
             }
             _ => Err(Misuse { rule: "only a cancelled or failed file can be restored" }),
         }
+    }
+
+    /// Gives a file another place among those that wait ([`FileSpec::priority`]). It never interrupts: of a file that is under way,
+    /// paused or over it counts when it waits again.
+    ///
+    /// Misuse: no such file.
+    pub fn set_priority(&mut self, _now: Now, file: FileId, priority: i32) -> Result<(), Misuse> {
+        self.list.get(file)?;
+        self.list.set_priority(file, priority);
+        Ok(())
     }
 
     /// Removes all files.
@@ -313,6 +323,7 @@ impl Engine {
         for file in active {
             if let Some(transfer) = self.list.transfer(file) {
                 transfer.tell_progress(now.mono_ms, &mut self.desk);
+                transfer.fail_when_answered(&mut self.desk);
                 if !self.paused {
                     transfer.step(now, &mut self.desk);
                 }
@@ -437,14 +448,17 @@ impl Engine {
     /// Cancels the transfer of a file, and aborts its upload where that is asked for. False: it has none.
     fn drop_transfer(&mut self, now: Now, file: FileId, tell: bool) -> bool {
         let Some(transfer) = self.list.transfer(file) else { return false };
-        if tell {
-            transfer.cancel(&mut self.desk);
-        } else {
-            transfer.leave(&mut self.desk);
-        }
         let abort = self.desk.config.on_cancel == OnCancel::Abort;
         let grant = transfer.access.usable(now, &self.desk.clock);
         let owner = transfer.owner;
+        transfer.leave(&mut self.desk);
+        if tell {
+            let skipped = transfer.upload.as_ref().filter(|_| abort && grant.is_none());
+            if let Some(upload) = skipped {
+                self.desk.event(Event::Warning { file, error: abort_skipped(&upload.id) });
+            }
+            self.desk.event(Event::Canceled { file });
+        }
         let op = transfer.give_up(&mut self.desk, abort);
         if let (Some(op), Some(grant)) = (op, grant) {
             self.aborts.perform(&mut self.desk, owner, grant, op);

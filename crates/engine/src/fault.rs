@@ -1,6 +1,7 @@
 //! What a fault does to a transfer: the policy of `docs/adr/0005-faults-and-errors.md` and, where it depends on the
 //! operation, of `docs/adr/0004-lost-replies.md`.
 
+use crate::config::OnPartFailure;
 use crate::desk::Desk;
 use crate::retry::Verdict;
 use crate::transfer::{Flight, Phase, Transfer, What};
@@ -23,6 +24,14 @@ impl Transfer {
         if let (What::Part(number), Some(parts)) = (flight.what, &mut self.parts) {
             parts.give_back(number);
         }
+        if self.failing.is_some() && fault.kind != FaultKind::SourceChanged {
+            // The first failure was for good, whatever comes after it.
+            if fault.kind == FaultKind::Expired {
+                desk.refused.insert(flight.grant);
+                self.access.on_expired(flight.serial, now, &desk.clock);
+            }
+            return;
+        }
         match fault.kind {
             FaultKind::ClockSkew => {
                 if !self.retry.on_skew(id, desk.next_id()) {
@@ -32,7 +41,7 @@ impl Transfer {
             FaultKind::Expired => {
                 desk.refused.insert(flight.grant);
                 if self.access.on_expired(flight.serial, now, &desk.clock) {
-                    self.fail(desk, fault.into());
+                    self.fail_for_request(desk, fault);
                 }
             }
             FaultKind::Fatal(kind) => self.on_fatal(now, desk, kind, fault),
@@ -44,13 +53,13 @@ impl Transfer {
             FaultKind::SlowDown => {
                 self.limit.on_slow_down(id, desk.next_id());
                 if self.on_slow_down(now, desk, &fault) == Verdict::GiveUp {
-                    self.fail(desk, fault.into());
+                    self.fail_for_request(desk, fault);
                 }
             }
             FaultKind::SourceChanged => self.fail(desk, fault.into()),
             FaultKind::Transient(kind) => {
                 if self.mismatched(flight.what, kind) >= MOST_MISMATCHES {
-                    return self.fail(desk, fault.into());
+                    return self.fail_for_request(desk, fault);
                 }
                 // The request may have been carried out all the same.
                 self.initiate_lost |= matches!(self.phase, Phase::Initiating);
@@ -82,7 +91,17 @@ impl Transfer {
                 let (file, error) = (self.owner.file, fault.into());
                 desk.event(Event::Retry { file, error, delay_ms });
             }
-            Verdict::GiveUp => self.fail(desk, fault.into()),
+            Verdict::GiveUp => self.fail_for_request(desk, fault),
+        }
+    }
+
+    /// A request failed for good, and the file with it: at once, or when the other parts in flight are answered.
+    fn fail_for_request(&mut self, desk: &mut Desk, fault: Fault) {
+        let others = matches!(self.phase, Phase::Sending) && !self.flight.is_empty();
+        if others && desk.config.on_part_failure == OnPartFailure::FinishOthers {
+            self.failing = Some(fault.into());
+        } else {
+            self.fail(desk, fault.into());
         }
     }
 
@@ -96,7 +115,7 @@ impl Transfer {
             (Phase::Searching { .. }, _) => self.initiate(),
             // The object exists, and is not what was sent: the upload id is used up.
             (Phase::Completing, ErrorKind::Integrity) => self.fail_for_good(desk, fault.into()),
-            _ => self.fail(desk, fault.into()),
+            _ => self.fail_for_request(desk, fault),
         }
     }
 
@@ -156,6 +175,7 @@ mod tests {
     use super::*;
     use crate::script::*;
     use crate::{Backoff, Budget, Config, Effect, Op, Output, Reply, Retry};
+    use alloc::vec::Vec;
 
     fn counted(n: u32) -> Config {
         let retry = Retry { budget: Budget::Count(n), backoff: Backoff::Fixed { ms: 2_000 } };
@@ -272,6 +292,65 @@ mod tests {
         assert!(matches!(s.effect(), Effect::CloseCheckpoint { .. }));
         assert!(matches!(s.event(), Event::Failed { .. }));
         assert!(matches!(s.event(), Event::Ended { .. }));
+        assert_eq!(s.idle(), None);
+    }
+
+    /// Nine parts, of which part 2 has failed for good and the other four in flight are waited for.
+    fn failing() -> (Script, Vec<EffectId>) {
+        let config = Config { on_part_failure: OnPartFailure::FinishOthers, ..config() };
+        let mut s = Script::sending(config, 9);
+        let mut ids = s.parts(&[1, 2, 3, 4, 5]);
+        s.answer(ids.remove(1), Err(fault(FaultKind::Fatal(ErrorKind::Auth))));
+        assert_eq!(s.idle(), None);
+        (s, ids)
+    }
+
+    #[test]
+    fn where_the_others_are_finished_they_are_recorded_and_nothing_more_is_sent() {
+        let (mut s, ids) = failing();
+        s.acknowledge(ids[0], false);
+        assert_eq!(s.idle(), None);
+        // Other failures, and a network that changes, come too late to matter.
+        s.answer(ids[1], Err(fault(FaultKind::NoSuchUpload)));
+        s.answer(ids[2], Err(no_reply()));
+        s.engine.network_changed(s.now);
+        assert_eq!(s.idle(), None);
+        s.acknowledge(ids[3], false);
+        assert!(matches!(s.effect(), Effect::CloseCheckpoint { .. }));
+        assert!(matches!(s.event(), Event::Failed { error, .. } if error.kind == ErrorKind::Auth));
+        assert!(matches!(s.event(), Event::Ended { .. }));
+        assert_eq!(s.idle(), None);
+    }
+
+    #[test]
+    fn what_is_cut_while_the_others_finish_is_not_waited_for() {
+        let (mut s, _) = failing();
+        s.engine.pause(s.now, None).unwrap();
+        assert_eq!(s.failed().kind, ErrorKind::Auth);
+        // Stopped before Failed was told: the next attempt finds out itself.
+        let (mut s, ids) = failing();
+        s.engine.stop(s.now);
+        s.stored(ids[0]);
+        let told = |o: &Output| matches!(o, Output::Event(_));
+        assert!(!s.drain().iter().any(told));
+    }
+
+    #[test]
+    fn a_source_that_changed_is_not_waited_for() {
+        let (mut s, ids) = failing();
+        s.answer(ids[0], Err(fault(FaultKind::SourceChanged)));
+        assert_eq!(s.effect(), Effect::Abandon { id: ids[1] });
+        assert_eq!(s.failed().kind, ErrorKind::SourceChanged);
+    }
+
+    #[test]
+    fn a_failing_file_asks_for_no_grant() {
+        let (mut s, ids) = failing();
+        let file = s.engine.files()[0].id;
+        s.engine.authorize(s.now, file, grant(2, Some(s.now.wall_ms + 1_000))).unwrap();
+        assert_eq!(s.idle(), None);
+        s.pass(900);
+        s.answer(ids[0], Err(fault(FaultKind::Expired)));
         assert_eq!(s.idle(), None);
     }
 

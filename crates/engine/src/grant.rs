@@ -174,7 +174,7 @@ impl Transfer {
     /// When [`Transfer::renew_grant`] will ask; `None` while it may not.
     pub(crate) fn renewal_deadline(&self, now: Now, desk: &Desk) -> Option<u64> {
         let idle = self.access.ask.is_none() && desk.asking.is_none() && !self.access.told;
-        if !desk.config.authorizer || !idle || !self.is_loaded() {
+        if !desk.config.authorizer || !idle || !self.is_loaded() || self.failing.is_some() {
             return None;
         }
         self.access.renewal_at(now, &desk.clock)

@@ -31,7 +31,7 @@ mod vocab;
 pub use checkpoint::{BadRecord, Begin, Checkpoint, Record};
 pub use config::{
     Backoff, Budget, Config, DEFAULT_PARALLEL, DEFAULT_PART_SIZE, MAX_PART_SIZE, MAX_PARTS,
-    OnCancel, Retry, SMALL_FILE,
+    OnCancel, OnPartFailure, Retry, SMALL_FILE,
 };
 pub use engine::Engine;
 pub use vocab::*;

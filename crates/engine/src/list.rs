@@ -1,12 +1,13 @@
 //! The file list: order, states, and which file is next.
 //!
 //! Ids ascend in the order of adding, so ordered maps keep the list's order, and a file that waits again (after stop,
-//! resume or restore) stands where it stood.
+//! resume or restore) stands where it stood. Of those that wait, a higher priority goes before the order of adding.
 
 use crate::map::{Map, Set};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use crate::grant::Held;
 use crate::ready::Ready;
@@ -46,7 +47,8 @@ pub(crate) struct Facts {
 #[derive(Debug, Default)]
 pub(crate) struct List {
     files: Map<FileId, File>,
-    waiting: Set<FileId>,
+    /// The first to start is first.
+    waiting: Set<(Reverse<i32>, FileId)>,
     active: Set<FileId>,
     /// Waiting, active or paused.
     open: usize,
@@ -74,15 +76,16 @@ impl List {
             state,
             facts,
         };
+        let place = file.place(id);
         self.files.insert(id, file);
-        self.count(id, state, true);
+        self.count(place, state, true);
         id
     }
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, id: FileId) -> Option<File> {
         let file = self.files.remove(&id)?;
-        self.count(id, file.state, false);
+        self.count(file.place(id), file.state, false);
         Some(file)
     }
 
@@ -102,8 +105,19 @@ impl List {
                 file.kept = transfer.access.take().or(file.kept.take());
             }
         }
-        self.count(id, before, false);
-        self.count(id, state, true);
+        let place = file.place(id);
+        self.count(place, before, false);
+        self.count(place, state, true);
+    }
+
+    /// Gives a file another priority: it takes its new place if it waits, and keeps it for when it will.
+    pub(crate) fn set_priority(&mut self, id: FileId, priority: i32) {
+        let Some(file) = self.files.get_mut(&id) else { return };
+        let (state, before) = (file.state, file.place(id));
+        file.spec.priority = priority;
+        let after = file.place(id);
+        self.count(before, state, false);
+        self.count(after, state, true);
     }
 
     pub(crate) fn get(&self, id: FileId) -> Result<&File, Misuse> {
@@ -123,9 +137,9 @@ impl List {
         self.files.contains_key(&id)
     }
 
-    /// The waiting file that is first in order.
+    /// The waiting file that starts next: of the highest priority, and of those the first in order.
     pub(crate) fn first_waiting(&self) -> Option<FileId> {
-        self.waiting.first().copied()
+        self.waiting.first().map(|(_, id)| *id)
     }
 
     /// Files under way, in order.
@@ -152,9 +166,17 @@ impl List {
         self.files.iter().map(|(id, file)| file.view(*id)).collect()
     }
 
-    fn count(&mut self, id: FileId, state: FileState, enters: bool) {
+    fn count(&mut self, place: (Reverse<i32>, FileId), state: FileState, enters: bool) {
+        let (_, id) = place;
         let index = match state {
-            FileState::Waiting => Some(&mut self.waiting),
+            FileState::Waiting => {
+                if enters {
+                    self.waiting.insert(place);
+                } else {
+                    self.waiting.remove(&place);
+                }
+                None
+            }
             FileState::Active | FileState::Expired => Some(&mut self.active),
             FileState::Failed => Some(&mut self.failed),
             FileState::Paused | FileState::Succeeded | FileState::Canceled => None,
@@ -178,6 +200,11 @@ impl File {
     /// As the list keeps it: a file that waits for a credential is Active.
     pub(crate) fn state(&self) -> FileState {
         self.state
+    }
+
+    /// Its key among those that wait.
+    fn place(&self, id: FileId) -> (Reverse<i32>, FileId) {
+        (Reverse(self.spec.priority), id)
     }
 
     /// As the application sees it.
@@ -220,6 +247,32 @@ mod tests {
         list.set(ids[2], FileState::Failed);
         assert_eq!(list.failed(), [ids[2]]);
         assert_eq!(list.open(), 1);
+    }
+
+    #[test]
+    fn of_those_that_wait_the_highest_priority_is_first_and_equals_in_order() {
+        let mut list = List::default();
+        let add =
+            |list: &mut List, priority| list.add(FileSpec { priority, ..FileSpec::default() });
+        let ids = [0, 5, i32::MAX, 5, i32::MIN].map(|priority| add(&mut list, priority));
+        list.set_priority(ids[0], -1);
+        let mut order = Vec::new();
+        while let Some(id) = list.first_waiting() {
+            list.set(id, FileState::Active);
+            order.push(id);
+        }
+        assert_eq!(order, [ids[2], ids[1], ids[3], ids[0], ids[4]]);
+        // Set while under way, it counts when the file waits again.
+        list.set_priority(ids[4], 1);
+        assert_eq!(list.first_waiting(), None);
+        for id in [ids[0], ids[4]] {
+            list.set(id, FileState::Waiting);
+        }
+        assert_eq!(list.first_waiting(), Some(ids[4]));
+        list.set_priority(ids[0], 2);
+        assert_eq!(list.first_waiting(), Some(ids[0]));
+        list.remove(ids[0]);
+        assert_eq!((list.first_waiting(), list.open()), (Some(ids[4]), 4));
     }
 
     #[test]

@@ -109,6 +109,8 @@ pub(crate) struct Transfer {
     pub(crate) relisted: u32,
     /// How often in a row the whole file arrived other than it was sent.
     pub(crate) mismatches: u32,
+    /// A part failed for good: the file fails with this when the others in flight are answered.
+    pub(crate) failing: Option<ErrorInfo>,
     /// How it ended; the list looks here after every call.
     pub(crate) over: Option<FileState>,
     /// As asked for; 0 is the default.
@@ -147,6 +149,7 @@ impl Transfer {
             anew: 0,
             relisted: 0,
             mismatches: 0,
+            failing: None,
             over: None,
             part_size,
             warned: false,
@@ -217,7 +220,7 @@ impl Transfer {
 
     /// Sends what the phase wants, but for bodies, if nothing holds it back.
     pub(crate) fn step(&mut self, now: Now, desk: &mut Desk) {
-        if self.over.is_some() || !self.is_loaded() {
+        if self.over.is_some() || self.failing.is_some() || !self.is_loaded() {
             return;
         }
         self.renew_grant(now, desk);
@@ -323,8 +326,11 @@ impl Transfer {
         }
     }
 
-    /// The way to the network changed: what is in flight is sent anew at once.
+    /// The way to the network changed: what is in flight is sent anew at once. Where nothing is sent any more it may still arrive.
     pub(crate) fn network_changed(&mut self, desk: &mut Desk) {
+        if self.failing.is_some() {
+            return;
+        }
         let unsure = self.unsure;
         self.cut(desk);
         // Sending a part twice costs less than a listing would on a network that is just coming back.
@@ -346,6 +352,13 @@ impl Transfer {
         self.tell_last(desk);
         desk.event(Event::Failed { file: self.owner.file, error });
         self.over = Some(FileState::Failed);
+    }
+
+    /// Fails the file whose parts in flight were still waited for, once they are answered (or cut).
+    pub(crate) fn fail_when_answered(&mut self, desk: &mut Desk) {
+        if let Some(error) = self.failing.take_if(|_| self.flight.is_empty()) {
+            self.fail(desk, error);
+        }
     }
 
     /// A request is no longer in flight.
@@ -425,6 +438,7 @@ impl Transfer {
     /// Whether a request could go out now, were there a grant and no pause.
     fn wants_request(&mut self) -> bool {
         match self.phase {
+            _ if self.failing.is_some() => false,
             Phase::Loading(_) | Phase::SavingBegin(_) | Phase::SavingLast(_) => false,
             Phase::Sending => {
                 self.flight.len() < self.limit.get()

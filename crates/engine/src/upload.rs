@@ -227,7 +227,7 @@ mod tests {
     fn a_checkpoint_of_another_place_or_content_is_not_used() {
         let mut s = Script::new(config());
         let elsewhere = crate::Grant { target: target("other"), ..grant(1, None) };
-        let spec = crate::FileSpec { grant: Some(elsewhere), part_size: 0 };
+        let spec = crate::FileSpec { grant: Some(elsewhere), ..crate::FileSpec::default() };
         s.engine.add(s.now, spec).expect("a valid spec");
         s.engine.start(s.now);
         s.load(MIB, Some(checkpoint(MIB, &[1])));
@@ -243,7 +243,7 @@ mod tests {
         let mut s = Script::new(config());
         let mut elsewhere = grant(1, None);
         elsewhere.target.bucket = "other".into();
-        let spec = crate::FileSpec { grant: Some(elsewhere), part_size: 0 };
+        let spec = crate::FileSpec { grant: Some(elsewhere), ..crate::FileSpec::default() };
         s.engine.add(s.now, spec).expect("a valid spec");
         s.engine.start(s.now);
         s.load(MIB, Some(checkpoint(MIB, &[])));

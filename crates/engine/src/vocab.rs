@@ -85,6 +85,9 @@ pub struct FileSpec {
     pub grant: Option<Grant>,
     /// Bytes per part for this file; 0 takes [`Config::part_size`](crate::Config::part_size).
     pub part_size: u64,
+    /// Of the files that wait, those with the highest number start first, equals in the order added. Default 0. See
+    /// [`Engine::set_priority`](crate::Engine::set_priority).
+    pub priority: i32,
 }
 
 /// One part as the Complete request names it, with what is known of its content.

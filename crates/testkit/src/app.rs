@@ -88,14 +88,14 @@ impl World {
             coverage.hit("grant", "given with the file");
             grant = Some(given);
         }
-        let part_size = file.plan.part_size;
-        let spec = FileSpec { grant: grant.clone(), part_size };
-        match self.engine.add(now, spec) {
+        let (part_size, priority) = (file.plan.part_size, file.plan.priority);
+        let spec = FileSpec { grant, part_size, priority };
+        match self.engine.add(now, spec.clone()) {
             Ok(id) => {
                 file.id = Some(id);
-                self.note(|| format!("add {} as file {}, grant {grant:?}", index, id.0));
+                self.note(|| format!("add {index} as file {}: {spec:?}", id.0));
                 self.coverage.hit("command", "add");
-                self.checker.added(id, index, part_size, grant)?;
+                self.checker.added(id, index, &spec)?;
                 self.drain(usize::MAX).map(drop)
             }
             Err(misuse) => broken("a valid file is accepted", misuse.rule),
@@ -106,7 +106,7 @@ impl World {
     pub(crate) fn ask_too_much(&mut self) -> Check {
         let part_size = self.rng.pick(&[1, SMALL_FILE - 1, MAX_PART_SIZE + 1, u64::MAX]);
         let before = self.engine.files();
-        let spec = FileSpec { grant: None, part_size };
+        let spec = FileSpec { part_size, ..FileSpec::default() };
         let config = Config { part_size, ..self.scenario.config.clone() };
         let taken = self.engine.add(self.clock.now(), spec).is_ok();
         if taken || Engine::new(config, 0).is_ok() || self.engine.files() != before {
@@ -250,9 +250,6 @@ impl World {
                 authority.refresh(store, video_id.as_deref(), &key, terms)?
             }
         };
-        if terms.life_ms <= 0 {
-            self.checker.stillborn(grant.id);
-        }
         Ok(grant)
     }
 

@@ -23,6 +23,7 @@ enum Command {
     Restore,
     ResumeFile,
     ResumeList,
+    SetPriority,
     Start,
     Stop,
 }
@@ -42,6 +43,7 @@ const COMMANDS: &[(Command, u64)] = &[
     (Command::Restore, 10),
     (Command::ResumeFile, 14),
     (Command::ResumeList, 10),
+    (Command::SetPriority, 6),
     (Command::Start, 16),
     (Command::Stop, 8),
 ];
@@ -128,6 +130,7 @@ impl World {
             }
             (Command::Restore, Some(id)) => return self.restore(id),
             (Command::ResumeFile, Some(id)) => return self.resume(Some(id)).map(drop),
+            (Command::SetPriority, Some(id)) => return self.set_priority(id),
             _ => {}
         }
         self.drain(usize::MAX).map(drop)
@@ -234,6 +237,7 @@ impl World {
         self.judge("cancel", id, &list, result.is_ok())?;
         if result.is_ok() {
             self.coverage.hit("command", "cancel");
+            self.checker.at(self.clock.now(), self.engine.clock_offset_ms());
             self.checker.canceled(id)?;
         }
         self.drain(usize::MAX).map(drop)
@@ -254,6 +258,19 @@ impl World {
         self.drain(usize::MAX).map(drop)
     }
 
+    fn set_priority(&mut self, id: FileId) -> Check {
+        let priority = self.rng.pick(&[i32::MIN, -1, 0, 0, 1, i32::MAX]);
+        let list = self.meet("set_priority", Some(id));
+        let result = self.engine.set_priority(self.clock.now(), id, priority);
+        self.note(|| format!("set priority of {} to {priority}: {result:?}", id.0));
+        self.judge("set_priority", id, &list, result.is_ok())?;
+        if result.is_ok() {
+            self.coverage.hit("command", "set_priority");
+            self.checker.set_priority(id, priority);
+        }
+        self.drain(usize::MAX).map(drop)
+    }
+
     /// A command for one file is taken or refused by the file's state alone, and a refused one changes nothing.
     pub(crate) fn judge(&self, name: &str, id: FileId, before: &[FileView], taken: bool) -> Check {
         let state = before.iter().find(|view| view.id == id).map(|view| view.state);
@@ -261,7 +278,7 @@ impl World {
             matches!(state, Some(FileState::Succeeded | FileState::Failed | FileState::Canceled));
         let lost = matches!(state, Some(FileState::Failed | FileState::Canceled));
         let rightly = match name {
-            "remove" => state.is_some(),
+            "remove" | "set_priority" => state.is_some(),
             "restore" => lost,
             _ => state.is_some() && !over,
         };

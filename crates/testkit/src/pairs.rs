@@ -63,7 +63,7 @@ const ROWS: [&str; 22] = [
 ];
 
 /// All inputs: commands, the timer, wanted answers, late ones.
-const COLUMNS: [&str; 50] = [
+const COLUMNS: [&str; 51] = [
     "add",
     "authorize",
     "cancel",
@@ -75,6 +75,7 @@ const COLUMNS: [&str; 50] = [
     "restore",
     "resume",
     "resume list",
+    "set_priority",
     "start",
     "stop",
     "timer",

@@ -1,7 +1,7 @@
 //! What a seed decides before anything happens: the configuration, the store, the files, the weather.
 
 use vodferry_engine::{
-    Backoff, Budget, Config, MAX_PART_SIZE, MAX_PARTS, OnCancel, Retry, SMALL_FILE,
+    Backoff, Budget, Config, MAX_PART_SIZE, MAX_PARTS, OnCancel, OnPartFailure, Retry, SMALL_FILE,
 };
 
 use crate::faults::Weather;
@@ -19,6 +19,8 @@ pub struct FilePlan {
     pub part_size: u64,
     /// The application gives a grant when it adds the file.
     pub given: bool,
+    /// Of the files that wait, the highest starts first.
+    pub priority: i32,
 }
 
 /// How one world is made.
@@ -68,7 +70,13 @@ impl Scenario {
         let long = rng.chance(1);
         if long {
             let length = SMALL_FILE * MAX_PARTS + rng.between(1, 1 << 20);
-            files = vec![FilePlan { source: 0, length, part_size: SMALL_FILE, given: false }];
+            files = vec![FilePlan {
+                source: 0,
+                length,
+                part_size: SMALL_FILE,
+                given: false,
+                priority: 0,
+            }];
         } else if rng.chance(3) {
             files[0].length = MAX_PART_SIZE * MAX_PARTS + rng.between(1, 1 << 40);
         }
@@ -110,7 +118,13 @@ pub fn file(rng: &mut Rng, source: usize, config: &Config) -> FilePlan {
         4 => whole,
         _ => whole + rng.below(effective),
     };
-    FilePlan { source, length, part_size, given: rng.chance(200) }
+    FilePlan {
+        source,
+        length,
+        part_size,
+        given: rng.chance(200),
+        priority: rng.pick(&[0, 0, 0, 1, -1]),
+    }
 }
 
 fn config(rng: &mut Rng) -> Config {
@@ -132,6 +146,10 @@ fn config(rng: &mut Rng) -> Config {
         files_at_once: rng.between(1, 3) as u32,
         retry: Retry { budget, backoff },
         on_cancel: if rng.chance(500) { OnCancel::Keep } else { OnCancel::Abort },
+        on_part_failure: match rng.chance(600) {
+            true => OnPartFailure::StopAtOnce,
+            false => OnPartFailure::FinishOthers,
+        },
         authorizer: rng.chance(600),
         halt_on_failure: rng.chance(100),
         restart_failed: rng.chance(200),

@@ -115,6 +115,39 @@ fn cancel_with_abort_tells_the_server_in_the_background() {
 }
 
 #[test]
+fn cancel_with_abort_says_so_when_there_is_nothing_to_abort_with() {
+    let abort = Config { on_cancel: OnCancel::Abort, ..config() };
+    for removed in [false, true] {
+        // The checkpoint was found, and no grant is there yet.
+        let mut s = Script::started(abort.clone(), 3 * MIB, Some(checkpoint(3 * MIB, &[1])));
+        s.ask();
+        if removed {
+            s.engine.remove(s.now, FIRST).unwrap();
+        } else {
+            s.engine.cancel(s.now, FIRST).unwrap();
+        }
+        let all = s.drain();
+        let told: Vec<&Event> = all
+            .iter()
+            .filter_map(|o| match o {
+                Output::Event(event) => event.file().and(Some(event)),
+                _ => None,
+            })
+            .collect();
+        match (removed, &told[..]) {
+            (true, []) => {}
+            (false, [Event::Warning { error, .. }, Event::Canceled { .. }]) => {
+                assert_eq!((error.kind, &*error.code), (ErrorKind::Auth, "AbortSkipped"));
+                assert!(error.message.ends_with(" U"), "{}", error.message);
+            }
+            _ => panic!("{told:?}"),
+        }
+        let performs = |o: &Output| matches!(o, Output::Effect(Effect::Perform { .. }));
+        assert!(!all.iter().any(performs));
+    }
+}
+
+#[test]
 fn a_removed_file_tells_nothing_more_and_the_run_ends_without_it() {
     let (mut s, ids) = two(config());
     s.stored(ids[0]);
@@ -152,6 +185,23 @@ fn stop_and_start_load_the_checkpoint_again() {
     assert!(matches!(s.saved(false), Record::Part(part) if part.number == 2));
     assert!(matches!(s.event(), Event::Progress { .. }));
     s.parts(&[3]);
+}
+
+#[test]
+fn the_highest_priority_starts_next_and_interrupts_nothing() {
+    let (mut s, _) = two(config());
+    let third = s.engine.add(s.now, FileSpec { priority: 1, ..FileSpec::default() }).unwrap();
+    let fourth = s.add();
+    s.engine.set_priority(s.now, fourth, 2).unwrap();
+    s.engine.set_priority(s.now, FIRST, i32::MIN).unwrap();
+    assert_eq!(s.idle(), None);
+    for next in [fourth, third, SECOND] {
+        let active = *s.engine.list.active().first().unwrap();
+        s.engine.cancel(s.now, active).unwrap();
+        let loads = |o: &Output| matches!(o, Output::Effect(Effect::LoadCheckpoint { file, .. }) if *file == next);
+        assert!(s.drain().iter().any(loads), "file {} is next", next.0);
+    }
+    assert!(s.engine.set_priority(s.now, FileId(9), 1).is_err());
 }
 
 #[test]
@@ -269,7 +319,7 @@ fn a_failed_file_stops_the_run_where_asked_and_takes_part_again() {
 #[test]
 fn a_grant_that_was_used_up_is_not_taken_again_at_the_next_start() {
     let mut s = Script::new(config());
-    let spec = FileSpec { grant: Some(grant(1, None)), part_size: 0 };
+    let spec = FileSpec { grant: Some(grant(1, None)), ..FileSpec::default() };
     let file = s.engine.add(s.now, spec).expect("a valid spec");
     s.engine.start(s.now);
     s.load(MIB, None);

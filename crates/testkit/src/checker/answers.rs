@@ -13,11 +13,15 @@ impl Checker {
     /// The shell is about to hand this to the engine. `version` is the content that a load looked at.
     pub fn delivered(&mut self, input: &Input, version: Option<Version>, coverage: &mut Coverage) {
         match input {
-            Input::Answer { id, result, .. } => match self.flights.remove(id) {
+            Input::Answer { id, result, server_date_ms } => match self.flights.remove(id) {
                 Some(flight) => {
+                    if server_date_ms.is_some() {
+                        self.dated = Some(self.now);
+                    }
                     if !matches!(flight.op, Op::AbortMultipartUpload { .. }) {
                         self.bear(*id, &flight, result);
                         self.learn(&flight, result);
+                        self.doom(&flight, result, coverage);
                     }
                     self.answered(&flight, result, coverage);
                 }
@@ -45,10 +49,13 @@ impl Checker {
                 let Some((_, file)) = self.ask.filter(|(ask, _)| ask == id) else { return };
                 self.ask = None;
                 match result {
+                    // One that is dead by the known time is as good as no answer.
+                    Ok(grant) if self.is_known_dead(grant) => {
+                        self.bear_dead_grant(file);
+                        self.watch(file, |watch| watch.ask_failed = true);
+                        coverage.hit("story", "dead grant refused unused");
+                    }
                     Ok(grant) => {
-                        if self.stillborn.contains(&grant.id) {
-                            self.bear_dead_grant(file);
-                        }
                         self.renewed(file, grant);
                         let version = |f: &FileWatch| f.loaded.as_ref().map(|l| l.version);
                         self.watch(file, |watch| watch.granted_for = version(watch));

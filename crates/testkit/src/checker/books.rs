@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vodferry_engine::{Checkpoint, EffectId, FileId, Grant, GrantId, Op, PartInfo};
 
 use super::completion::Ending;
+use super::giving_up::Doom;
 use super::patience::Patience;
 use crate::content::Version;
 use crate::pairs::Stage;
@@ -54,6 +55,7 @@ pub(crate) struct FileWatch {
     pub(super) app: usize,
     /// As asked for when it was added; 0 is the configuration's.
     pub(super) part_size: u64,
+    pub(super) priority: i32,
     pub(super) standing: Standing,
     pub(super) stage: Stage,
     /// The load and the appends that the present attempt waits for.
@@ -61,6 +63,12 @@ pub(crate) struct FileWatch {
     pub(super) appends: BTreeSet<EffectId>,
     pub(super) paused: bool,
     pub(super) owes_canceled: bool,
+    /// End was recorded of a file that was cancelled, and its upload neither aborted since nor said to stay.
+    pub(super) owes_abort: bool,
+    /// That its upload is not aborted was told just now.
+    pub(super) abort_skipped: bool,
+    /// When it was cancelled there was a credential to abort its upload with.
+    pub(super) could_abort: bool,
     /// The shell found the source changed while it read.
     pub(super) owes_changed: bool,
     pub(super) attempt: Option<Attempt>,
@@ -70,8 +78,6 @@ pub(crate) struct FileWatch {
     pub(super) since: Option<u64>,
     /// The grant that signed last, in this attempt.
     pub(super) signed: Option<GrantId>,
-    /// The one before a newest that was dead when it came.
-    pub(super) spare: Option<Grant>,
     /// The application handed out a grant of its own accord.
     pub(super) given: bool,
     /// The content for which the authorizer answered.
@@ -88,6 +94,7 @@ pub(crate) struct FileWatch {
     pub(super) high: u64,
     pub(super) patience: Patience,
     pub(super) ending: Ending,
+    pub(super) doom: Doom,
 }
 
 /// A request on its way.
@@ -145,5 +152,11 @@ impl FileWatch {
         self.owes_changed = false;
         self.patience = Patience::default();
         self.ending = Ending::default();
+        self.doom = Doom::default();
+    }
+
+    /// It has its place among the files under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.load.is_some() || self.attempt.as_ref().is_some_and(|attempt| !attempt.closing)
     }
 }

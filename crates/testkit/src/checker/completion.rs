@@ -23,10 +23,15 @@ pub(crate) struct Ending {
     blind: bool,
     /// End was recorded.
     ended: bool,
-    /// A grant came that was dead already: whether the engine moved with it is not known here.
-    pub(super) vague: bool,
     /// What is cut now belonged to another place.
     moved: bool,
+}
+
+impl Ending {
+    /// The file goes on in another place: what was done in the one before is of no use.
+    pub(super) fn is_moved(&self) -> bool {
+        self.moved
+    }
 }
 
 impl Checker {
@@ -94,10 +99,9 @@ impl Checker {
             watch.ending.initiate_lost = false;
             watch.ending.alive = Some(upload_id.to_owned());
         });
-        let vague = self.files.get(&file).is_some_and(|watch| watch.ending.vague);
-        match vague || opened.as_deref().is_none_or(|opened| opened == upload_id) {
-            true => Ok(()),
-            false => broken(
+        match opened.as_deref() {
+            Some(opened) if opened == upload_id => Ok(()),
+            _ => broken(
                 "4 only an upload that is certainly ours is taken",
                 format!("{upload_id}, {opened:?}"),
             ),

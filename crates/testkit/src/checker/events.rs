@@ -2,6 +2,7 @@
 
 use vodferry_engine::{ErrorKind, Event, FileId};
 
+use super::giving_up::Doom;
 use super::{Attempt, Check, Checker, FileWatch, Standing, broken};
 use crate::content::Version;
 use crate::coverage::Coverage;
@@ -22,6 +23,10 @@ impl Checker {
         };
         if watch.standing == Standing::Removed {
             return broken("1 nothing after remove", format!("{event:?}"));
+        }
+        if let (Event::Warning { error, .. }, true) = (event, watch.owes_canceled) {
+            coverage.hit("story", "abort skipped without a credential");
+            return self.skips_rightly(file, error);
         }
         if let Event::Canceled { .. } = event {
             watch.attempt = None;
@@ -152,6 +157,7 @@ impl Checker {
                 watch.standing = Standing::Failed;
                 watch.paused = false;
                 let rightly = self.failed_rightly(file, event);
+                self.watch(file, |watch| watch.doom = Doom::default());
                 if self.config.halt_on_failure {
                     // The run is over as by a stop; Ended follows where this was the last file.
                     self.halted = true;

@@ -6,6 +6,8 @@ use super::{Check, Checker, broken};
 
 /// Divisions are rounded.
 const SLACK_MS: u64 = 8;
+/// By more than this a wall clock jumps.
+const JUMP_MS: u64 = 2_000;
 
 impl Checker {
     /// `authorize` succeeded.
@@ -15,34 +17,35 @@ impl Checker {
         self.watch(file, |watch| watch.given = true);
     }
 
-    /// The authorizer is about to hand out a credential that is dead already: as good as no answer.
-    pub fn stillborn(&mut self, grant: GrantId) {
-        self.stillborn.insert(grant);
-    }
-
     pub(super) fn renewed(&mut self, file: FileId, grant: &Grant) {
-        let stillborn = self.stillborn.contains(&grant.id);
         let at = self.files.get(&file).and_then(|f| self.uploads.get(f.upload.as_ref()?));
-        let moves = !stillborn && at.is_some_and(|upload| upload.key != grant.target.key);
+        let moves = at.is_some_and(|upload| upload.key != grant.target.key);
         let before = self.files.get(&file).and_then(|f| f.grant.as_ref());
         if moves || before.is_some_and(|before| before.target.key != grant.target.key) {
             self.begins_elsewhere(file);
         }
         let now = self.now.mono_ms;
         self.watch(file, |watch| {
-            watch.ending.vague |= stillborn || watch.spare.is_some();
             if moves {
                 watch.upload = None;
             }
             watch.signed = None;
             // Before its turn a file does not use up the life of a grant.
             watch.since = (watch.load.is_some() || watch.attempt.is_some()).then_some(now);
-            let before = watch.grant.replace(grant.clone());
-            // As good as no answer where the engine knows the time: what was there before goes on.
-            watch.spare = if stillborn { watch.spare.take().or(before) } else { None };
+            watch.grant = Some(grant.clone());
             watch.expired_told = false;
             watch.ask_failed = false;
         });
+    }
+
+    /// Whether the engine knows the server's time, and that this grant is dead by it. A wall clock that moved otherwise than the
+    /// monotonic one makes the time unknown until the next reply (ADR 0001).
+    pub(super) fn is_known_dead(&self, grant: &Grant) -> bool {
+        let Some(dated) = self.dated else { return false };
+        let passed = self.now.mono_ms.saturating_sub(dated.mono_ms) as i64;
+        let shown = self.now.wall_ms.saturating_sub(dated.wall_ms);
+        let known = shown.abs_diff(passed) <= JUMP_MS;
+        known && grant.expires_at.is_some_and(|at| at <= self.server_ms())
     }
 
     pub(super) fn asks_rightly(&mut self, id: EffectId, file: FileId, want: &Want) -> Check {
@@ -88,7 +91,8 @@ impl Checker {
         }
         for (id, watch) in &self.files {
             let told = watch.ask_failed || watch.expired_told;
-            let idle = told || watch.paused || watch.standing != super::Standing::Queued;
+            let over = watch.standing != super::Standing::Queued || watch.doom.is_possible();
+            let idle = told || watch.paused || over;
             let Some((age, left)) = self.left_of(*id).filter(|_| !idle) else { continue };
             let what = || format!("file {}: age {age} ms, {left} ms left, {deadline:?}", id.0);
             if age > 4 * left + SLACK_MS {
@@ -106,8 +110,7 @@ impl Checker {
     fn left_of(&self, file: FileId) -> Option<(u64, u64)> {
         let watch = self.files.get(&file).filter(|watch| watch.attempt.is_some())?;
         let grant = watch.grant.as_ref().filter(|grant| watch.signed == Some(grant.id))?;
-        let server_ms = self.now.wall_ms.saturating_add(self.offset_ms);
-        let left = u64::try_from(grant.expires_at?.saturating_sub(server_ms)).ok()?;
+        let left = u64::try_from(grant.expires_at?.saturating_sub(self.server_ms())).ok()?;
         let age = self.now.mono_ms.saturating_sub(watch.since?);
         (left > 0 && !self.dead.contains(&grant.id)).then_some((age, left))
     }
@@ -127,9 +130,8 @@ impl Checker {
             // Tried again in the background, whatever becomes of its file in the meantime.
             return Ok(());
         }
-        let held = watch.into_iter().flat_map(|f| [f.grant.as_ref(), f.spare.as_ref()]);
-        let Some(newest) = held.flatten().find(|held| held.id == grant) else {
-            let newest = watch.and_then(|f| f.grant.as_ref());
+        let newest = watch.and_then(|f| f.grant.as_ref());
+        let Some(newest) = newest.filter(|newest| newest.id == grant) else {
             return broken("5 the newest credential signs", format!("{}: {newest:?}", what()));
         };
         let upload_id = match op {
@@ -151,8 +153,7 @@ impl Checker {
         if watch.expired_told {
             return broken("5 one TokenExpired per expiry", format!("{event:?}"));
         }
-        let stillborn = watch.grant.as_ref().is_some_and(|g| self.stillborn.contains(&g.id));
-        if authorizer && !watch.ask_failed && !stillborn {
+        if authorizer && !watch.ask_failed {
             return broken("5 an authorizer keeps expiry silent", format!("{event:?}"));
         }
         watch.expired_told = true;
@@ -162,11 +163,15 @@ impl Checker {
     /// A file is given up for its credential only when the credential never worked.
     pub(super) fn failed_rightly(&self, file: FileId, event: &Event) -> Check {
         let Event::Failed { error, .. } = event else { return Ok(()) };
-        let grant = self.files.get(&file).and_then(|f| f.grant.as_ref());
-        let worked = grant.is_some_and(|g| self.used.contains(&g.id));
-        if error.code == "SecurityTokenExpired" && worked {
+        let watch = self.files.get(&file);
+        // One that has signed nothing in this attempt was not refused, but could not be replaced by a living one.
+        let signed = watch.and_then(|f| f.signed);
+        let fresh = watch.is_some_and(|f| f.doom.allows(&error.code));
+        let worked = signed.is_some_and(|grant| self.used.contains(&grant));
+        if error.code == "SecurityTokenExpired" && worked && !fresh {
             return broken("5 only a fresh grant's expiry is fatal", format!("{event:?}"));
         }
+        self.waits_for_others(file, event, error)?;
         self.gives_up_rightly(file, event, error)?;
         self.despairs_rightly(file, event, error)
     }

@@ -16,12 +16,14 @@
 //! | 8 | never spliced; a changed source fails or begins anew with a grant of its own; one owner per checkpoint | `events::event`, `traffic::part`, `traffic::owned_alone`, `grants`, `World::check_objects` |
 //! | 9 | part sizes: refused, as asked, raised; equal but for the last; small files in one request | `traffic::append`, `traffic::part`, `traffic::perform`, `World::ask_too_much` |
 //!
+//! `giving_up` asserts what ADR 0010 says of `OnPartFailure`, `traffic::starts_in_order` what it says of priorities.
 //! What is no rule of its own (runs end, timers lie ahead, every file arrives in the calm) is asserted by the world.
 
 mod answers;
 mod books;
 mod completion;
 mod events;
+mod giving_up;
 mod grants;
 mod patience;
 mod traffic;
@@ -29,11 +31,13 @@ mod traffic;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vodferry_engine::{
-    Config, DEFAULT_PARALLEL, EffectId, FileId, FileState, FileView, Grant, GrantId, Input, Now, Op,
+    Config, DEFAULT_PARALLEL, EffectId, FileId, FileSpec, FileState, FileView, GrantId, Input, Now,
+    Op,
 };
 
 pub(crate) use self::books::{Attempt, FileWatch, Flight, Loaded, Standing, UploadWatch};
 use self::completion::Ending;
+use self::giving_up::Doom;
 use self::patience::Patience;
 use crate::pairs::{Stage, id_of};
 
@@ -62,6 +66,8 @@ pub struct Checker {
     /// The time of the present call, and what the engine adds to it to know the server's.
     now: Now,
     offset_ms: i64,
+    /// When a reply last told the server's time.
+    dated: Option<Now>,
     /// The newest effect.
     newest: EffectId,
     running: bool,
@@ -75,7 +81,6 @@ pub struct Checker {
     uploads: BTreeMap<String, UploadWatch>,
     dead: BTreeSet<GrantId>,
     used: BTreeSet<GrantId>,
-    stillborn: BTreeSet<GrantId>,
     /// Sources of more than one file: their journals mix the files' uploads.
     shared: BTreeSet<usize>,
     /// A failure ends this run before its files are done.
@@ -90,6 +95,7 @@ impl Checker {
             lists_parts,
             now: Now { mono_ms: 0, wall_ms: 0 },
             offset_ms: 0,
+            dated: None,
             newest: EffectId(0),
             running: false,
             paused: false,
@@ -101,7 +107,6 @@ impl Checker {
             uploads: BTreeMap::new(),
             dead: BTreeSet::new(),
             used: BTreeSet::new(),
-            stillborn: BTreeSet::new(),
             shared: BTreeSet::new(),
             halted: false,
         }
@@ -118,20 +123,20 @@ impl Checker {
         self.offset_ms = offset_ms;
     }
 
-    /// `add` succeeded; `app` is the application's number of the file, `part_size` what was asked for.
-    pub fn added(
-        &mut self,
-        file: FileId,
-        app: usize,
-        part_size: u64,
-        grant: Option<Grant>,
-    ) -> Check {
+    /// `add` succeeded; `app` is the application's number of the file.
+    pub fn added(&mut self, file: FileId, app: usize, spec: &FileSpec) -> Check {
+        let FileSpec { grant, part_size, priority } = spec.clone();
         let given = grant.is_some();
-        let watch = FileWatch { app, part_size, given, grant, ..FileWatch::default() };
+        let watch = FileWatch { app, part_size, priority, given, grant, ..FileWatch::default() };
         match self.files.insert(file, watch) {
             None => Ok(()),
             Some(_) => broken("1 ids", format!("file id {} was used twice", file.0)),
         }
+    }
+
+    /// `set_priority` succeeded.
+    pub fn set_priority(&mut self, file: FileId, priority: i32) {
+        self.watch(file, |watch| watch.priority = priority);
     }
 
     /// `remove` succeeded.
@@ -152,9 +157,11 @@ impl Checker {
             return broken("1 commands", format!("cancel accepted file {} ({before:?})", file.0));
         }
         let told_before = before == Some(Standing::Canceled);
+        let could_abort = self.could_abort(file);
         self.leave(file, Standing::Canceled);
         if let Some(watch) = self.files.get_mut(&file) {
             watch.owes_canceled = !told_before;
+            watch.could_abort = could_abort;
         }
         Ok(())
     }
@@ -226,6 +233,7 @@ impl Checker {
         self.files.clear();
         self.flights.clear();
         self.ask = None;
+        self.dated = None;
         self.owners.clear();
         self.newest = EffectId(0);
         self.begins.clear();
@@ -297,6 +305,7 @@ impl Checker {
             self.running = false;
         }
         for (id, file) in &mut self.files {
+            file.abort_skipped = false;
             let closed = file.attempt.take_if(|attempt| attempt.closing);
             if let Some(closed) = closed.filter(|a| a.acknowledged < a.floor) {
                 let what = format!("file {}: {} of {}", id.0, closed.acknowledged, closed.floor);
@@ -309,6 +318,7 @@ impl Checker {
                 return broken("8 a source that changed fails its file", format!("file {}", id.0));
             }
         }
+        self.gives_up_in_time()?;
         self.keeps_busy(list)?;
         self.renews_in_time(deadline)?;
         for (id, flight) in &self.flights {
@@ -321,6 +331,12 @@ impl Checker {
         for (id, file) in &self.files {
             if file.owes_canceled {
                 return broken("1 cancel tells Canceled", format!("file {}", id.0));
+            }
+            if file.owes_abort {
+                return broken(
+                    "10 an upload is aborted, or said to stay",
+                    format!("file {}", id.0),
+                );
             }
             let view = list.iter().find(|view| view.id == *id);
             self.agrees(*id, file, view)?;
@@ -395,6 +411,11 @@ impl Checker {
         self.running && !self.halted && !self.paused && self.files.get(&file).is_some_and(queued)
     }
 
+    /// The server's time as far as the engine knows it.
+    fn server_ms(&self) -> i64 {
+        self.now.wall_ms.saturating_add(self.offset_ms)
+    }
+
     fn leave(&mut self, file: FileId, standing: Standing) {
         let abort = self.config.on_cancel == vodferry_engine::OnCancel::Abort;
         let Some(watch) = self.files.get_mut(&file) else { return };
@@ -406,11 +427,14 @@ impl Checker {
         watch.upload = None;
         watch.loaded = None;
         watch.owes_canceled = false;
+        watch.owes_abort = false;
+        watch.abort_skipped = false;
         watch.owes_changed = false;
         watch.must_list = false;
         watch.signed = None;
         watch.patience = Patience::default();
         watch.ending = Ending::default();
+        watch.doom = Doom::default();
         if abort {
             let app = watch.app;
             self.uploads.values_mut().filter(|u| u.app == app).for_each(|u| u.exempt = true);

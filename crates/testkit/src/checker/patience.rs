@@ -190,10 +190,22 @@ impl Checker {
 
     /// A file is given up for faults that pass only when its patience is at an end.
     pub(super) fn despairs_rightly(&self, file: FileId, event: &Event, error: &ErrorInfo) -> Check {
-        let Some(patience) = self.files.get(&file).map(|f| &f.patience) else { return Ok(()) };
+        let Some(watch) = self.files.get(&file) else { return Ok(()) };
+        let patience = &watch.patience;
+        match self.is_spent(patience, &error.code) || watch.doom.allows(&error.code) {
+            true => Ok(()),
+            false => broken(
+                "6 no file is given up before its budget is spent",
+                format!("{event:?}: {patience:?}"),
+            ),
+        }
+    }
+
+    /// Whether a failure with this code may be one too many.
+    pub(super) fn is_spent(&self, patience: &Patience, code: &str) -> bool {
         let (now, budget) = (self.now.mono_ms, self.config.retry.budget);
         let lasted = |since: Option<u64>, ms: u64| since.is_some_and(|since| now >= since + ms);
-        let spent = match error.code.as_str() {
+        match code {
             "SlowDown" => match budget {
                 Budget::Count(_) => lasted(patience.slow, SLOW_BUDGET_MS),
                 Budget::Time { ms } => lasted(patience.slow, ms),
@@ -210,13 +222,6 @@ impl Checker {
                 Budget::Time { ms } => lasted(patience.outage, ms),
             },
             _ => true,
-        };
-        match spent {
-            true => Ok(()),
-            false => broken(
-                "6 no file is given up before its budget is spent",
-                format!("{event:?}: {patience:?}"),
-            ),
         }
     }
 }

@@ -6,7 +6,7 @@ use vodferry_engine::{
     DEFAULT_PART_SIZE, Effect, EffectId, FileId, MAX_PARTS, Op, Record, SMALL_FILE,
 };
 
-use super::{Check, Checker, Flight, Standing, UploadWatch, broken};
+use super::{Check, Checker, FileWatch, Flight, Standing, UploadWatch, broken};
 use crate::coverage::Coverage;
 use crate::journal::Journals;
 use crate::pairs::Stage;
@@ -28,6 +28,7 @@ impl Checker {
             Effect::Abandon { id } => {
                 if let Some(flight) = self.flights.remove(id) {
                     self.left_open(&flight);
+                    self.cuts_rightly(&flight)?;
                 }
                 self.ask = self.ask.filter(|(ask, _)| ask != id);
                 Ok(())
@@ -54,6 +55,7 @@ impl Checker {
             Effect::CloseCheckpoint { .. } => Ok(()),
             Effect::LoadCheckpoint { id, file } => {
                 self.owners.insert(*id, (*file, false));
+                self.starts_in_order(*file, coverage)?;
                 let now = self.now.mono_ms;
                 self.watch(*file, |watch| {
                     watch.let_go();
@@ -78,6 +80,27 @@ impl Checker {
                 Ok(())
             }
         }
+    }
+
+    /// Of the files that wait the highest priority starts first, equals in the order added.
+    fn starts_in_order(&self, file: FileId, coverage: &mut Coverage) -> Check {
+        let Some(priority) = self.files.get(&file).map(|f| f.priority) else {
+            return broken("1 only listed files", format!("load of file {}", file.0));
+        };
+        let waits = |(id, watch): &(&FileId, &FileWatch)| {
+            let queued = watch.standing == Standing::Queued && !watch.paused;
+            **id != file && queued && !watch.is_under_way()
+        };
+        let place = |id: FileId, priority: i32| (std::cmp::Reverse(priority), id);
+        let (mut others, mine) = (self.files.iter().filter(waits), place(file, priority));
+        if let Some((id, other)) = others.clone().find(|(id, f)| place(**id, f.priority) < mine) {
+            let what = format!("file {} ({priority}), {} ({}) waits", file.0, id.0, other.priority);
+            return broken("7 the highest priority starts first, equals in order", what);
+        }
+        if others.any(|(id, _)| *id < file) {
+            coverage.hit("story", "started before its turn in the list");
+        }
+        Ok(())
     }
 
     fn stage_of(&self, file: FileId, op: &Op) -> Option<Stage> {
@@ -153,6 +176,10 @@ impl Checker {
                 let app = self.files.get(&file).map(|f| f.app);
                 let mine = self.uploads.values_mut().filter(|u| Some(u.app) == app);
                 mine.for_each(|u| u.ending = true);
+                self.watch(file, |watch| {
+                    watch.owes_abort |=
+                        watch.standing == Standing::Canceled && !watch.abort_skipped;
+                });
                 self.records_end(file);
                 Ok(())
             }
@@ -184,11 +211,13 @@ impl Checker {
         self.signs_rightly(*file, *grant, op)?;
         if !abort {
             self.watch(*file, |watch| watch.signed = Some(*grant));
+            self.goes_on_rightly(flight)?;
             self.owned_alone(flight)?;
             self.sent_patiently(flight)?;
             self.ends_rightly(flight)?;
         }
         match op {
+            Op::AbortMultipartUpload { .. } => self.aborts_rightly(flight)?,
             Op::UploadPart { .. } => self.part(flight, store, coverage)?,
             Op::CompleteMultipartUpload { .. } => self.complete(flight, journals)?,
             Op::PutObject { length } => {
@@ -240,7 +269,7 @@ impl Checker {
         let Some(wanted) = upload_id(&next.op).filter(|id| mine.as_ref() == Some(id)) else {
             return Ok(());
         };
-        let other = |(id, watch): &(&FileId, &super::FileWatch)| {
+        let other = |(id, watch): &(&FileId, &FileWatch)| {
             **id != next.file && watch.attempt.is_some() && watch.upload.as_ref() == Some(&wanted)
         };
         match self.files.iter().find(other) {
