@@ -13,7 +13,7 @@ use crate::limit::Limit;
 use crate::perform::Means;
 use crate::shell::{Grants, Shared, Shell, State, Told};
 use crate::store::Store;
-use crate::{Authorizer, Error, ErrorKind, Holds, Http, News, Options, Uploader};
+use crate::{Authorizer, Error, ErrorKind, Holds, Http, News, Options, Reporter, Uploader, report};
 
 /// Makes an [`Uploader`]; see [`Uploader::builder`].
 #[derive(Clone, Default)]
@@ -21,6 +21,7 @@ pub struct UploaderBuilder {
     options: Options,
     authorizer: Option<Arc<dyn Authorizer>>,
     http: Option<Arc<dyn Http>>,
+    reporter: Option<Arc<dyn Reporter>>,
 }
 
 impl UploaderBuilder {
@@ -39,6 +40,12 @@ impl UploaderBuilder {
     /// Sends through this instead of [`http_client`](crate::http_client).
     pub fn http(mut self, http: Arc<dyn Http>) -> UploaderBuilder {
         self.http = Some(http);
+        self
+    }
+
+    /// Tells this what the uploader does, for statistics. Default: nobody.
+    pub fn reporter(mut self, reporter: impl Reporter) -> UploaderBuilder {
+        self.reporter = Some(Arc::new(reporter));
         self
     }
 
@@ -74,7 +81,7 @@ impl UploaderBuilder {
     pub fn build(self) -> Result<Uploader, Error> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| Error::misuse("an uploader is made inside of a tokio runtime"))?;
-        let UploaderBuilder { options, authorizer, http } = self;
+        let UploaderBuilder { options, authorizer, http, reporter } = self;
         let config = options.config(authorizer.is_some())?;
         let seed = getrandom::u64().map_err(|error| {
             Error::new(ErrorKind::Io, "NoRandomness", "the system gives no randomness")
@@ -119,6 +126,11 @@ impl UploaderBuilder {
         let (store, ended) = Store::start(options.record_dir, options.on_busy, move |answer| {
             let _ = stored.send(Told::Stored(answer));
         })?;
+        if let Some(reporter) = reporter {
+            let (sender, events) = mpsc::unbounded_channel();
+            shared.lock().subscribers.push(sender);
+            runtime.spawn(report::run(Arc::downgrade(&shared), events, reporter));
+        }
         let authorizer = shared.lock().authorizer.clone();
         if let Some(authorizer) = authorizer {
             authorizer.listen(News::of(&shared));

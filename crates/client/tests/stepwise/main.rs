@@ -7,6 +7,7 @@ mod faces;
 mod grants;
 mod handles;
 mod processes;
+mod reports;
 mod resume;
 mod script;
 mod two_at_once;
