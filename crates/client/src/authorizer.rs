@@ -182,8 +182,8 @@ pub enum GrantRequest {
         kind: MediaKind,
         /// What else the service is to be told.
         media: Media,
-        /// The server's clock minus this machine's, in milliseconds, as far as replies told it.
-        clock_offset_ms: i64,
+        /// The time in milliseconds since 1970: this machine's, corrected by what replies of servers told.
+        now_ms: i64,
     },
     /// A new credential for the place the file already has.
     #[non_exhaustive]
@@ -198,8 +198,8 @@ pub enum GrantRequest {
         target: Option<Target>,
         /// The credential that is to be replaced; `None` where none is known, as for an upload that an earlier process began.
         replaces: Option<Credential>,
-        /// The server's clock minus this machine's, in milliseconds, as far as replies told it.
-        clock_offset_ms: i64,
+        /// The time in milliseconds since 1970: this machine's, corrected by what replies of servers told.
+        now_ms: i64,
     },
 }
 
@@ -213,14 +213,14 @@ impl GrantRequest {
     ) -> GrantRequest {
         let (name, title) = (name.into(), title.into());
         let kind = kind_of(&media, &name, None);
-        GrantRequest::Create { name, title, size, kind, media, clock_offset_ms: 0 }
+        GrantRequest::Create { name, title, size, kind, media, now_ms: wall_ms() }
     }
 
     /// Asks for a new credential for a video: as [`GrantRequest::create`].
     pub fn refresh(video_id: Option<String>, target: Option<Target>) -> GrantRequest {
         let (name, kind) = (String::new(), MediaKind::Video);
-        let (replaces, clock_offset_ms) = (None, 0);
-        GrantRequest::Refresh { name, kind, video_id, target, replaces, clock_offset_ms }
+        let (replaces, now_ms) = (None, wall_ms());
+        GrantRequest::Refresh { name, kind, video_id, target, replaces, now_ms }
     }
 }
 

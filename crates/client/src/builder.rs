@@ -22,6 +22,7 @@ pub struct UploaderBuilder {
     authorizer: Option<Arc<dyn Authorizer>>,
     http: Option<Arc<dyn Http>>,
     reporter: Option<Arc<dyn Reporter>>,
+    clock: Option<Clock>,
 }
 
 impl UploaderBuilder {
@@ -46,6 +47,13 @@ impl UploaderBuilder {
     /// Tells this what the uploader does, for statistics. Default: nobody.
     pub fn reporter(mut self, reporter: impl Reporter) -> UploaderBuilder {
         self.reporter = Some(Arc::new(reporter));
+        self
+    }
+
+    /// Goes by this clock instead of the system's. For tests: with [`Clock::scripted`] and tokio's clock paused, hours of
+    /// back-off and expiry pass in milliseconds.
+    pub fn clock(mut self, clock: Clock) -> UploaderBuilder {
+        self.clock = Some(clock);
         self
     }
 
@@ -81,7 +89,8 @@ impl UploaderBuilder {
     pub fn build(self) -> Result<Uploader, Error> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| Error::misuse("an uploader is made inside of a tokio runtime"))?;
-        let UploaderBuilder { options, authorizer, http, reporter } = self;
+        let UploaderBuilder { options, authorizer, http, reporter, clock } = self;
+        let clock = clock.unwrap_or_else(Clock::system);
         let config = options.config(authorizer.is_some())?;
         let seed = getrandom::u64().map_err(|error| {
             Error::new(ErrorKind::Io, "NoRandomness", "the system gives no randomness")
@@ -119,13 +128,14 @@ impl UploaderBuilder {
             changed: watch::Sender::new(()),
             runtime: runtime.clone(),
             means,
-            clock: Clock::new(),
+            clock: clock.clone(),
         });
         let (tell, told) = mpsc::unbounded_channel();
         let stored = tell.clone();
-        let (store, ended) = Store::start(options.record_dir, options.on_busy, move |answer| {
-            let _ = stored.send(Told::Stored(answer));
-        })?;
+        let (store, ended) =
+            Store::start(options.record_dir, options.on_busy, clock, move |answer| {
+                let _ = stored.send(Told::Stored(answer));
+            })?;
         if let Some(reporter) = reporter {
             let (sender, events) = mpsc::unbounded_channel();
             shared.lock().subscribers.push(sender);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use vodferry_engine::Target;
 use vodferry_oss::address::Style as AddressStyle;
 
-use crate::clock::wall_ms;
 use crate::sts::{Given, Tokens};
 use crate::{Authorizer, BoxFuture, Error, GrantRequest, News, StsToken, UploadGrant};
 
@@ -117,19 +116,18 @@ impl DirectOss {
     }
 
     async fn grant(&self, asked: GrantRequest) -> Result<UploadGrant, Error> {
-        let (name, replaces, offset) = match asked {
-            GrantRequest::Create { name, clock_offset_ms, .. } => (name, None, clock_offset_ms),
-            GrantRequest::Refresh { name, replaces, clock_offset_ms, .. } => {
+        let (name, replaces, now_ms) = match asked {
+            GrantRequest::Create { name, now_ms, .. } => (name, None, now_ms),
+            GrantRequest::Refresh { name, replaces, now_ms, .. } => {
                 // A plain access key has nothing to be replaced by.
                 let replaces = replaces.filter(|old| old.security_token.is_some());
-                (name, replaces, clock_offset_ms)
+                (name, replaces, now_ms)
             }
         };
         if let Some(old) = &replaces {
             self.tokens.retire_undated(old);
         }
-        let now = wall_ms().saturating_add(offset);
-        let Given { token, .. } = self.tokens.current(replaces.as_ref(), now).await?;
+        let Given { token, .. } = self.tokens.current(replaces.as_ref(), now_ms).await?;
         let target = Target {
             endpoint: self.endpoint.clone(),
             bucket: self.bucket.clone(),

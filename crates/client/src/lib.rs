@@ -82,6 +82,7 @@ pub use authorizer::{Authorizer, BoxFuture, GrantRequest, News, UploadGrant};
 pub use body::{Body, BodyError};
 pub use builder::UploaderBuilder;
 pub use checkpoints::{CheckpointInfo, Checkpoints};
+pub use clock::Clock;
 pub use direct::DirectOss;
 pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;

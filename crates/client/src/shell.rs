@@ -334,6 +334,7 @@ impl Shell {
                     source: entry.source.clone(),
                     headers: entry.file.object_headers(),
                     clock_offset_ms,
+                    clock: self.shared.clock.clone(),
                 };
                 let shared = self.shared.clone();
                 let tell = self.tell.clone();
@@ -357,7 +358,8 @@ impl Shell {
         };
         let name = entry.file.name.clone();
         let kind = entry.file.media_kind();
-        let clock_offset_ms = state.engine.clock_offset_ms();
+        let offset = state.engine.clock_offset_ms();
+        let now_ms = self.shared.clock.wall_ms().saturating_add(offset);
         let request = match want {
             Want::Create => GrantRequest::Create {
                 name,
@@ -365,7 +367,7 @@ impl Shell {
                 size: entry.source.as_ref().and_then(|s| s.identity().length).unwrap_or(0),
                 kind,
                 media: entry.file.media.clone(),
-                clock_offset_ms,
+                now_ms,
             },
             Want::Refresh { video_id } => GrantRequest::Refresh {
                 name,
@@ -373,7 +375,7 @@ impl Shell {
                 video_id,
                 target: entry.target.clone(),
                 replaces: state.grants.credential(entry.granted.used),
-                clock_offset_ms,
+                now_ms,
             },
         };
         let owner = entry.file.clone();
@@ -485,10 +487,14 @@ impl State {
                 entry.target = Some(target.clone());
                 entry.object = Some(object.clone());
             }),
-            Event::Failed { file, error } => self.note(*file, |entry| {
-                entry.source = None;
-                entry.error = Some(error.clone());
-            }),
+            Event::Failed { file, error } => {
+                self.note(*file, |entry| {
+                    entry.source = None;
+                    entry.error = Some(error.clone());
+                });
+                // It may have halted the run.
+                running.send_replace(self.engine.is_running());
+            }
             Event::Canceled { file } => self.note(*file, |entry| entry.source = None),
             // Not simply false: another run may have been started since.
             Event::Ended { .. } => {

@@ -133,11 +133,13 @@ impl VodApi {
     }
 
     async fn ask(&self, asked: GrantRequest) -> Result<UploadGrant, Error> {
-        let (action, parameters, known_offset) = call_for(asked)?;
+        let (action, parameters, asked_ms) = call_for(asked)?;
+        // What the service told of its clock is newer than what the uploader knows.
+        let known_offset = asked_ms.saturating_sub(wall_ms());
+        let now = || wall_ms().saturating_add(self.offset_ms().unwrap_or(known_offset));
         let (mut skewed, mut dead) = (false, None);
         loop {
-            let now = wall_ms().saturating_add(self.offset_ms().unwrap_or(known_offset));
-            let given = self.tokens.current(None, now).await;
+            let given = self.tokens.current(None, now()).await;
             // Why the last one is dead says more than that there is no other.
             let Given { token, fresh } = given.map_err(|error| match error.fault_kind() {
                 FaultKind::Expired => dead.take().unwrap_or(error),
@@ -145,10 +147,7 @@ impl VodApi {
             })?;
             let credential = &token.credential;
             let base = self.base();
-            let question = || {
-                let now = wall_ms().saturating_add(self.offset_ms().unwrap_or(known_offset));
-                self.question(&base, action, &parameters, credential, now)
-            };
+            let question = || self.question(&base, action, &parameters, credential, now());
             let response = self.line.ask("asking for upload auth", question).await?;
             if response.status < 300 {
                 let Some(granted) = Granted::read(&response.body) else {
@@ -232,27 +231,22 @@ impl VodApi {
     }
 }
 
-/// The call that answers a question, and the clock offset known so far.
+/// The call that answers a question, and the time at which it was asked.
 fn call_for(asked: GrantRequest) -> Result<(&'static str, Parameters, i64), Error> {
     Ok(match asked {
-        GrantRequest::Create {
-            name,
-            title,
-            kind: MediaKind::Image,
-            media,
-            clock_offset_ms,
-            ..
-        } => ("CreateUploadImage", media.image_parameters(&title, &name), clock_offset_ms),
-        GrantRequest::Create { name, title, size, media, clock_offset_ms, .. } => {
-            ("CreateUploadVideo", media.video_parameters(&title, &name, size), clock_offset_ms)
+        GrantRequest::Create { name, title, kind: MediaKind::Image, media, now_ms, .. } => {
+            ("CreateUploadImage", media.image_parameters(&title, &name), now_ms)
+        }
+        GrantRequest::Create { name, title, size, media, now_ms, .. } => {
+            ("CreateUploadVideo", media.video_parameters(&title, &name, size), now_ms)
         }
         GrantRequest::Refresh { kind: MediaKind::Image, .. } => {
             let text = "the credential of an image cannot be refreshed; its upload begins anew";
             return Err(Error::video_gone("ImageNotRefreshed", text));
         }
-        GrantRequest::Refresh { video_id: Some(video_id), clock_offset_ms, .. } => {
+        GrantRequest::Refresh { video_id: Some(video_id), now_ms, .. } => {
             let parameters = vec![("VideoId".to_owned(), video_id)];
-            ("RefreshUploadVideo", parameters, clock_offset_ms)
+            ("RefreshUploadVideo", parameters, now_ms)
         }
         GrantRequest::Refresh { video_id: None, .. } => return Err(no_video_id()),
     })
