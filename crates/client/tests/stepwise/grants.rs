@@ -10,7 +10,7 @@ use vodferry::{
 use crate::script::{Desk, PART, credential, event, failure, response, script, target};
 
 /// Base64 of `{"Endpoint":"http://127.0.0.1:9","Bucket":"films","FileName":"k.mp4"}` and of a credential.
-fn address() -> String {
+pub(crate) fn address() -> String {
     vodferry_vod::UploadAddress {
         endpoint: "http://127.0.0.1:9".into(),
         bucket: "films".into(),
@@ -19,7 +19,7 @@ fn address() -> String {
     .encode()
 }
 
-fn auth(token: &str) -> String {
+pub(crate) fn auth(token: &str) -> String {
     vodferry_vod::UploadAuth {
         access_key_id: "STS.a".into(),
         access_key_secret: "hush-secret".into(),
@@ -31,7 +31,7 @@ fn auth(token: &str) -> String {
     .encode()
 }
 
-fn reply(video: &str, token: &str) -> vodferry::Response {
+pub(crate) fn reply(video: &str, token: &str) -> vodferry::Response {
     let body = format!(
         r#"{{"RequestId":"R","VideoId":"{video}","UploadAddress":"{}","UploadAuth":"{}"}}"#,
         address(),
