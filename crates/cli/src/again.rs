@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use vodferry::Options;
 
 use crate::cli::{Cli, NetworkArgs, OnBusy, PlaceArgs, TransferArgs};
@@ -47,12 +48,26 @@ impl Again<'_> {
     }
 
     fn resume(&self, open: &[&Entry]) -> String {
-        let PlaceArgs { server, token, address, auth, endpoint, bucket, keys_file, region } =
-            self.place;
+        let PlaceArgs {
+            mode,
+            server,
+            token,
+            vod,
+            address,
+            auth,
+            endpoint,
+            bucket,
+            keys_file,
+            region,
+        } = self.place;
         let mut command = Command::new("vodferry resume");
         command.path("--config", &self.global.config);
+        if let Some(mode) = mode.and_then(|mode| mode.to_possible_value()) {
+            command.flag("--mode", OsStr::new(mode.get_name()));
+        }
         command.text("--server", server);
         command.secret("--token", "VODFERRY_TOKEN", token);
+        command.text("--vod", vod);
         command.secret("--address", "VODFERRY_ADDRESS", address);
         command.secret("--auth", "VODFERRY_AUTH", auth);
         command.text("--endpoint", endpoint);

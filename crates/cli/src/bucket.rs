@@ -131,7 +131,8 @@ async fn by_id(bucket: &Bucket, key: &str, ids: &[String]) -> Result<Vec<ListedU
         let of = found.iter().find(|upload| upload.key == key && upload.upload_id == *id);
         of.cloned().ok_or_else(|| {
             let message = format!("no unfinished upload {id} of {}/{key}", bucket.name());
-            Failure::new(ExitCode::Service, message).hint("`vodferry ls --uploads` shows those there are")
+            Failure::new(ExitCode::Service, message)
+                .hint("`vodferry ls --uploads` shows those there are")
         })
     };
     ids.iter().map(one).collect()
@@ -144,7 +145,9 @@ fn confirm(what: &str, yes: bool) -> Result<(), Failure> {
     }
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !terminal {
-        return Err(Failure::usage(format!("nobody is there to be asked: {what}?")).hint("add --yes"));
+        return Err(
+            Failure::usage(format!("nobody is there to be asked: {what}?")).hint("add --yes")
+        );
     }
     eprint!("{what}? [y/N] ");
     let _ = std::io::stderr().flush();

@@ -9,7 +9,7 @@ use crate::cli::{CheckpointsArgs, CheckpointsVerb, RecordArgs};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::settings::Settings;
-use crate::{listing, records, transfer};
+use crate::{listing, output, records, transfer};
 
 /// The least of an id that names a checkpoint; shorter it could as well be a file's name.
 const LEAST_ID: usize = 6;
@@ -42,6 +42,15 @@ pub(crate) fn run(args: &CheckpointsArgs, settings: &Settings) -> Result<ExitCod
             };
             folder.remove(doomed, *json)
         }
+        CheckpointsVerb::Export { which, records } => {
+            let folder = Folder::open(records, settings)?;
+            let chosen = match which.as_slice() {
+                [] => folder.all.iter().collect(),
+                which => folder.chosen(which)?,
+            };
+            folder.export(&chosen)
+        }
+        CheckpointsVerb::Import { file, records } => Folder::open(records, settings)?.import(file),
     }
 }
 
@@ -102,6 +111,35 @@ impl Folder {
         let before = SystemTime::now().checked_sub(age);
         let old = |record: &&CheckpointInfo| before.is_some_and(|before| record.modified < before);
         self.all.iter().filter(old).collect()
+    }
+
+    /// Prints them, one JSON object per line.
+    fn export(&self, chosen: &[&CheckpointInfo]) -> Result<ExitCode, Failure> {
+        let Some(path) = &self.path else { return Ok(ExitCode::Success) };
+        for record in chosen {
+            // One that is finished meanwhile is no error.
+            if let Some(json) = Checkpoints::open(path).export(&record.id)? {
+                output::data(&json.replace('\n', ""));
+            }
+        }
+        Ok(ExitCode::Success)
+    }
+
+    /// Takes in one JSON object per line, and prints their ids.
+    fn import(&self, file: &Path) -> Result<ExitCode, Failure> {
+        let folder = self.path.as_deref().ok_or_else(|| {
+            Failure::new(ExitCode::File, "there is no record directory")
+                .hint("--record-dir names one")
+        })?;
+        let text = match file.as_os_str() == "-" {
+            true => std::io::read_to_string(std::io::stdin()),
+            false => std::fs::read_to_string(file),
+        };
+        let text = text.map_err(|error| Failure::file("read", file, &error))?;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            output::data(&Checkpoints::open(folder).import(line)?);
+        }
+        Ok(ExitCode::Success)
     }
 
     /// Removes, and prints what is gone. One that cannot be removed does not keep the others.

@@ -72,6 +72,8 @@ struct Succeeded<'a> {
     /// Decimal text, as in `x-oss-hash-crc64ecma`: a JSON number would lose digits in most readers.
     crc64: Option<String>,
     verified: bool,
+    /// What the application answered to the callback, where one was asked for.
+    callback_body: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -135,6 +137,7 @@ pub(crate) fn line(entry: &Entry, event: &Event) -> Option<String> {
                     etag: &object.etag,
                     crc64: object.crc64.map(|crc64| crc64.to_string()),
                     verified: object.verified,
+                    callback_body: object.callback_body.as_deref(),
                 },
             )
         }

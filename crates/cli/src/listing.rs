@@ -18,6 +18,7 @@ struct Listed<'a> {
     id: &'a str,
     path: Option<Cow<'a, str>>,
     video_id: Option<&'a str>,
+    upload_id: &'a str,
     endpoint: &'a str,
     bucket: &'a str,
     key: &'a str,
@@ -76,6 +77,7 @@ pub(crate) fn show(record: &CheckpointInfo, json: bool) {
         ("object", object),
         ("endpoint", output::tame_line(&record.target.endpoint)),
         ("video", output::tame_line(record.video_id.as_deref().unwrap_or("-"))),
+        ("upload id", output::tame_line(&record.upload_id)),
         ("begun with", began.to_owned()),
     ] {
         output::data(&format!("{name:<11}{value}"));
@@ -104,6 +106,7 @@ fn object(record: &CheckpointInfo, state: &'static str) {
         id: &record.id,
         path: record.path.as_deref().map(Path::to_string_lossy),
         video_id: record.video_id.as_deref(),
+        upload_id: &record.upload_id,
         endpoint: &target.endpoint,
         bucket: &target.bucket,
         key: &target.key,

@@ -3,9 +3,13 @@
 mod admin;
 mod again;
 mod bars;
+mod bucket;
+mod calendar;
 mod checkpoints;
 mod cli;
+mod described;
 mod destination;
+mod doctor;
 mod entry;
 mod error;
 mod exit_code;
@@ -66,6 +70,10 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             Verb::Upload(args) => upload::run(cli, args, &settings).await,
             Verb::Resume(args) => resume::run(cli, args, &settings).await,
             Verb::Checkpoints(args) => checkpoints::run(args, &settings),
+            Verb::Ls(args) => bucket::ls(args, &settings).await,
+            Verb::Abort(args) => bucket::abort(args, &settings).await,
+            Verb::Rm(args) => bucket::rm(args, &settings).await,
+            Verb::Doctor(args) => doctor::run(args, &settings).await,
             Verb::Get(args) => get::get(args, &settings).await,
             Verb::Url(args) => get::url(args, &settings),
             Verb::Serve(args) => serve::run(args, &settings).await,

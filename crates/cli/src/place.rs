@@ -1,7 +1,8 @@
 //! Where uploads go and who permits it, put together from flags, environment and configuration file.
 //!
-//! The three ways (an application server; an address and auth; an endpoint with an access key) exclude each other. The first layer
-//! that names one of them decides which: a flag `--endpoint` is not disturbed by a `server` in the configuration file. What else that
+//! The four ways (an application server; an address and auth; a bucket with an access key; the VOD API with one) exclude each other.
+//! The first layer that names one of them decides which: a flag `--endpoint` is not disturbed by a `server` in the configuration file,
+//! nor is anything by what `--mode` rules out. What else that
 //! way needs is then taken from the first layer that has it, with one exception: the token of the configuration file goes only to the
 //! server of the configuration file, because a bearer token sent to another server is a token lost.
 
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use vodferry::{Credential, Secret};
 use vodferry_server::keys::Keys;
 
-use crate::cli::{PlaceArgs, StoreArgs};
+use crate::cli::{Mode, PlaceArgs, StoreArgs};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::settings::Settings;
@@ -24,6 +25,8 @@ pub(crate) enum Place {
     Fixed { address: Secret, auth: Secret },
     /// Into a bucket, with keys of one's own.
     Store { store: Store, bucket: Option<String> },
+    /// The VOD API, at a region or a URL, makes the videos and says where they go.
+    Vod { api: String, credential: Credential },
 }
 
 /// An object storage and the key to it.
@@ -36,7 +39,8 @@ pub(crate) struct Store {
 impl Place {
     /// The place that flags, environment and `settings` name.
     pub(crate) fn resolve(flags: &PlaceArgs, settings: &Settings) -> Result<Place, Failure> {
-        resolve(&Layer::flags(flags), &Layer::environment(&environment), &Layer::file(settings))
+        let (environment, file) = (Layer::environment(&environment), Layer::file(settings));
+        resolve(flags.mode, &Layer::flags(flags), &environment, &file)
     }
 }
 
@@ -60,6 +64,7 @@ struct Layer {
     token: Option<Secret>,
     address: Option<Secret>,
     auth: Option<Secret>,
+    vod: Option<String>,
     endpoint: Option<String>,
     bucket: Option<String>,
     access_key_id: Option<String>,
@@ -68,12 +73,25 @@ struct Layer {
     keys_file: Option<PathBuf>,
 }
 
-/// The three ways.
+/// The four ways.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     Server,
     Fixed,
     Store,
+    Vod,
+}
+
+impl Way {
+    /// Whether it is one of those that a mode means.
+    fn suits(self, mode: Option<Mode>) -> bool {
+        match mode {
+            None => true,
+            Some(Mode::Server) => self == Way::Server,
+            Some(Mode::Address) => self == Way::Fixed,
+            Some(Mode::Sts | Mode::Ak) => matches!(self, Way::Store | Way::Vod),
+        }
+    }
 }
 
 impl Layer {
@@ -83,6 +101,7 @@ impl Layer {
             token: flags.token.as_deref().map(Secret::new),
             address: flags.address.as_deref().map(Secret::new),
             auth: flags.auth.as_deref().map(Secret::new),
+            vod: flags.vod.clone(),
             endpoint: flags.endpoint.clone(),
             bucket: flags.bucket.clone(),
             keys_file: flags.keys_file.clone(),
@@ -97,6 +116,7 @@ impl Layer {
             token: secret("VODFERRY_TOKEN"),
             address: secret("VODFERRY_ADDRESS"),
             auth: secret("VODFERRY_AUTH"),
+            vod: variable("VODFERRY_VOD"),
             endpoint: variable("VODFERRY_ENDPOINT"),
             bucket: variable("VODFERRY_BUCKET"),
             access_key_id: variable("VODFERRY_ACCESS_KEY_ID"),
@@ -113,6 +133,7 @@ impl Layer {
             token: secret(&settings.token),
             address: None,
             auth: None,
+            vod: settings.vod.clone(),
             endpoint: settings.endpoint.clone(),
             bucket: settings.bucket.clone(),
             access_key_id: settings.access_key_id.clone(),
@@ -122,45 +143,109 @@ impl Layer {
         }
     }
 
-    /// The way that this layer names; two are an error.
-    fn way(&self, name: &str) -> Result<Option<Way>, Failure> {
+    /// The way that this layer names; two are an error. What the mode rules out is passed over.
+    fn way(&self, name: &str, mode: Option<Mode>) -> Result<Option<Way>, Failure> {
         let named = [
             (Way::Server, self.server.is_some()),
             (Way::Fixed, self.address.is_some() || self.auth.is_some()),
             (Way::Store, self.endpoint.is_some()),
+            (Way::Vod, self.vod.is_some()),
         ];
-        let mut named = named.into_iter().filter(|(_, is)| *is).map(|(way, _)| way);
+        let named = named.into_iter().filter(|(_, is)| *is).map(|(way, _)| way);
+        let mut named = named.filter(|way| way.suits(mode));
         let way = named.next();
         match named.next() {
             None => Ok(way),
             Some(_) => Err(Failure::usage(format!(
-                "{name} names more than one of server, address and auth, and endpoint"
+                "{name} names more than one of server, address and auth, endpoint, and vod"
             ))),
         }
     }
 }
 
-fn resolve(flags: &Layer, environment: &Layer, file: &Layer) -> Result<Place, Failure> {
+fn resolve(
+    mode: Option<Mode>,
+    flags: &Layer,
+    environment: &Layer,
+    file: &Layer,
+) -> Result<Place, Failure> {
     let layers = [flags, environment, file];
-    let way = match flags.way("the command line")? {
+    if let Some(way) = flags.way("the command line", None)?.filter(|way| !way.suits(mode)) {
+        return Err(beside_the_mode(way, mode));
+    }
+    let way = match flags.way("the command line", mode)? {
         Some(way) => Some(way),
         // A bucket alone is no way, but it says that none of the others is meant.
-        None if flags.bucket.is_some() => Some(Way::Store),
-        None => match environment.way("the environment")? {
+        None if flags.bucket.is_some() && Way::Store.suits(mode) => Some(Way::Store),
+        None => match environment.way("the environment", mode)? {
             Some(way) => Some(way),
-            None => file.way("the configuration file")?,
+            None => file.way("the configuration file", mode)?,
         },
     };
     match way {
         Some(Way::Server) => server(layers),
         Some(Way::Fixed) => fixed(layers),
         Some(Way::Store) => {
-            Ok(Place::Store { store: store(&layers)?, bucket: first(&layers, |l| l.bucket.as_ref()) })
+            let store = store(&layers)?;
+            check_mode(mode, &store.credential)?;
+            Ok(Place::Store { store, bucket: first(&layers, |l| l.bucket.as_ref()) })
         }
-        None => Err(Failure::usage("no place to upload to").hint(
-            "name an application server with --server URL, or use --address and --auth, or --endpoint and --bucket",
-        )),
+        Some(Way::Vod) => vod(mode, &layers),
+        None => Err(nowhere(mode)),
     }
+}
+
+fn nowhere(mode: Option<Mode>) -> Failure {
+    let hint = match mode {
+        None => {
+            "name an application server with --server URL, or use --address and --auth, or --endpoint and --bucket, or --vod"
+        }
+        Some(Mode::Server) => "add --server URL",
+        Some(Mode::Address) => "add --address and --auth",
+        Some(Mode::Sts | Mode::Ak) => "add --endpoint and --bucket, or --vod",
+    };
+    Failure::usage("no place to upload to").hint(hint)
+}
+
+fn beside_the_mode(way: Way, mode: Option<Mode>) -> Failure {
+    let flag = match way {
+        Way::Server => "--server",
+        Way::Fixed => "--address and --auth",
+        Way::Store => "--endpoint",
+        Way::Vod => "--vod",
+    };
+    let mode = match mode {
+        Some(Mode::Server) => "server",
+        Some(Mode::Address) => "address",
+        Some(Mode::Sts) => "sts",
+        Some(Mode::Ak) | None => "ak",
+    };
+    Failure::usage(format!("--mode {mode} does not go with {flag}"))
+        .hint("leave --mode out: the other flags say which it is")
+}
+
+/// A temporary credential has a token, a plain one none.
+fn check_mode(mode: Option<Mode>, credential: &Credential) -> Result<(), Failure> {
+    let (message, hint) = match (mode, &credential.security_token) {
+        (Some(Mode::Sts), None) => (
+            "--mode sts needs a temporary access key, and this one has no security token",
+            "set VODFERRY_SECURITY_TOKEN beside key id and secret, or use --mode ak",
+        ),
+        (Some(Mode::Ak), Some(_)) => (
+            "--mode ak needs an access key that does not end, and this one has a security token",
+            "unset VODFERRY_SECURITY_TOKEN, or use --mode sts",
+        ),
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(message).hint(hint))
+}
+
+fn vod(mode: Option<Mode>, layers: &[&Layer; 3]) -> Result<Place, Failure> {
+    let api = first(layers, |l| l.vod.as_ref())
+        .ok_or_else(|| Failure::usage("no VOD API named").hint("add --vod REGION"))?;
+    let credential = any_credential(layers)?;
+    check_mode(mode, &credential)?;
+    Ok(Place::Vod { api: api.trim_end_matches('/').to_owned(), credential })
 }
 
 fn server(layers: [&Layer; 3]) -> Result<Place, Failure> {
@@ -200,10 +285,15 @@ fn fixed(layers: [&Layer; 3]) -> Result<Place, Failure> {
 fn store(layers: &[&Layer; 3]) -> Result<Store, Failure> {
     let endpoint = first(layers, |l| l.endpoint.as_ref())
         .ok_or_else(|| Failure::usage("no endpoint named").hint("add --endpoint URL"))?;
+    let credential = any_credential(layers)?;
+    Ok(Store { endpoint: endpoint.trim_end_matches('/').to_owned(), credential })
+}
+
+/// An id, its secret and its token belong together: parts of two layers never make a credential.
+fn any_credential(layers: &[&Layer; 3]) -> Result<Credential, Failure> {
     for layer in layers {
-        // An id, its secret and its token belong together: parts of two layers never make a credential.
         if let Some(credential) = credential(layer)? {
-            return Ok(Store { endpoint: endpoint.trim_end_matches('/').to_owned(), credential });
+            return Ok(credential);
         }
     }
     Err(Failure::new(ExitCode::Auth, "no access key").hint(
@@ -277,20 +367,20 @@ mod tests {
         let flags = layer(&[("ENDPOINT", "http://e/"), ("BUCKET", "b")]);
         let environment = layer(&[KEY[0], KEY[1], ("SERVER", "http://env")]);
         let file = layer(&[("SERVER", "http://file")]);
-        let Ok(Place::Store { store, bucket }) = resolve(&flags, &environment, &file) else {
+        let Ok(Place::Store { store, bucket }) = resolve(None, &flags, &environment, &file) else {
             panic!("the flags name a store")
         };
         assert_eq!((store.endpoint.as_str(), bucket.as_deref()), ("http://e", Some("b")));
         assert_eq!(store.credential.access_key_id, "AK");
 
-        let place = resolve(&none(), &environment, &file).unwrap();
+        let place = resolve(None, &none(), &environment, &file).unwrap();
         assert_eq!(place, Place::Server { url: "http://env".into(), token: None });
     }
 
     #[test]
     fn the_files_token_goes_only_to_the_files_server() {
         let file = layer(&[("SERVER", "http://own"), ("TOKEN", "t")]);
-        let token = |flags: &Layer| match resolve(flags, &none(), &file) {
+        let token = |flags: &Layer| match resolve(None, flags, &none(), &file) {
             Ok(Place::Server { token, .. }) => token,
             other => panic!("{other:?}"),
         };
@@ -303,18 +393,36 @@ mod tests {
     fn a_credential_is_never_put_together_from_two_layers() {
         let flags = layer(&[("ENDPOINT", "http://e")]);
         let file = layer(&[("ACCESS_KEY_SECRET", "hush")]);
-        let failure = resolve(&flags, &layer(&KEY[..1]), &file).unwrap_err();
+        let failure = resolve(None, &flags, &layer(&KEY[..1]), &file).unwrap_err();
         assert_eq!(failure.exit, ExitCode::Auth);
-        let failure = resolve(&flags, &none(), &none()).unwrap_err();
+        let failure = resolve(None, &flags, &none(), &none()).unwrap_err();
         assert_eq!(failure.exit, ExitCode::Auth);
     }
 
     #[test]
     fn two_ways_in_one_layer_and_half_a_way_are_errors() {
         let both = layer(&[("SERVER", "s"), ("ADDRESS", "a")]);
-        assert_eq!(resolve(&none(), &both, &none()).unwrap_err().exit, ExitCode::Usage);
+        assert_eq!(resolve(None, &none(), &both, &none()).unwrap_err().exit, ExitCode::Usage);
         let half = layer(&[("ADDRESS", "a")]);
-        assert_eq!(resolve(&half, &none(), &none()).unwrap_err().exit, ExitCode::Usage);
-        assert_eq!(resolve(&none(), &none(), &none()).unwrap_err().exit, ExitCode::Usage);
+        assert_eq!(resolve(None, &half, &none(), &none()).unwrap_err().exit, ExitCode::Usage);
+        assert_eq!(resolve(None, &none(), &none(), &none()).unwrap_err().exit, ExitCode::Usage);
+    }
+
+    #[test]
+    fn a_mode_rules_out_what_others_name() {
+        let key = layer(&[KEY[0], KEY[1], ("SERVER", "http://env"), ("VOD", "cn-shanghai")]);
+        let place = |mode| resolve(Some(mode), &none(), &key, &none());
+        assert!(matches!(place(Mode::Server), Ok(Place::Server { .. })));
+        assert!(matches!(place(Mode::Ak), Ok(Place::Vod { .. })));
+        for mode in [Mode::Address, Mode::Sts] {
+            assert_eq!(place(mode).unwrap_err().exit, ExitCode::Usage, "{mode:?}");
+        }
+        let token = layer(&[KEY[0], KEY[1], ("SECURITY_TOKEN", "t"), ("ENDPOINT", "http://e")]);
+        let place = |mode| resolve(Some(mode), &none(), &token, &none());
+        assert!(matches!(place(Mode::Sts), Ok(Place::Store { .. })));
+        assert!(place(Mode::Ak).unwrap_err().message.contains("security token"));
+        let flags = layer(&[("SERVER", "http://f")]);
+        let beside = resolve(Some(Mode::Ak), &flags, &key, &none()).unwrap_err();
+        assert!(beside.message.contains("--mode ak does not go with --server"), "{beside}");
     }
 }

@@ -137,7 +137,7 @@ impl Way<'_> {
             Place::Fixed { address, auth } => {
                 Some(UploadGrant::from_upload_auth(address.expose(), auth.expose())?)
             }
-            Place::Server { .. } | Place::Store { .. } => None,
+            Place::Server { .. } | Place::Store { .. } | Place::Vod { .. } => None,
         };
         Ok(Way { place, grant })
     }
@@ -147,7 +147,7 @@ impl Way<'_> {
         let Target { endpoint, bucket, key } = &record.target;
         let at = |other: &str| other.trim_end_matches('/') == endpoint.trim_end_matches('/');
         match (self.place, &self.grant) {
-            (Place::Server { .. }, _) => !record.target_fixed,
+            (Place::Server { .. } | Place::Vod { .. }, _) => !record.target_fixed,
             (Place::Store { store, bucket: named }, _) => {
                 record.target_fixed
                     && named.as_ref().is_none_or(|named| named == bucket)
@@ -181,9 +181,11 @@ impl Way<'_> {
     fn elsewhere(&self, path: &Path, records: &[&CheckpointInfo]) -> Failure {
         let path = path.display();
         let hint = match (self.place, records.iter().any(|record| record.target_fixed)) {
-            (Place::Server { .. }, _) => "add --endpoint, or --address and --auth",
+            (Place::Server { .. } | Place::Vod { .. }, _) => {
+                "add --endpoint, or --address and --auth"
+            }
             (_, true) => "`vodferry resume --list` shows where it goes",
-            (_, false) => "add --server",
+            (_, false) => "add --server, or --vod",
         };
         Failure::usage(format!("the upload of {path} was begun for another place")).hint(hint)
     }

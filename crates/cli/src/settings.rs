@@ -19,6 +19,7 @@ use crate::units;
 pub(crate) struct Settings {
     pub(crate) server: Option<String>,
     pub(crate) token: Option<String>,
+    pub(crate) vod: Option<String>,
     pub(crate) endpoint: Option<String>,
     pub(crate) bucket: Option<String>,
     pub(crate) access_key_id: Option<String>,

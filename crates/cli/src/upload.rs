@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use vodferry::{File, Target};
 
 use crate::again::Again;
-use crate::cli::{Cli, ObjectArgs, UploadArgs};
+use crate::cli::{Cli, UploadArgs};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::folders::{self, Found};
 use crate::place::Place;
 use crate::settings::Settings;
-use crate::{output, transfer, voyage};
+use crate::{described, output, transfer, voyage};
 
 /// Uploads, and gives the exit code of the worst failure.
 pub(crate) async fn run(
@@ -38,9 +38,7 @@ fn files(args: &UploadArgs, place: &Place) -> Result<Vec<(PathBuf, File)>, Failu
         return Err(Failure::usage("--key goes with --endpoint alone")
             .hint("an application server or an upload address chooses the key itself"));
     }
-    if args.title.is_some() && !matches!(place, Place::Server { .. }) {
-        return Err(Failure::usage("--title goes with --server alone"));
-    }
+    described::check(&args.media, place)?;
     let streams = args.files.iter().filter(|path| is_stdin(path)).count();
     match (streams, &args.name) {
         (0, Some(_)) => return Err(Failure::usage("--name is for standard input, which is -")),
@@ -57,14 +55,10 @@ fn files(args: &UploadArgs, place: &Place) -> Result<Vec<(PathBuf, File)>, Failu
             Some(name) if is_stdin(&found.path) => File::reader(name, tokio::io::stdin()),
             _ => File::path(&found.path),
         };
-        let file = match &args.title {
-            Some(title) => file.title(title),
-            None => file,
-        };
-        described(file, &args.object)
+        described::file(file, args)
     };
     let placed: Vec<File> = match place {
-        Place::Server { .. } => found.iter().map(file).collect(),
+        Place::Server { .. } | Place::Vod { .. } => found.iter().map(file).collect(),
         Place::Fixed { address, auth } => match found.as_slice() {
             [] => Vec::new(),
             [found] => vec![file(found).upload_auth(address.expose(), auth.expose())?],
@@ -88,17 +82,6 @@ fn files(args: &UploadArgs, place: &Place) -> Result<Vec<(PathBuf, File)>, Failu
         }
     };
     Ok(found.into_iter().map(|found| found.path).zip(placed).collect())
-}
-
-/// The file with what its object says about itself.
-fn described(mut file: File, object: &ObjectArgs) -> File {
-    for (name, value) in object.header.iter().chain(&object.metadata) {
-        file = file.header(name, value);
-    }
-    match &object.content_type {
-        Some(content_type) => file.content_type(content_type),
-        None => file,
-    }
 }
 
 /// Whether a file of the command line is standard input.

@@ -29,6 +29,16 @@ pub(crate) fn parse_metadata(text: &str) -> Result<(String, String), String> {
     Ok((format!("x-oss-meta-{}", name.trim().to_ascii_lowercase()), value.to_owned()))
 }
 
+/// Reads `NAME=VALUE`, and gives the variable of a callback.
+pub(crate) fn parse_variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or("a variable is NAME=VALUE, for example episode=7")?;
+    let name = name.strip_prefix("x:").unwrap_or(name);
+    Ok((format!("x:{name}"), value.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +59,8 @@ mod tests {
         assert_eq!(header, ("cache-control".into(), "max-age=5".into()));
         let metadata = parse_metadata("Author=a=b").unwrap();
         assert_eq!(metadata, ("x-oss-meta-author".into(), "a=b".into()));
+        assert_eq!(parse_variable("x:a=b").unwrap(), parse_variable("a=b").unwrap());
+        assert!(parse_variable("=b").is_err());
         assert!(parse_header("no colon").is_err() && parse_header(": x").is_err());
         assert!(parse_metadata("no").is_err() && parse_metadata("=x").is_err());
     }

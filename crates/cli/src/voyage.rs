@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use vodferry::{
     AppServer, ErrorInfo, ErrorKind, Event, File, FileId, OnBusy, OnCancel, Options, Uploader,
+    VodApi,
 };
 
 use crate::cli::DisplayArgs;
@@ -48,12 +49,16 @@ pub(crate) async fn launch(
     let refusal = Refusal::default();
     let mut builder = Uploader::builder().options(options.clone()).http(http.clone());
     if let Place::Server { url, token } = place {
-        let mut server = AppServer::new(url)?.http(http);
+        let mut server = AppServer::new(url)?.http(http.clone());
         if let Some(token) = token {
             server = server.bearer(token.clone());
         }
         let refusal = refusal.clone();
         builder = builder.authorizer(Remembered { authorizer: server, refusal, anew });
+    }
+    if let Place::Vod { api, credential } = place {
+        let authorizer = VodApi::new(api, credential.clone())?.http(http);
+        builder = builder.authorizer(Remembered { authorizer, refusal: refusal.clone(), anew });
     }
     let uploader = builder.build()?;
     let mut entries = Vec::with_capacity(files.len());

@@ -113,6 +113,7 @@ pub use vodferry_engine::{
     OnCancel, OnPartFailure, PartInfo, Retry, Target,
 };
 pub use vodferry_oss::address::Style as AddressStyle;
+pub use vodferry_oss::time;
 pub use vodferry_oss::{Credential, Method, Request, Response, Secret};
 pub use vodferry_vod::api::ApiSignature;
 pub use vodferry_vod::{ImageType, Media, MediaKind};

@@ -19,7 +19,7 @@ pub(crate) struct DoctorArgs {
     pub(crate) key: Option<String>,
 
     /// Let the application server make a video, and try an upload to its place; the upload is given up again, the video stays in its
-    /// list. With --server [default: the server is only asked about a video that does not exist]
+    /// list. With --server and --vod [default: the server is only asked about a video that does not exist]
     #[arg(long, help_heading = "Where to")]
     pub(crate) make_video: bool,
 

@@ -1,5 +1,7 @@
 //! Every flag of every verb, with its unit and default. No behaviour lives here.
 
+mod bucket;
+mod doctor;
 mod place;
 mod records;
 mod server;
@@ -12,13 +14,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-pub(crate) use place::{PlaceArgs, StoreArgs};
+pub(crate) use bucket::{AbortArgs, LsArgs, RmArgs};
+pub(crate) use doctor::DoctorArgs;
+pub(crate) use place::{Mode, PlaceArgs, StoreArgs};
 pub(crate) use records::{CheckpointsArgs, CheckpointsVerb, ResumeArgs};
 pub(crate) use server::{FsckArgs, ServeArgs};
 pub(crate) use storage::{GetArgs, UrlArgs};
 pub(crate) use tools::{CompletionsArgs, ManArgs};
 pub(crate) use transfer::{NetworkArgs, OnBusy, RecordArgs, TransferArgs};
-pub(crate) use upload::{ObjectArgs, SelectArgs, UploadArgs};
+pub(crate) use upload::{CallbackArgs, CallbackType, MediaArgs, SelectArgs, UploadArgs};
 
 /// Carries video to storage over bad networks, and does not lose the voyage when something dies half-way.
 #[derive(Parser)]
@@ -56,6 +60,14 @@ pub(crate) enum Verb {
     Resume(ResumeArgs),
     /// Show, export and drop what unfinished uploads go on from
     Checkpoints(CheckpointsArgs),
+    /// List the objects of a bucket, or its unfinished uploads
+    Ls(LsArgs),
+    /// Give unfinished uploads up: the server drops their parts
+    Abort(AbortArgs),
+    /// Delete objects
+    Rm(RmArgs),
+    /// Check what an upload will meet: network, clocks, rights, speed, checkpoints; and say what to do
+    Doctor(DoctorArgs),
     /// Download an object, whole and verified, or not at all
     Get(GetArgs),
     /// Print a presigned URL that lets anyone download an object for a while

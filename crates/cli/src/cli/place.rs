@@ -2,19 +2,42 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
-/// Who permits the upload, and where it goes: one of three ways.
+/// How an upload is permitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// An application server says where each file goes, and renews the right to it
+    Server,
+    /// An upload address and auth, for one file
+    Address,
+    /// A temporary key (with a security token), for a bucket or the VOD API
+    Sts,
+    /// An access key that does not end, for a bucket or the VOD API
+    Ak,
+}
+
+/// Who permits the upload, and where it goes: one of four ways.
 #[derive(Args)]
 #[command(next_help_heading = "Where to")]
 pub(crate) struct PlaceArgs {
+    /// How the upload is permitted: by what is named for another way, in the environment or the file, nobody is misled then [default:
+    /// as the other flags say]
+    #[arg(long, value_name = "server|address|sts|ak", hide_possible_values = true)]
+    pub(crate) mode: Option<Mode>,
+
     /// Application server that hands out upload address and auth, for example http://127.0.0.1:9000 [env: VODFERRY_SERVER]
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with_all = ["address", "auth", "endpoint", "bucket"])]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with_all = ["address", "auth", "endpoint", "bucket", "vod"])]
     pub(crate) server: Option<String>,
 
     /// Bearer token of the application server; a server on this machine needs none [env: VODFERRY_TOKEN]
     #[arg(long, value_name = "TOKEN", requires = "server")]
     pub(crate) token: Option<String>,
+
+    /// VOD API that makes the videos, called with an access key or a temporary one: its region, for example cn-shanghai, or its URL
+    /// [env: VODFERRY_VOD]
+    #[arg(long, value_name = "REGION|URL", conflicts_with_all = ["address", "auth", "endpoint", "bucket"])]
+    pub(crate) vod: Option<String>,
 
     /// Upload address, base64, as CreateUploadVideo answers it [env: VODFERRY_ADDRESS]
     #[arg(long, value_name = "BASE64", conflicts_with_all = ["endpoint", "bucket"])]

@@ -83,4 +83,22 @@ pub(crate) enum CheckpointsVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Write some, with every part, as JSON; no secret is in them
+    Export {
+        /// The beginning of a checkpoint's id, or the file whose upload it is of [default: all]
+        #[arg(value_name = "ID|FILE", value_hint = ValueHint::FilePath)]
+        which: Vec<PathBuf>,
+
+        #[command(flatten)]
+        records: RecordArgs,
+    },
+    /// Take in what `export` wrote, one JSON object per line
+    Import {
+        /// File with them; `-` is standard input
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+
+        #[command(flatten)]
+        records: RecordArgs,
+    },
 }

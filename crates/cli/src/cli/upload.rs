@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::{DisplayArgs, PlaceArgs, TransferArgs};
 use crate::values;
@@ -30,12 +30,14 @@ pub(crate) struct UploadArgs {
     #[arg(long, value_name = "KEY", help_heading = "Where to")]
     pub(crate) key: Option<String>,
 
-    /// Title of the video. With --server [default: the file's name]
-    #[arg(long, value_name = "TEXT", help_heading = "Where to")]
-    pub(crate) title: Option<String>,
+    #[command(flatten)]
+    pub(crate) media: MediaArgs,
 
     #[command(flatten)]
     pub(crate) object: ObjectArgs,
+
+    #[command(flatten)]
+    pub(crate) callback: CallbackArgs,
 
     #[command(flatten)]
     pub(crate) transfer: TransferArgs,
@@ -60,6 +62,97 @@ pub(crate) struct SelectArgs {
     /// Of a folder no files and no folders that match; wins over --include; may be repeated
     #[arg(long, value_name = "GLOB", value_parser = values::parse_glob, requires = "recursive")]
     pub(crate) exclude: Vec<globset::Glob>,
+}
+
+/// What a video service is told about the files.
+#[derive(Args)]
+#[command(next_help_heading = "The video (with --server and --vod)")]
+pub(crate) struct MediaArgs {
+    /// Title of the video, up to 128 characters [default: the file's name]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+
+    /// Tags, with commas in between, up to 16
+    #[arg(long, value_name = "TAG,TAG", value_delimiter = ',')]
+    pub(crate) tags: Vec<String>,
+
+    /// Description, up to 1024 characters
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+
+    /// Category, by its number
+    #[arg(long, value_name = "ID")]
+    pub(crate) category: Option<i64>,
+
+    /// Address of the cover
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) cover_url: Option<String>,
+
+    /// Template group by which the video is transcoded; VOD_NO_TRANSCODE for not at all
+    #[arg(long, value_name = "ID")]
+    pub(crate) template_group: Option<String>,
+
+    /// Workflow that the video goes through; wins over --template-group
+    #[arg(long, value_name = "ID")]
+    pub(crate) workflow: Option<String>,
+
+    /// Bucket that the service is to store it in, by its host
+    #[arg(long, value_name = "HOST")]
+    pub(crate) storage_location: Option<String>,
+
+    /// Application that it belongs to
+    #[arg(long, value_name = "ID")]
+    pub(crate) app_id: Option<String>,
+
+    /// JSON that comes back in notifications
+    #[arg(long, value_name = "JSON")]
+    pub(crate) user_data: Option<String>,
+
+    /// How soon the service processes it, 1 (last) to 10. With --address too
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=10))]
+    pub(crate) priority: Option<u8>,
+
+    /// Whether the watermark of the template is shown. With --address too
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) watermark: Option<bool>,
+
+    /// Whether the service transcodes it, where no template group says. With --address too
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) process: Option<bool>,
+}
+
+/// Whom the service calls when the object is there.
+#[derive(Args)]
+#[command(next_help_heading = "Callback")]
+pub(crate) struct CallbackArgs {
+    /// The service posts here when the object is there, and its answer is told; several, up to five, are asked in their order
+    #[arg(long, value_name = "URL", requires = "callback_body", value_hint = ValueHint::Url)]
+    pub(crate) callback_url: Vec<String>,
+
+    /// What is posted, for example `object=${object}&size=${size}`
+    #[arg(long, value_name = "TEXT", requires = "callback_url")]
+    pub(crate) callback_body: Option<String>,
+
+    /// What it is: a form, or JSON [default: form]
+    #[arg(long, value_name = "form|json", hide_possible_values = true, requires = "callback_url")]
+    pub(crate) callback_body_type: Option<CallbackType>,
+
+    /// Host header of the post [default: that of the URL]
+    #[arg(long, value_name = "HOST", requires = "callback_url")]
+    pub(crate) callback_host: Option<String>,
+
+    /// Variable of one's own, which is `${x:NAME}` in the body; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = values::parse_variable, requires = "callback_url")]
+    pub(crate) callback_var: Vec<(String, String)>,
+}
+
+/// What is posted in a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CallbackType {
+    /// `application/x-www-form-urlencoded`
+    Form,
+    /// `application/json`
+    Json,
 }
 
 /// What the object says about itself.

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use vodferry::{
     AppServer, Authorizer, Bucket, Error, ErrorKind, GrantRequest, Http, Options, Target,
-    UploadGrant,
+    UploadGrant, VodApi,
 };
 
 use crate::cli::DoctorArgs;
@@ -54,8 +54,8 @@ pub(crate) async fn run(args: &DoctorArgs, settings: &Settings) -> Result<ExitCo
 }
 
 fn check_flags(args: &DoctorArgs, place: &Place) -> Result<(), Failure> {
-    if args.make_video && !matches!(place, Place::Server { .. }) {
-        return Err(Failure::usage("--make-video goes with --server alone"));
+    if args.make_video && !matches!(place, Place::Server { .. } | Place::Vod { .. }) {
+        return Err(Failure::usage("--make-video goes with --server and --vod alone"));
     }
     if args.key.is_some() && !matches!(place, Place::Store { .. }) {
         return Err(Failure::usage("--key goes with --endpoint alone"));
@@ -81,8 +81,19 @@ impl Doctor<'_> {
                 if let Some(token) = token {
                     server = server.bearer(token.clone());
                 }
-                if self.line("application server", url).await && self.ask(&server).await {
-                    self.with_video(&server).await;
+                if self.line("application server", url).await {
+                    self.authority(&server).await;
+                }
+                Ok(())
+            }
+            Place::Vod { api, credential } => {
+                let asked = VodApi::new(api, credential.clone())?.http(self.http.clone());
+                let url = match api.contains("://") {
+                    true => api.clone(),
+                    false => format!("https://vod.{api}.aliyuncs.com"),
+                };
+                if self.line("VOD API", &url).await {
+                    self.authority(&asked).await;
                 }
                 Ok(())
             }
@@ -116,17 +127,23 @@ impl Doctor<'_> {
         }
     }
 
-    /// Whether the application server takes us for who we are, found out by a question that changes nothing.
-    async fn ask(&mut self, server: &AppServer) -> bool {
-        let request =
-            GrantRequest::Refresh { video_id: Some(NO_VIDEO.to_owned()), target: None };
-        match server.authorize(request).await {
+    /// Who makes videos, and what may be done with them.
+    async fn authority(&mut self, authorizer: &dyn Authorizer) {
+        if self.ask(authorizer).await {
+            self.with_video(authorizer).await;
+        }
+    }
+
+    /// Whether we are taken for who we are, found out by a question that changes nothing.
+    async fn ask(&mut self, authorizer: &dyn Authorizer) -> bool {
+        let request = GrantRequest::refresh(Some(NO_VIDEO.to_owned()), None);
+        match authorizer.authorize(request).await {
             Err(error) if error.code() == VIDEO_GONE => {
-                self.report.ok("authority", "the application server takes the token, or needs none");
+                self.report.ok("authority", "the token or key is taken");
                 true
             }
             Ok(_) => {
-                let text = "the application server refreshes a video that does not exist";
+                let text = "a credential is given out for a video that does not exist";
                 self.report.warn("authority", text, None);
                 true
             }
@@ -137,19 +154,25 @@ impl Doctor<'_> {
         }
     }
 
-    async fn with_video(&mut self, server: &AppServer) {
+    async fn with_video(&mut self, authorizer: &dyn Authorizer) {
         if !self.args.make_video {
             let text = "not tried, as the server would have to make a video";
             return self.report.skip("rights", text, "--make-video tries it");
         }
-        match server.authorize(rights::new_video()).await {
+        match authorizer.authorize(rights::new_video()).await {
             Err(error) => self.refused("new video", &error),
             Ok(grant) => {
                 let video = grant.video_id.clone().unwrap_or_default();
-                self.report.ok("new video", &format!("{video}, which stays in the list of the server"));
+                self.report
+                    .ok("new video", &format!("{video}, which stays in the list of the server"));
                 self.life(&grant);
                 if let Err(failure) = self.object(&grant).await {
-                    self.report.fail("rights", &failure.message, failure.exit, failure.hint.as_deref());
+                    self.report.fail(
+                        "rights",
+                        &failure.message,
+                        failure.exit,
+                        failure.hint.as_deref(),
+                    );
                 }
             }
         }
@@ -206,9 +229,9 @@ impl Doctor<'_> {
 
     fn refused(&mut self, check: &'static str, error: &Error) {
         let hint = match error.kind() {
-            ErrorKind::Auth => {
-                Some("give the application server's token by VODFERRY_TOKEN or --keys-file DIR/keys.toml")
-            }
+            ErrorKind::Auth => Some(
+                "check the application server's token (VODFERRY_TOKEN), or the access key and its rights",
+            ),
             _ => error.hint(),
         };
         self.report.fail(check, &error.to_string(), ExitCode::of(error.kind()), hint);

@@ -44,9 +44,7 @@ impl Line {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         // The colons of an IPv6 address stand in brackets.
         let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => {
-                (host, port.parse().map_err(|_| wrong())?)
-            }
+            Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| wrong())?),
             _ => (authority, usual),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -73,11 +71,7 @@ impl Line {
         match answer {
             Ok(response) => {
                 let tls = if self.scheme == "https" { ", over TLS" } else { ", not encrypted" };
-                let text = format!(
-                    "{} answers in {} ms{tls}",
-                    self.authority,
-                    took.as_millis(),
-                );
+                let text = format!("{} answers in {} ms{tls}", self.authority, took.as_millis(),);
                 report.ok(what, &text);
                 clock(response.header("date"), took, report);
                 true
@@ -90,12 +84,7 @@ impl Line {
     }
 
     /// Looked at where requests go straight to the host; a proxy looks names up itself. `false`: there is nobody.
-    async fn check_name(
-        &self,
-        what: &'static str,
-        options: &Options,
-        report: &mut Report,
-    ) -> bool {
+    async fn check_name(&self, what: &'static str, options: &Options, report: &mut Report) -> bool {
         let proxied = match &options.proxy {
             Proxy::Direct => false,
             Proxy::System => system_proxy(),
@@ -191,7 +180,8 @@ fn clock(date: Option<&str>, took: Duration, report: &mut Report) {
     match far {
         ..=SKEW_S => report.ok(CHECK, "agrees with the server's"),
         _ => {
-            let beyond = if far > SKEW_MOST_S { ", which other programs are refused for" } else { "" };
+            let beyond =
+                if far > SKEW_MOST_S { ", which other programs are refused for" } else { "" };
             let text = format!("{far} s {way} the server's{beyond}");
             let fix = "uploads learn the server's time; set the clock for everything else";
             report.warn(CHECK, &text, Some(fix));
@@ -219,12 +209,18 @@ fn fix_of(kind: TransportErrorKind) -> Option<&'static str> {
         TransportErrorKind::Connect => {
             "check that the server runs at this port, and that no firewall is in between; --proxy names a way out"
         }
-        TransportErrorKind::Timeout => "something in between drops what is sent: a firewall, or a proxy that is needed",
+        TransportErrorKind::Timeout => {
+            "something in between drops what is sent: a firewall, or a proxy that is needed"
+        }
         TransportErrorKind::Certificate => {
             "--ca-file names the certificate of one's own authority; check the clock and the name otherwise"
         }
-        TransportErrorKind::Tls => "the server may not speak TLS at this port: try http://, or another port",
-        TransportErrorKind::Protocol => "something else than HTTP answers at this port: check the port and https://",
+        TransportErrorKind::Tls => {
+            "the server may not speak TLS at this port: try http://, or another port"
+        }
+        TransportErrorKind::Protocol => {
+            "something else than HTTP answers at this port: check the port and https://"
+        }
         _ => return None,
     })
 }
@@ -242,7 +238,10 @@ mod tests {
             Some((a.to_owned(), h.to_owned(), port, path.to_owned()))
         };
         assert_eq!(line("http://h:9000/b/k"), of("h:9000", "h", 9000, "/b/k"));
-        assert_eq!(line("HTTPS://b.oss.example.com"), of("b.oss.example.com", "b.oss.example.com", 443, "/"));
+        assert_eq!(
+            line("HTTPS://b.oss.example.com"),
+            of("b.oss.example.com", "b.oss.example.com", 443, "/")
+        );
         assert_eq!(line("http://[::1]:81/"), of("[::1]:81", "::1", 81, "/"));
         assert_eq!(line("http://[::1]/"), of("[::1]", "::1", 80, "/"));
         for wrong in ["h:9000", "ftp://h", "http://", "http://h:x/"] {

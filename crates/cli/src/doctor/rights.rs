@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use vodferry::{Bucket, Error, ErrorKind, GrantRequest, Initiate};
+use vodferry::{Bucket, Error, ErrorKind, GrantRequest, Initiate, Media};
 
 use super::report::Report;
 use crate::exit_code::ExitCode;
@@ -19,11 +19,7 @@ const FAREWELL: Duration = Duration::from_secs(30);
 
 /// What an application server is asked for to try an upload.
 pub(crate) fn new_video() -> GrantRequest {
-    GrantRequest::Create {
-        name: "vodferry-doctor.mp4".to_owned(),
-        title: "vodferry doctor".to_owned(),
-        size: FIRST as u64,
-    }
+    GrantRequest::create("vodferry-doctor.mp4", "vodferry doctor", FIRST as u64, Media::default())
 }
 
 /// Tries what an upload does, in its order. Whatever becomes of it, and also when nobody waits for the answer any more, the upload is
@@ -33,7 +29,8 @@ pub(crate) async fn check(bucket: &Bucket, key: &str, measure: Duration, report:
         Ok(upload_id) => upload_id,
         Err(error) => return refused("begin an upload", &error, report),
     };
-    let mut upload = Upload { bucket: bucket.clone(), key: key.to_owned(), upload_id: Some(upload_id) };
+    let mut upload =
+        Upload { bucket: bucket.clone(), key: key.to_owned(), upload_id: Some(upload_id) };
     if upload.check_parts(measure, report).await {
         upload.check_looking(report).await;
     }
@@ -87,8 +84,13 @@ impl Upload {
         let seconds = began.elapsed().as_secs_f64().max(0.001);
         match sent {
             0 => {
-                let text = format!("less than {} arrived in {seconds:.1} s", units::size(FIRST as u64));
-                report.warn(CHECK, &text, Some("a slow line: --parallel 1 --part-size 100KiB gets most through it"));
+                let text =
+                    format!("less than {} arrived in {seconds:.1} s", units::size(FIRST as u64));
+                report.warn(
+                    CHECK,
+                    &text,
+                    Some("a slow line: --parallel 1 --part-size 100KiB gets most through it"),
+                );
             }
             _ => {
                 let rate = units::size((sent as f64 / seconds) as u64);
@@ -103,8 +105,12 @@ impl Upload {
         let id = self.upload_id.as_deref().unwrap_or_default();
         let parts = self.bucket.list_parts(&self.key, id).all().await.map(|parts| parts.len());
         match parts {
-            Ok(1..) => report.ok("right to resume", "the parts that the server holds can be listed"),
-            Ok(0) => report.warn("right to resume", "the server lists no part of those it took", None),
+            Ok(1..) => {
+                report.ok("right to resume", "the parts that the server holds can be listed")
+            }
+            Ok(0) => {
+                report.warn("right to resume", "the server lists no part of those it took", None)
+            }
             Err(error) => lacking(
                 "right to resume",
                 "the parts that the server holds cannot be listed: resuming relies on the checkpoint",
@@ -114,7 +120,9 @@ impl Upload {
             ),
         }
         match self.bucket.head_object(&self.key).await {
-            Ok(_) => report.ok("right to verify", "an object can be looked at where a reply was lost"),
+            Ok(_) => {
+                report.ok("right to verify", "an object can be looked at where a reply was lost")
+            }
             Err(error) => lacking(
                 "right to verify",
                 "an object cannot be looked at: where a reply is lost, success is told as not verified",
@@ -143,7 +151,11 @@ impl Upload {
             Err(error) => {
                 let shown = output::tame_line(&format!("{}/{}", self.bucket.name(), self.key));
                 let text = format!("the upload {id} of {shown} stays: {error}");
-                report.warn(CHECK, &text, Some("permit oss:AbortMultipartUpload, or give it up with `vodferry abort`"));
+                report.warn(
+                    CHECK,
+                    &text,
+                    Some("permit oss:AbortMultipartUpload, or give it up with `vodferry abort`"),
+                );
             }
         }
         self.upload_id = None;
@@ -153,7 +165,9 @@ impl Upload {
 impl Drop for Upload {
     /// Somebody pressed Ctrl-C: the process waits a moment for this, see `main`.
     fn drop(&mut self) {
-        let (Some(id), Ok(runtime)) = (self.upload_id.take(), tokio::runtime::Handle::try_current()) else {
+        let (Some(id), Ok(runtime)) =
+            (self.upload_id.take(), tokio::runtime::Handle::try_current())
+        else {
             return;
         };
         let (bucket, key) = (self.bucket.clone(), std::mem::take(&mut self.key));

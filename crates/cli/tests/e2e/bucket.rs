@@ -38,7 +38,8 @@ fn a_bucket_is_listed_folder_by_folder_or_whole() {
     let env = TestEnv::new();
     let server = env.serve(&[]);
     fs::create_dir_all(env.path("films/b c")).unwrap();
-    for (name, length) in [("films/a.mp4", 1536), ("films/b c/电影.mp4", 10), ("films/z.txt", 0)] {
+    for (name, length) in [("films/a.mp4", 1536), ("films/b c/电影.mp4", 10), ("films/z.txt", 0)]
+    {
         env.file(name, length);
     }
     let place = ["--bucket", "vod-media", "--key", "v/", "-r", "films"];
@@ -49,7 +50,10 @@ fn a_bucket_is_listed_folder_by_folder_or_whole() {
     let folder = run(&env, &server, &["ls", "vod-media/v/", "-H"]).ok().stdout;
     let lines: Vec<&str> = folder.lines().collect();
     assert_eq!(lines.len(), 3, "{folder}");
-    assert!(lines[0].starts_with("1.5 KiB\t20") && lines[0].ends_with("Z\tvod-media/v/a.mp4"), "{folder}");
+    assert!(
+        lines[0].starts_with("1.5 KiB\t20") && lines[0].ends_with("Z\tvod-media/v/a.mp4"),
+        "{folder}"
+    );
     assert!(lines.contains(&"-\t-\tvod-media/v/b c/"), "{folder}");
     let all = rows(&run(&env, &server, &["ls", "vod-media", "-r", "--json"]).ok());
     let keys: Vec<&str> = all.iter().map(|row| row["key"].as_str().unwrap()).collect();
@@ -92,7 +96,8 @@ fn what_nobody_finishes_is_given_up() {
     assert!(young.stderr.contains("nothing to give up"), "{young:?}");
     let dry = ["abort", "vod-media", "--older-than", "0", "--dry-run"];
     assert_eq!(run(&env, &server, &dry).ok().stdout.lines().count(), 2);
-    run(&env, &server, &["abort", "vod-media", "--older-than", "0"]).fails(2, "give up 2 unfinished");
+    run(&env, &server, &["abort", "vod-media", "--older-than", "0"])
+        .fails(2, "give up 2 unfinished");
     assert_eq!(unfinished(&env, &server).len(), 2);
     let below = ["abort", "vod-media/w/", "--older-than", "0", "--yes", "--json"];
     let gone = rows(&run(&env, &server, &below).ok());

@@ -51,8 +51,15 @@ fn a_bucket_that_works_is_well_in_every_way() {
     let found = store(&env, &server, "vod-media");
     assert_eq!(found.ran.code, Some(0), "{:#?}", found.ran);
     for check in [
-        "record directory", "endpoint", "clock", "right to upload", "speed", "right to resume",
-        "right to verify", "right to clean up", "right to give up",
+        "record directory",
+        "endpoint",
+        "clock",
+        "right to upload",
+        "speed",
+        "right to resume",
+        "right to verify",
+        "right to clean up",
+        "right to give up",
     ] {
         assert_eq!(found.status(check), "ok", "{check}: {:#?}", found.ran);
     }
@@ -64,7 +71,10 @@ fn a_bucket_that_works_is_well_in_every_way() {
     let mut lines = lines;
     lines.args(["--measure", "0", "--keys-file"]).arg(server.keys_file());
     let ran = Ran::of(&mut lines).ok();
-    assert!(ran.stdout.contains("ok    right to upload") && !ran.stdout.contains("speed"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("ok    right to upload") && !ran.stdout.contains("speed"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -122,11 +132,16 @@ fn an_application_server_is_asked_without_making_a_video() {
 
     let found = Found::by(&env, &["--server", &server.url, "--make-video"], |_| {});
     assert_eq!(found.ran.code, Some(0), "{:#?}", found.ran);
-    for check in ["new video", "credential", "right to upload", "right to resume", "right to give up"] {
+    for check in
+        ["new video", "credential", "right to upload", "right to resume", "right to give up"]
+    {
         assert_eq!(found.status(check), "ok", "{check}: {:#?}", found.ran);
     }
     // What the credential of an uploader is not good for is nothing that fails.
-    assert_eq!((found.status("right to verify"), found.status("right to clean up")), ("warn", "warn"));
+    assert_eq!(
+        (found.status("right to verify"), found.status("right to clean up")),
+        ("warn", "warn")
+    );
     assert_eq!(unfinished(&env, &server).len(), 0);
 
     let wrong = FakeServer::answering(
@@ -135,7 +150,9 @@ fn an_application_server_is_asked_without_making_a_video() {
     let found = Found::by(&env, &["--server", &wrong.url], |_| {});
     assert_eq!(found.status("authority"), "fail", "{:#?}", found.ran);
     found.says("authority", "VODFERRY_TOKEN");
-    Found::by(&env, &["--server", &server.url, "--key", "k"], |_| {}).ran.fails(2, "--key goes with");
+    Found::by(&env, &["--server", &server.url, "--key", "k"], |_| {})
+        .ran
+        .fails(2, "--key goes with");
 }
 
 #[test]

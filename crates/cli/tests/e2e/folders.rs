@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::bucket::unfinished;
 use crate::common::{Process, Ran, Server, TestEnv};
 
 /// Flags for a bucket of this server, with its own key.
@@ -182,9 +183,11 @@ fn cancelling_gives_up_at_the_server_where_that_is_asked_for() {
     assert_eq!(canceled, 2, "{events:?}");
     assert!(!stderr.contains("to go on"), "{stderr}");
     assert_eq!(env.run(&["resume", "--list"]).ok().stdout, "");
+    assert_eq!(unfinished(&env, &server).len(), 0, "the server was told");
 
     run(false, "INT");
     assert_eq!(env.run(&["resume", "--list"]).ok().stdout.lines().count(), 1);
+    assert_eq!(unfinished(&env, &server).len(), 1, "kept to go on later");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 mod common;
 
 mod bad_input;
+mod bucket;
+mod doctor;
 mod expiries;
 mod faults;
 mod folders;
