@@ -12,10 +12,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
     /// One line for people.
-    #[allow(dead_code, reason = "read by people")]
     pub(crate) what: String,
     /// The rule or the page that it shows.
-    #[allow(dead_code, reason = "read by people")]
     pub(crate) shows: String,
     #[serde(default)]
     pub(crate) options: Options,
