@@ -39,10 +39,10 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Whether a run is under way.
     pub(crate) running: watch::Sender<bool>,
+    /// Whether nothing is under way, and nothing waits for its time.
+    pub(crate) idle: watch::Sender<bool>,
     /// Something happened to the list.
     pub(crate) changed: watch::Sender<()>,
-    /// Whether nothing is under way to a server, and nothing waits to be.
-    pub(crate) settled: watch::Sender<bool>,
     pub(crate) runtime: Handle,
     pub(crate) means: Means,
     pub(crate) clock: Clock,
@@ -129,7 +129,7 @@ impl Shared {
         state.closed = true;
         state.subscribers.clear();
         self.running.send_replace(false);
-        self.settled.send_replace(true);
+        self.idle.send_replace(true);
         let authorizer = state.authorizer.take();
         drop(state);
         // Not under the lock: it may own a handle of this uploader.
@@ -235,11 +235,11 @@ impl Shell {
                         }
                     }
                     Output::Timeout(at) => {
-                        if state.removed && at.is_none() && self.under_way.is_empty() {
+                        let idle = at.is_none() && self.under_way.is_empty();
+                        if idle && state.removed {
                             state.sweep();
                         }
-                        let settled = at.is_none() && self.under_way.is_empty();
-                        shared.settled.send_replace(settled);
+                        shared.idle.send_if_modified(|was| std::mem::replace(was, idle) != idle);
                         return Some(at);
                     }
                 }
@@ -434,11 +434,11 @@ impl State {
                 running.send_replace(self.engine.is_running());
             }
             Event::Canceled { file } => self.note(*file, |entry| entry.source = None),
-            // Not simply false: another run may have been started since.
-            Event::Ended { .. } => {
-                running.send_replace(self.engine.is_running());
-            }
             _ => {}
+        }
+        // A failed file may end the run too. Not simply false: another run may have been started since.
+        if matches!(event, Event::Ended { .. } | Event::Failed { .. }) {
+            running.send_replace(self.engine.is_running());
         }
         self.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
     }
