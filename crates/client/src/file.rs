@@ -9,8 +9,9 @@ use tokio::io::AsyncRead;
 use vodferry_engine::{FileId, FileState, ObjectInfo, Target};
 use vodferry_oss::Credential;
 
+use crate::perform::Spec;
 use crate::source::{Origin, Stream};
-use crate::{Content, Error, Growth, Media, Place, UploadGrant};
+use crate::{Callback, Content, Error, Growth, Media, Place, UploadGrant};
 
 /// A file to upload: where its bytes are, and where they go if that is known already. A path is the usual thing; memory, streams and
 /// files that are still being written do as well.
@@ -35,6 +36,9 @@ pub struct File {
     pub(crate) part_size: u64,
     pub(crate) priority: i32,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) callback: Option<Callback>,
+    /// Parts one at a time, in their order: of uploads that the service takes as one stream.
+    pub(crate) sequential: bool,
     pub(crate) grant: Option<UploadGrant>,
 }
 
@@ -94,6 +98,8 @@ impl File {
             part_size: 0,
             priority: 0,
             headers: Vec::new(),
+            callback: None,
+            sequential: false,
             grant: None,
         }
     }
@@ -133,6 +139,12 @@ impl File {
         let name = name.into().to_ascii_lowercase();
         self.headers.retain(|(n, _)| *n != name);
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Has the service tell the application that the object was made; see [`Callback`].
+    pub fn callback(mut self, callback: Callback) -> File {
+        self.callback = Some(callback);
         self
     }
 
@@ -183,6 +195,7 @@ impl File {
             }
         }
         self.place.check()?;
+        self.callback.as_ref().map_or(Ok(()), Callback::check)?;
         self.grant.as_ref().map_or(Ok(()), UploadGrant::check)
     }
 
@@ -191,6 +204,15 @@ impl File {
             let stem = Path::new(&self.name).file_stem();
             stem.map(|stem| cut(&stem.to_string_lossy())).unwrap_or_default()
         })
+    }
+
+    /// What requests say of the object.
+    pub(crate) fn spec(&self) -> Spec {
+        Spec {
+            headers: self.object_headers(),
+            callback: self.callback.as_ref().map(Callback::headers).unwrap_or_default(),
+            sequential: self.sequential,
+        }
     }
 
     /// The Content-Type that was given.

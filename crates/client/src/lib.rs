@@ -42,15 +42,19 @@
 mod app_server;
 mod ask;
 mod authorizer;
+pub mod blocking;
 mod body;
+mod bucket;
 mod buffers;
 mod builder;
+mod callback;
 mod checkpoints;
 mod clock;
 mod direct;
 mod download;
 mod error;
 mod events;
+mod exported;
 mod faces;
 mod file;
 mod hint;
@@ -80,8 +84,13 @@ mod windows;
 pub use app_server::AppServer;
 pub use authorizer::{Authorizer, BoxFuture, GrantRequest, News, UploadGrant};
 pub use body::{Body, BodyError};
+pub use bucket::{
+    AppendResult, Bucket, BucketBuilder, Initiate, ListObjects, Listed, ListedObject, ListedUpload,
+    Listing, ObjectHead, Progress, PutOptions, ResumableUpload, UploadTask,
+};
 pub use builder::UploaderBuilder;
-pub use checkpoints::{CheckpointInfo, Checkpoints};
+pub use callback::{Callback, CallbackBody};
+pub use checkpoints::{CheckpointInfo, Checkpoints, checkpoint_of};
 pub use clock::Clock;
 pub use direct::DirectOss;
 pub use download::{Download, presigned_url, presigned_url_v4};
