@@ -194,8 +194,8 @@ impl File {
                 )));
             }
         }
-        self.callback.as_ref().map_or(Ok(()), Callback::check)?;
         self.place.check()?;
+        self.callback.as_ref().map_or(Ok(()), Callback::check)?;
         self.grant.as_ref().map_or(Ok(()), UploadGrant::check)
     }
 

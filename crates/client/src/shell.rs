@@ -40,10 +40,10 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Whether a run is under way.
     pub(crate) running: watch::Sender<bool>,
+    /// Whether nothing is under way, and nothing waits for its time.
+    pub(crate) idle: watch::Sender<bool>,
     /// Something happened to the list.
     pub(crate) changed: watch::Sender<()>,
-    /// Whether nothing is under way to a server, and nothing waits to be.
-    pub(crate) settled: watch::Sender<bool>,
     pub(crate) runtime: Handle,
     pub(crate) means: Means,
     pub(crate) clock: Clock,
@@ -181,7 +181,7 @@ impl Shared {
         state.closed = true;
         state.subscribers.clear();
         self.running.send_replace(false);
-        self.settled.send_replace(true);
+        self.idle.send_replace(true);
         let authorizer = state.authorizer.take();
         drop(state);
         // Not under the lock: it may own a handle of this uploader.
@@ -287,11 +287,11 @@ impl Shell {
                         }
                     }
                     Output::Timeout(at) => {
-                        let settled = at.is_none() && self.under_way.is_empty();
-                        if settled && state.removed {
+                        let idle = at.is_none() && self.under_way.is_empty();
+                        if idle && state.removed {
                             state.sweep();
                         }
-                        shared.settled.send_replace(settled);
+                        shared.idle.send_if_modified(|was| std::mem::replace(was, idle) != idle);
                         return Some(at);
                     }
                 }

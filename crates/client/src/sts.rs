@@ -242,3 +242,58 @@ pub(crate) fn still_dead(refusal: Error) -> Error {
     Error::of(FaultKind::Transient(ErrorKind::Auth), refusal.code(), text)
         .with_request_id(request_id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(mark: &str, expires_at_ms: Option<i64>) -> StsToken {
+        let token = StsToken::new(mark, "hush-secret", "hush-token");
+        StsToken { expires_at_ms, ..token }
+    }
+
+    async fn given(tokens: &Tokens, instead_of: Option<&Credential>) -> Result<String, FaultKind> {
+        let given = tokens.current(instead_of, 1_000).await;
+        given.map(|given| given.token.credential.access_key_id).map_err(|error| error.fault_kind())
+    }
+
+    #[tokio::test]
+    async fn one_whose_date_is_past_is_tried_once_where_there_is_no_other() {
+        let tokens = Tokens::new(token("a", Some(999))).unwrap();
+        assert_eq!(given(&tokens, None).await, Ok("a".into()));
+        assert_eq!(given(&tokens, None).await, Err(FaultKind::Expired));
+        tokens.push(token("b", Some(1_001))).unwrap();
+        assert_eq!(given(&tokens, None).await, Ok("b".into()));
+        assert_eq!(given(&tokens, None).await, Ok("b".into()));
+        let mut pulled = Tokens::new(token("a", Some(999))).unwrap();
+        pulled.supplier(|| async { Ok(token("c", None)) });
+        assert_eq!(given(&pulled, None).await, Ok("c".into()));
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_replaced_is_not_given_again_unless_it_is_not_the_newest() {
+        let (a, b) = (token("a", None), token("b", None));
+        let tokens = Tokens::new(a.clone()).unwrap();
+        assert_eq!(given(&tokens, Some(&a.credential)).await, Err(FaultKind::Expired));
+        assert_eq!(given(&tokens, None).await, Ok("a".into()));
+        tokens.push(b.clone()).unwrap();
+        assert_eq!(given(&tokens, Some(&a.credential)).await, Ok("b".into()));
+        // Of one without a date, who asks for another was refused.
+        tokens.retire_undated(&b.credential);
+        assert_eq!(given(&tokens, None).await, Err(FaultKind::Expired));
+        let dated = token("d", Some(5_000));
+        tokens.push(dated.clone()).unwrap();
+        tokens.retire_undated(&dated.credential);
+        assert_eq!(given(&tokens, None).await, Ok("d".into()));
+        tokens.retire(&dated.credential);
+        assert_eq!(given(&tokens, None).await, Err(FaultKind::Expired));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_supplier_that_does_not_answer_may_be_asked_again() {
+        let mut tokens = Tokens::waiting();
+        tokens.supplier(std::future::pending);
+        assert_eq!(given(&tokens, None).await, Err(FaultKind::Transient(ErrorKind::Auth)));
+        assert!(!format!("{tokens:?} {:?}", token("a", None)).contains("hush"));
+    }
+}

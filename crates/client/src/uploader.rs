@@ -221,13 +221,12 @@ impl Uploader {
         self.files()
     }
 
-    /// Waits until nothing is under way: no request, and none that waits to be tried again. What [`OnCancel::Abort`](crate::OnCancel)
-    /// tells the server goes on when the run has ended, and [`close`](Uploader::close) would cut it. Do not wait longer than you like:
-    /// with no network it takes minutes to give up.
+    /// Waits until nothing is under way any more: no run, and nothing that cancelled and removed files left to tell the server
+    /// ([`OnCancel::Abort`](crate::OnCancel)). What [`close`](Uploader::close) cuts is done then; a server that does not answer makes
+    /// it take a while.
     pub async fn settled(&self) {
-        let mut settled = self.owner.shared.settled.subscribe();
-        // An error would mean that the sender is gone; this handle keeps it.
-        let _ = settled.wait_for(|settled| *settled).await;
+        let mut idle = self.owner.shared.idle.subscribe();
+        let _ = idle.wait_for(|idle| *idle).await;
     }
 
     /// Releases the uploader and waits until its checkpoints are closed, so that another one can go on with them. Dropping all
@@ -259,8 +258,7 @@ impl Uploader {
             return Err(Error::misuse("the uploader is closed"));
         }
         let done = verb(&mut state, shared.clock.now());
-        // Until the shell has looked; under the lock, as it looks there.
-        shared.settled.send_replace(false);
+        shared.idle.send_if_modified(|idle| std::mem::replace(idle, false));
         drop(state);
         shared.changed.send_replace(());
         shared.wake.notify_one();

@@ -25,7 +25,7 @@ type Parameters = Vec<(String, String)>;
 ///
 /// ```no_run
 /// # use vodferry::{Error, StsToken, Uploader, VodApi};
-/// # async fn from_your_server() -> Result<StsToken, Error> { todo!() }
+/// # async fn from_your_server() -> Result<StsToken, Error> { Ok(StsToken::new("STS.N…", "secret", "CAIS…")) }
 /// # async fn main_() -> Result<(), Error> {
 /// // Pushed: TokenExpired is told when it has run out, and `set_token` goes on.
 /// let token = StsToken::new("STS.N…", "secret", "CAIS…").expiration("2026-11-20T11:00:00Z")?;
