@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use vodferry_engine::{EffectId, FaultKind, FileState, Input, Reply};
+use vodferry_engine::{EffectId, FaultKind, FileId, FileState, Input, Reply};
 
 /// What a file under way waits for, by the last thing that it asked of the shell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,8 +62,8 @@ const ROWS: [&str; 22] = [
     "list stopped, paused",
 ];
 
-/// All inputs: commands, the timer, wanted answers, late ones.
-const COLUMNS: [&str; 51] = [
+/// All inputs: commands, the timer, announcements of writers, wanted answers, late ones.
+const COLUMNS: [&str; 54] = [
     "add",
     "authorize",
     "cancel",
@@ -79,6 +79,9 @@ const COLUMNS: [&str; 51] = [
     "start",
     "stop",
     "timer",
+    "Broken",
+    "Finished",
+    "Grown",
     "Abort done",
     "Abort fails",
     "Aborted",
@@ -179,7 +182,11 @@ const IMPOSSIBLE: &[(&[&str], &[&str], &str)] = &[
     (LOADED, LOADS, "a source is looked at once per attempt"),
     (&["SavingBegin"], ANSWERS, "nothing is sent before Begin is on disk"),
     (&["SavingLast"], ANSWERS, "every part is acknowledged, and Complete waits for the disk"),
-    (&["Putting"], APPENDS, "a small file has no checkpoint"),
+    (
+        &["Putting"],
+        &["Append fails"],
+        "a small file has no checkpoint, but for the End of one that turned out small; End never fails here",
+    ),
     (
         &["Completing", "Looking"],
         APPENDS,
@@ -352,6 +359,16 @@ pub fn id_of(input: &Input) -> Option<EffectId> {
         | Input::Loaded { id, .. }
         | Input::Sent { id, .. } => Some(*id),
         Input::Broken { .. } | Input::Finished { .. } | Input::Grown { .. } => None,
+    }
+}
+
+/// The file that a writer's announcement is about; `None` for answers.
+pub fn announced_of(input: &Input) -> Option<FileId> {
+    match input {
+        Input::Broken { file, .. } | Input::Finished { file, .. } | Input::Grown { file, .. } => {
+            Some(*file)
+        }
+        _ => None,
     }
 }
 
