@@ -94,11 +94,14 @@ class Bench:
             yield url
 
     @contextlib.contextmanager
-    def server(self):
+    def server(self, durable=True):
         """Our server with a fresh data folder, for as long as it is needed; its URL. Its keys go to the programs."""
         data = tempfile.mkdtemp(prefix="data-", dir=self.folder)
+        config = os.path.join(data, "config.toml")
+        with open(config, "w") as f:
+            f.write(f"[serve]\ndurable = {str(durable).lower()}\n")
         try:
-            with self._running([self.binary("vodferry"), "serve", "--listen", "127.0.0.1:0", "--data", data]) as url:
+            with self._running([self.binary("vodferry"), "serve", "--config", config, "--listen", "127.0.0.1:0", "--data", data]) as url:
                 key = access_key(os.path.join(data, "keys.toml"))
                 self.env["VODFERRY_ACCESS_KEY_ID"], self.env["VODFERRY_ACCESS_KEY_SECRET"] = key
                 yield url

@@ -9,11 +9,12 @@ import time
 import checkpoint
 import link
 import memory
+import objects
 import server
 import upload
 from harness import Bench
 
-SECTIONS = {"upload": upload, "server": server, "memory": memory, "checkpoint": checkpoint, "link": link}
+SECTIONS = {"upload": upload, "server": server, "objects": objects, "memory": memory, "checkpoint": checkpoint, "link": link}
 
 
 def main():

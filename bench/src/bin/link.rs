@@ -1,13 +1,14 @@
 //! An upload over an emulated line, in two network namespaces (root; where the machine cannot have them, `skipped: WHY`):
 //!
 //! ```text
-//! link FOLDER FILE SECONDS SETTLE LOSS_PPM plain CONNECTIONS
-//! link FOLDER FILE SECONDS SETTLE LOSS_PPM upload VODFERRY [FLAG…]
+//! link FOLDER SECONDS SETTLE MBIT LOSS_PPM plain CONNECTIONS
+//! link FOLDER SECONDS SETTLE MBIT LOSS_PPM upload VODFERRY PROGRAM [ARGUMENT…]
 //! ```
 //!
-//! The line: 100 Mbit/s each way, a round trip of 200 ms, a queue of 200 ms, so many packets of a million lost each way. It prints the
-//! Mbit/s of payload that arrived after the first `SETTLE` seconds: `plain` is TCP alone over so many connections, `upload` is the
-//! binary's `upload` to its own `serve`, counted by the bytes that the server has written. Both ends have the kernel's own settings.
+//! The line: so many Mbit/s each way, a round trip of 200 ms, a queue of 200 ms, so many packets of a million lost each way; packets of
+//! 1,500 bytes, from 1 Gbit/s on of 9,000. It prints the Mbit/s of payload that arrived after the first `SETTLE` seconds: `plain` is TCP
+//! alone over so many connections, `upload` is any program that uploads to `VODFERRY serve`, counted by the bytes that the server has
+//! written. In its arguments `{url}` and `{keys}` stand for the server and its keys.toml. Both ends have the kernel's own settings.
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -23,19 +24,26 @@ mod linux {
 
     type Outcome<T> = Result<T, Box<dyn Error>>;
 
-    const RATE: u64 = 100_000_000;
+    const MBIT: u64 = 1_000_000;
+    /// From here on the emulator wants large packets to keep up.
+    const FAST: u64 = 1_000 * MBIT;
     const ONE_WAY: Duration = Duration::from_millis(100);
     const QUEUE: Duration = Duration::from_millis(200);
 
     pub(crate) fn run() -> Outcome<()> {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let [folder, file, seconds, settle, loss, what @ ..] = &words[..] else {
-            return Err("usage: link FOLDER FILE SECONDS SETTLE LOSS_PPM plain CONNECTIONS | upload VODFERRY [FLAG…]".into());
+        let [folder, seconds, settle, rate, loss, what @ ..] = &words[..] else {
+            return Err("usage: link FOLDER SECONDS SETTLE MBIT LOSS_PPM plain CONNECTIONS | upload VODFERRY PROGRAM [ARGUMENT…]".into());
         };
         let (seconds, settle): (u64, u64) = (seconds.parse()?, settle.parse()?);
-        let way = Shape::new(RATE, ONE_WAY).with_loss_ppm(loss.parse()?).with_queue(QUEUE);
-        let link = match Link::open(&LinkOptions::both(way)) {
+        let rate = rate.parse::<u64>()? * MBIT;
+        let way = Shape::new(rate, ONE_WAY).with_loss_ppm(loss.parse()?).with_queue(QUEUE);
+        let mut options = LinkOptions::both(way);
+        if rate >= FAST {
+            options.mtu = 9_000;
+        }
+        let link = match Link::open(&options) {
             Ok(link) => link,
             Err(NoLink::Skip(reason)) => {
                 println!("skipped: {reason}");
@@ -48,9 +56,19 @@ mod linux {
                 let transfer = link.transfer(Way::AToB, connections.parse()?, seconds)?;
                 transfer.rate_after(usize::try_from(settle)?) as f64
             }
-            ["upload", vodferry, flags @ ..] => {
-                let place = Path::new(folder);
-                upload(&link, place, file, vodferry, flags, seconds, settle)?
+            ["upload", vodferry, program, arguments @ ..] => {
+                let data = Path::new(folder).join("data");
+                let mut server = serve(&link, vodferry, &data)?;
+                let keys = data.join("keys.toml");
+                let keys = keys.to_str().ok_or("the folder's name is not text")?;
+                let filled = arguments
+                    .iter()
+                    .map(|argument| argument.replace("{url}", &server.url).replace("{keys}", keys));
+                let mut client = link.a.command(program);
+                let upload = client.args(filled).stdout(Stdio::null()).spawn()?;
+                let rate = watch(Running(upload), &data, seconds, settle)?;
+                server.process.0.kill()?;
+                rate
             }
             _ => return Err("neither plain nor upload".into()),
         };
@@ -58,30 +76,25 @@ mod linux {
         Ok(())
     }
 
-    /// Bits per second of payload after the first `settle` seconds.
-    fn upload(
-        link: &Link,
-        folder: &Path,
-        file: &str,
-        vodferry: &str,
-        flags: &[&str],
-        seconds: u64,
-        settle: u64,
-    ) -> Outcome<f64> {
-        let data = folder.join("data");
+    struct Server {
+        process: Running,
+        url: String,
+    }
+
+    fn serve(link: &Link, vodferry: &str, data: &Path) -> Outcome<Server> {
         let address = link.b.address();
         let mut serve = link.b.command(vodferry);
-        serve.args(["serve", "--listen", &format!("{address}:0"), "--data"]).arg(&data);
-        let mut server = Running(serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
+        serve.args(["serve", "--listen", &format!("{address}:0"), "--data"]).arg(data);
+        let mut process = Running(serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
         let mut line = String::new();
-        BufReader::new(server.0.stdout.take().ok_or("no stdout")?).read_line(&mut line)?;
+        BufReader::new(process.0.stdout.take().ok_or("no stdout")?).read_line(&mut line)?;
         let url = line.trim().strip_prefix("listening on ").ok_or("the server did not come up")?;
-        let mut upload = link.a.command(vodferry);
-        upload.args(["upload", file, "--quiet", "--no-record", "--endpoint", url]);
-        upload.args(["--bucket", "vod-media", "--key", "bench/link"]).args(flags);
-        upload.arg("--keys-file").arg(data.join("keys.toml"));
+        Ok(Server { url: url.to_owned(), process })
+    }
+
+    /// Bits per second of payload after the first `settle` seconds.
+    fn watch(mut client: Running, data: &Path, seconds: u64, settle: u64) -> Outcome<f64> {
         let began = Instant::now();
-        let mut client = Running(upload.stdout(Stdio::null()).spawn()?);
         let mut at_second = |second: u64| -> Outcome<(u64, f64)> {
             let due = Duration::from_secs(second).saturating_sub(began.elapsed());
             thread::sleep(due);
@@ -90,7 +103,7 @@ mod linux {
                     "the upload ended too early: the file is too short, or it failed".into()
                 );
             }
-            Ok((written(&data)?, began.elapsed().as_secs_f64()))
+            Ok((written(data)?, began.elapsed().as_secs_f64()))
         };
         let (before, from) = at_second(settle)?;
         let (after, to) = at_second(seconds)?;

@@ -41,6 +41,10 @@ impl Http for Flights {
     fn network_changed(&self) {
         self.http.network_changed();
     }
+
+    fn route_changed(&self) -> bool {
+        self.http.route_changed()
+    }
 }
 
 /// Counts itself for as long as it lives, so that a request that is cut is counted down too.

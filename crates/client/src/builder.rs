@@ -21,6 +21,7 @@ pub struct UploaderBuilder {
     options: Options,
     authorizer: Option<Arc<dyn Authorizer>>,
     http: Option<Arc<dyn Http>>,
+    clock: Option<Clock>,
 }
 
 impl UploaderBuilder {
@@ -39,6 +40,13 @@ impl UploaderBuilder {
     /// Sends through this instead of [`http_client`](crate::http_client).
     pub fn http(mut self, http: Arc<dyn Http>) -> UploaderBuilder {
         self.http = Some(http);
+        self
+    }
+
+    /// Goes by this clock instead of the system's. For tests: with [`Clock::scripted`] and tokio's clock paused, hours of
+    /// back-off and expiry pass in milliseconds.
+    pub fn clock(mut self, clock: Clock) -> UploaderBuilder {
+        self.clock = Some(clock);
         self
     }
 
@@ -74,7 +82,8 @@ impl UploaderBuilder {
     pub fn build(self) -> Result<Uploader, Error> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| Error::misuse("an uploader is made inside of a tokio runtime"))?;
-        let UploaderBuilder { options, authorizer, http } = self;
+        let UploaderBuilder { options, authorizer, http, clock } = self;
+        let clock = clock.unwrap_or_else(Clock::system);
         let config = options.config(authorizer.is_some())?;
         let seed = getrandom::u64().map_err(|error| {
             Error::new(ErrorKind::Io, "NoRandomness", "the system gives no randomness")
@@ -112,13 +121,14 @@ impl UploaderBuilder {
             changed: watch::Sender::new(()),
             runtime: runtime.clone(),
             means,
-            clock: Clock::new(),
+            clock: clock.clone(),
         });
         let (tell, told) = mpsc::unbounded_channel();
         let stored = tell.clone();
-        let (store, ended) = Store::start(options.record_dir, options.on_busy, move |answer| {
-            let _ = stored.send(Told::Stored(answer));
-        })?;
+        let (store, ended) =
+            Store::start(options.record_dir, options.on_busy, clock, move |answer| {
+                let _ = stored.send(Told::Stored(answer));
+            })?;
         runtime.spawn(Shell::new(shared.clone(), store, tell, told).run());
         Ok(Uploader::new(shared, ended))
     }

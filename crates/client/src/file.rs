@@ -32,6 +32,7 @@ pub struct File {
     pub(crate) name: String,
     pub(crate) title: Option<String>,
     pub(crate) part_size: u64,
+    pub(crate) priority: i32,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) grant: Option<UploadGrant>,
 }
@@ -84,7 +85,15 @@ impl File {
     }
 
     fn of(origin: Origin, name: String) -> File {
-        File { origin, name, title: None, part_size: 0, headers: Vec::new(), grant: None }
+        File {
+            origin,
+            name,
+            title: None,
+            part_size: 0,
+            priority: 0,
+            headers: Vec::new(),
+            grant: None,
+        }
     }
 
     /// What the authorizer is told as the file's name, instead of the last part of the path, control characters in it replaced by `_`.
@@ -96,6 +105,13 @@ impl File {
     /// What the authorizer is told as the video's title, instead of the first 128 bytes of the name without its extension.
     pub fn title(mut self, title: impl Into<String>) -> File {
         self.title = Some(title.into());
+        self
+    }
+
+    /// Of the files that wait, the one of the highest priority starts next, equals in the order added. Default 0. Nothing under way is
+    /// interrupted; [`Uploader::set_priority`](crate::Uploader::set_priority) changes it later.
+    pub fn priority(mut self, priority: i32) -> File {
+        self.priority = priority;
         self
     }
 

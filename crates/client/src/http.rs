@@ -11,7 +11,7 @@ use vodferry_oss::{Request, Response};
 
 use crate::{Body, BoxFuture, Error, Options};
 
-/// Sends one request and reads the response to its end.
+/// Sends one request and reads the response to its end. One that wraps another passes all methods on, also those with a default.
 pub trait Http: Send + Sync + 'static {
     /// Sends `request` with `body`; dropping the future cuts the request.
     ///

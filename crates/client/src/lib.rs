@@ -75,6 +75,7 @@ pub use authorizer::{Authorizer, BoxFuture, GrantRequest, UploadGrant};
 pub use body::{Body, BodyError};
 pub use builder::UploaderBuilder;
 pub use checkpoints::{CheckpointInfo, Checkpoints};
+pub use clock::Clock;
 pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;
 pub use events::Events;
@@ -88,7 +89,7 @@ pub use source::{Content, Growth};
 pub use uploader::Uploader;
 pub use vodferry_engine::{
     Backoff, Budget, ErrorInfo, ErrorKind, Event, FaultKind, FileId, FileState, ObjectInfo,
-    OnCancel, PartInfo, Retry, Target,
+    OnCancel, OnPartFailure, PartInfo, Retry, Target,
 };
 pub use vodferry_oss::address::Style as AddressStyle;
 pub use vodferry_oss::{Credential, Method, Request, Response, Secret};

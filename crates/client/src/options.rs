@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vodferry_engine::{Config, DEFAULT_PARALLEL, OnCancel, Retry};
+use vodferry_engine::{Config, DEFAULT_PARALLEL, OnCancel, OnPartFailure, Retry};
 
 use crate::authorizer::check_region;
 use crate::part::PartMd5;
@@ -32,12 +32,14 @@ pub struct Options {
     pub adaptive: bool,
     /// Parts of all files in flight, at least 1. Default 16.
     pub max_in_flight: u32,
-    /// Files under way at once, at least 1; they start in the order added. Default 1.
+    /// Files under way at once, at least 1; they start by priority, equals in the order added. Default 1.
     pub files_at_once: u32,
     /// When to try again and when to give up. Default: full jitter up to 20 s, until ten minutes pass without an acknowledged part.
     pub retry: Retry,
     /// What cancelling and removing a file do at the server. Default: the parts stay, the upload can be resumed later.
     pub on_cancel: OnCancel,
+    /// What becomes of a file's other parts in flight when one fails for good. Default: they are stopped at once.
+    pub on_part_failure: OnPartFailure,
     /// A failed file ends the run. Default false: the list goes on.
     pub halt_on_failure: bool,
     /// `start` queues failed files again. Default false.
@@ -86,6 +88,7 @@ impl Default for Options {
             files_at_once: config.files_at_once,
             retry: config.retry,
             on_cancel: config.on_cancel,
+            on_part_failure: config.on_part_failure,
             halt_on_failure: config.halt_on_failure,
             restart_failed: config.restart_failed,
             progress_interval: Duration::from_millis(config.progress_interval_ms),
@@ -144,12 +147,12 @@ impl Options {
             retry: self.retry,
             on_cancel: self.on_cancel,
             authorizer,
+            on_part_failure: self.on_part_failure,
             halt_on_failure: self.halt_on_failure,
             restart_failed: self.restart_failed,
             progress_interval_ms: u64::try_from(self.progress_interval.as_millis())
                 .unwrap_or(u64::MAX),
             find_orphans: self.find_orphans,
-            ..Config::default()
         })
     }
 }

@@ -9,7 +9,7 @@ use vodferry_oss::Response;
 use crate::authorizer::Rights;
 use crate::body::Meter;
 use crate::buffers::Buffers;
-use crate::clock::wall_ms;
+use crate::clock::Clock;
 use crate::limit::Limit;
 use crate::part::PartMd5;
 use crate::source::{Source, fault};
@@ -45,6 +45,8 @@ pub(crate) struct Errand {
     /// Of the object.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) clock_offset_ms: i64,
+    /// Says when the request is signed.
+    pub(crate) clock: Clock,
 }
 
 /// Performs `errand`; `sent` hears of its body's bytes as they go out.
@@ -77,8 +79,8 @@ async fn exchange(
     if let Some(reply) = equal(&errand.op, &digests) {
         return Ok(Answer { result: Ok(reply), server_date_ms: None });
     }
-    let Errand { op, rights, headers, clock_offset_ms, .. } = errand;
-    let at_ms = wall_ms().saturating_add(clock_offset_ms);
+    let Errand { op, rights, headers, clock_offset_ms, clock, .. } = errand;
+    let at_ms = clock.wall_ms().saturating_add(clock_offset_ms);
     let Rights { authority, signature } = &*rights;
     let mut request = request_signed_with(signature, &op, authority, &digests, &headers, at_ms)?;
     let body = body.unwrap_or_else(|| Body::from_bytes(std::mem::take(&mut request.body)));

@@ -278,6 +278,7 @@ impl Shell {
                     source: entry.source.clone(),
                     headers: entry.file.object_headers(),
                     clock_offset_ms,
+                    clock: self.shared.clock.clone(),
                 };
                 let shared = self.shared.clone();
                 let tell = self.tell.clone();
@@ -417,10 +418,14 @@ impl State {
                 entry.target = Some(target.clone());
                 entry.object = Some(object.clone());
             }),
-            Event::Failed { file, error } => self.note(*file, |entry| {
-                entry.source = None;
-                entry.error = Some(error.clone());
-            }),
+            Event::Failed { file, error } => {
+                self.note(*file, |entry| {
+                    entry.source = None;
+                    entry.error = Some(error.clone());
+                });
+                // It may have halted the run.
+                running.send_replace(self.engine.is_running());
+            }
             Event::Canceled { file } => self.note(*file, |entry| entry.source = None),
             // Not simply false: another run may have been started since.
             Event::Ended { .. } => {

@@ -12,6 +12,7 @@ use vodferry_engine::{
     Checkpoint, EffectId, ErrorKind, Fault, FaultKind, FileId, Input, Record, Target,
 };
 
+use crate::clock::{Clock, Hold};
 use crate::journal::{Contents, Journal, Refusal};
 use crate::source::{Origin, Source, checkpoint_name, fault};
 use crate::{Error, OnBusy};
@@ -33,7 +34,9 @@ pub(crate) enum Stored {
 /// The line to the thread. Dropping it lets the thread finish what was asked, close everything and end.
 #[derive(Debug)]
 pub(crate) struct Store {
-    ask: mpsc::Sender<Ask>,
+    ask: mpsc::Sender<(Ask, Option<Hold>)>,
+    /// Stands still while the thread has something to answer, if it can.
+    clock: Clock,
 }
 
 enum Ask {
@@ -54,19 +57,20 @@ impl Store {
     pub(crate) fn start(
         dir: Option<PathBuf>,
         on_busy: OnBusy,
+        clock: Clock,
         tell: impl Fn(Stored) + Send + 'static,
     ) -> Result<(Store, oneshot::Receiver<()>), Error> {
-        let (ask, asked) = mpsc::channel();
+        let (ask, inbox) = mpsc::channel::<(Ask, Option<Hold>)>();
         let (ended, has_ended) = oneshot::channel();
         let work = move || {
             let mut keeper = Keeper::new(dir, on_busy);
             loop {
-                let ask = match keeper.look_again_at() {
-                    None => asked.recv().map_err(RecvTimeoutError::from),
-                    Some(at) => asked.recv_timeout(at.saturating_duration_since(Instant::now())),
+                let asked = match keeper.look_again_at() {
+                    None => inbox.recv().map_err(RecvTimeoutError::from),
+                    Some(at) => inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
                 };
-                match ask {
-                    Ok(ask) => keeper.serve(ask).into_iter().for_each(&tell),
+                match asked {
+                    Ok((ask, _hold)) => keeper.serve(ask).into_iter().for_each(&tell),
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
@@ -78,22 +82,26 @@ impl Store {
         std::thread::Builder::new().name("vodferry-store".into()).spawn(work).map_err(|error| {
             Error::new(ErrorKind::Storage, "NoThread", "cannot start a thread").with_source(error)
         })?;
-        Ok((Store { ask }, has_ended))
+        Ok((Store { ask, clock }, has_ended))
     }
 
     /// Opens the source, and the checkpoint of its content. `fixed`: the place, where the caller fixed it.
     pub(crate) fn load(&self, id: EffectId, file: FileId, origin: Origin, fixed: Option<Target>) {
-        let _ = self.ask.send(Ask::Load(Load { id, file, origin, fixed }));
+        self.send(Ask::Load(Load { id, file, origin, fixed }));
     }
 
     /// Appends to the checkpoint of `file`.
     pub(crate) fn append(&self, id: EffectId, file: FileId, record: Record, sync: bool) {
-        let _ = self.ask.send(Ask::Append { id, file, record, sync });
+        self.send(Ask::Append { id, file, record, sync });
     }
 
     /// Lets go of the checkpoint of `file`.
     pub(crate) fn close(&self, file: FileId) {
-        let _ = self.ask.send(Ask::Close { file });
+        self.send(Ask::Close { file });
+    }
+
+    fn send(&self, ask: Ask) {
+        let _ = self.ask.send((ask, self.clock.hold()));
     }
 }
 

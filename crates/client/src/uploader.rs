@@ -64,7 +64,7 @@ impl Uploader {
             let issued = grant.as_ref().map(|grant| grant.id);
             let id = state
                 .engine
-                .add(now, FileSpec { grant, part_size: file.part_size, ..FileSpec::default() })?;
+                .add(now, FileSpec { grant, part_size: file.part_size, priority: file.priority })?;
             if let (Some(issued), Some(grant)) = (issued, &file.grant) {
                 state.grants.keep(issued, id, grant);
             }
@@ -87,6 +87,15 @@ impl Uploader {
             state.removed = true;
             Ok(state.engine.remove(now, file)?)
         })
+    }
+
+    /// Gives a file another place among those that wait, see [`File::priority`].
+    ///
+    /// # Errors
+    ///
+    /// Kind `Misuse` when it is not in the list.
+    pub fn set_priority(&self, file: FileId, priority: i32) -> Result<(), Error> {
+        self.command(|state, now| Ok(state.engine.set_priority(now, file, priority)?))
     }
 
     /// Skips a file: Canceled is told, the next one starts.

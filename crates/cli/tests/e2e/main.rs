@@ -9,5 +9,6 @@ mod bad_input;
 mod expiries;
 mod faults;
 mod kill;
+mod roaming;
 mod sizes;
 mod storm;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use vodferry::{
     Body, BoxFuture, Duplicates, ErrorKind, Event, File, FileId, FileState, Http, Listener,
-    ObjectInfo, Request, Response, Snapshot, Snapshots, Target, TransportError, Uploader,
+    ObjectInfo, OnPartFailure, Request, Response, Snapshot, Snapshots, Target, TransportError,
+    Uploader,
 };
 
 use crate::script::{Desk, PART, Script, credential, event, script, target};
@@ -24,6 +25,59 @@ async fn files_are_found_by_their_place() {
     );
     assert_eq!(uploader.file(ids[2]).unwrap().name, "a.mp4");
     assert!(uploader.file(ids[1]).is_none());
+}
+
+#[tokio::test]
+async fn the_file_that_matters_most_goes_first() {
+    let desk = Desk::new(10);
+    let (uploader, mut script) = desk.uploader();
+    let add = |key: &str, priority| {
+        let file = File::bytes(key, vec![7; 9]).to(target(key), credential());
+        uploader.add(file.priority(priority)).unwrap()
+    };
+    let [_, low, high] = [add("first", 0), add("low", -1), add("high", 5)];
+    uploader.start();
+    for key in ["high", "first"] {
+        let asked = script.expect("put").await;
+        assert!(asked.request.path.ends_with(key), "{}", asked.request.path);
+        if key == "high" {
+            let last = add("last", 0);
+            uploader.set_priority(last, -2).unwrap();
+        }
+        asked.stored();
+    }
+    uploader.remove(high).unwrap();
+    assert!(uploader.set_priority(high, 1).is_err());
+    let asked = script.expect("put").await;
+    assert!(asked.request.path.ends_with("low"), "{}", asked.request.path);
+    uploader.cancel(low).unwrap();
+    assert!(script.expect("put").await.request.path.ends_with("last"));
+}
+
+#[tokio::test]
+async fn a_part_that_fails_for_good_stops_the_others_or_lets_them_end() {
+    for finish in [false, true] {
+        let desk = Desk::new(PART as usize * 4);
+        let mut options = desk.options();
+        options.parallel = 2;
+        if finish {
+            options.on_part_failure = OnPartFailure::FinishOthers;
+        }
+        let (uploader, mut script) = desk.uploader_with(options);
+        let id = uploader.add(desk.file()).unwrap();
+        uploader.start();
+        script.expect("initiate").await.initiated("u1");
+        let (one, two) = (script.next().await, script.next().await);
+        one.refuse(403, "AccessDenied");
+        script.silence().await;
+        let state = uploader.file(id).unwrap().state;
+        assert_eq!(state, if finish { FileState::Active } else { FileState::Failed });
+        two.stored();
+        let file = uploader.wait().await.remove(0);
+        assert_eq!(file.acknowledged, if finish { PART } else { 0 });
+        assert_eq!(file.error.unwrap().code, "AccessDenied");
+        script.silence().await;
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,159 @@
+//! `docs/reference/compatibility.md`: every test that it names exists, no row is forgotten; and the tests of rows that nothing else shows.
+
+#[path = "stepwise/script.rs"]
+#[allow(dead_code, reason = "shared with the stepwise tests, which use all of it")]
+mod script;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use script::{Desk, event};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Metadata, Subscriber};
+use vodferry::Event;
+
+/// The table and the root of the repository.
+fn table() -> (String, &'static Path) {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    let text = std::fs::read_to_string(root.join("docs/reference/compatibility.md"));
+    (text.expect("the table"), root)
+}
+
+/// The rows: name and tests.
+fn rows(text: &str) -> Vec<(&str, &str)> {
+    let lines = text.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| row "));
+    lines
+        .map(|line| {
+            let mut cells = line.trim_matches('|').split(" | ");
+            let name = cells.next().unwrap_or_default().trim();
+            (name, cells.nth(1).unwrap_or_default())
+        })
+        .collect()
+}
+
+#[test]
+fn every_test_that_the_table_names_exists() {
+    let (text, root) = table();
+    let mut named = 0;
+    for quoted in text.split('`').skip(1).step_by(2) {
+        if let Some((path, name)) = quoted.split_once("::").filter(|(path, _)| path.contains('/')) {
+            let source = std::fs::read_to_string(root.join(path));
+            let source = source.unwrap_or_else(|error| panic!("{path}: {error}"));
+            assert!(source.contains(&format!("fn {name}(")), "{path} has no {name}");
+            named += 1;
+        } else if quoted.starts_with("conformance/") {
+            assert!(root.join(quoted).is_file(), "there is no {quoted}");
+            named += 1;
+        }
+    }
+    assert!(named > 100, "{named} tests");
+}
+
+#[test]
+fn no_row_is_forgotten_and_each_has_a_test_or_says_why_not() {
+    let (text, _) = table();
+    let rows = rows(&text);
+    for number in (1..=38).chain([45]).chain(48..=62) {
+        let number = number.to_string();
+        assert!(rows.iter().any(|(name, _)| *name == number), "row {number} is missing");
+    }
+    for (name, shown) in &rows {
+        let shown = shown.contains('`') || ["*not yet*", "*browser*"].contains(&shown.trim());
+        assert!(shown, "{name} has neither a test nor a reason");
+    }
+    assert!(rows.len() >= 53 + 56, "{} rows", rows.len());
+}
+
+#[tokio::test]
+async fn without_a_record_folder_nothing_is_kept() {
+    let desk = Desk::new(3 * script::PART as usize);
+    let mut options = desk.options();
+    options.record_dir = None;
+    for _ in 0..2 {
+        let (uploader, mut server) = desk.uploader_with(options.clone());
+        uploader.add(desk.file()).unwrap();
+        uploader.start();
+        // The second uploader knows nothing of the first one's upload.
+        server.expect("initiate").await.initiated("u1");
+        server.expect("part 1").await.stored();
+        server.expect("part 2").await;
+        uploader.close().await;
+    }
+    let left: Vec<_> = std::fs::read_dir(desk.dir()).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_a_failure_halts_is_over_for_who_waits() {
+    let desk = Desk::new(2 * script::PART as usize);
+    let mut options = desk.options();
+    options.halt_on_failure = true;
+    let (uploader, mut server) = desk.uploader_with(options);
+    uploader.add(desk.file()).unwrap();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    server.expect("initiate").await.refuse(403, "AccessDenied");
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(20), uploader.wait()).await;
+    let states: Vec<_> = waited.expect("an end").iter().map(|file| file.state).collect();
+    assert_eq!(states, [vodferry::FileState::Failed, vodferry::FileState::Waiting]);
+}
+
+/// Takes every span and event of every level as text.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Visit for Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = write!(self.0.lock().unwrap(), "{field}={value:?} ");
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        span.record(&mut self.clone());
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        values.record(&mut self.clone());
+    }
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn no_secret_is_logged() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let desk = Desk::new(2 * script::PART as usize);
+    let (uploader, mut server) = desk.uploader();
+    let mut events = uploader.events();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    server.expect("initiate").await.initiated("u1");
+    server.expect("part 1").await.refuse(500, "InternalError");
+    let lost = vodferry::TransportError::new(vodferry::TransportErrorKind::Lost, "cut");
+    server.expect("part 1").await.fail(lost);
+    server.expect("part 1").await.refuse(403, "SignatureDoesNotMatch");
+    let mut told = String::new();
+    loop {
+        let event = event(&mut events).await;
+        let _ = write!(told, "{event:?} ");
+        if matches!(event, Event::Ended { .. }) {
+            break;
+        }
+    }
+    let _ = write!(told, "{:?} {:?}", uploader.files(), desk.file());
+    let log = log.0.lock().unwrap().clone();
+    assert!(log.contains("part 1"), "nothing was logged: {log}");
+    assert!(told.contains("SignatureDoesNotMatch"));
+    assert!(!log.contains("hush") && !told.contains("hush"), "{log}\n{told}");
+}
