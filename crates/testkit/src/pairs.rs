@@ -177,15 +177,15 @@ const IMPOSSIBLE: &[(&[&str], &[&str], &str)] = &[
         ANSWERS,
         "nothing is sent before the source is known and a grant is there",
     ),
-    (&["Loading", "Granting"], APPENDS, "nothing is written before an upload is opened"),
+    (&["Loading"], APPENDS, "nothing is written before the source is known"),
     (&["Loading"], GRANTS, "no grant is asked for before the source is known"),
     (LOADED, LOADS, "a source is looked at once per attempt"),
     (&["SavingBegin"], ANSWERS, "nothing is sent before Begin is on disk"),
     (&["SavingLast"], ANSWERS, "every part is acknowledged, and Complete waits for the disk"),
     (
-        &["Putting"],
+        &["Granting", "Putting"],
         &["Append fails"],
-        "a small file has no checkpoint, but for the End of one that turned out small; End never fails here",
+        "nothing is written but the End of an upload of what turned out small, which never fails here",
     ),
     (
         &["Completing", "Looking"],

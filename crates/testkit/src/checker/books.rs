@@ -132,8 +132,6 @@ pub(crate) struct UploadWatch {
     /// Complete was sent, and may have been carried out as far as anybody knows.
     pub(super) may_be_object: bool,
     pub(super) completed: bool,
-    /// A search found it.
-    pub(super) found: bool,
     /// Its journal cannot prove anything any more.
     pub(super) exempt: bool,
     pub(super) ending: bool,

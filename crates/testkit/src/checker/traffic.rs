@@ -168,10 +168,7 @@ impl Checker {
                 // Moved by the application: what was done elsewhere is on no record any more.
                 let elsewhere = |u: &&mut UploadWatch| u.app == upload.app && u.key != upload.key;
                 self.uploads.values_mut().filter(elsewhere).for_each(|u| u.exempt = true);
-                let known = self.uploads.insert(begin.upload_id.clone(), upload);
-                if let Some(upload) = self.uploads.get_mut(&begin.upload_id) {
-                    upload.found = known.is_some();
-                }
+                self.uploads.insert(begin.upload_id.clone(), upload);
                 self.begins.insert(id, begin.upload_id.clone());
                 watch.upload = Some(begin.upload_id.clone());
                 watch.gone = false;
@@ -307,10 +304,6 @@ impl Checker {
         let Some(wanted) = upload_id(&next.op).filter(|id| mine.as_ref() == Some(id)) else {
             return Ok(());
         };
-        // Of two files of one source, in one place, one may take the other's empty upload for the orphan of its own Initiate.
-        if self.uploads.get(&wanted).is_some_and(|upload| upload.found) {
-            return Ok(());
-        }
         let other = |(id, watch): &(&FileId, &FileWatch)| {
             **id != next.file && watch.attempt.is_some() && watch.upload.as_ref() == Some(&wanted)
         };
@@ -361,7 +354,7 @@ impl Checker {
         let known = upload.known.get(number).filter(|k| k.length == range.end - range.start);
         let known = known.map(|part| &part.etag);
         let acknowledged = watch.attempt.as_ref().is_some_and(|a| a.parts.contains_key(number));
-        if watch.written.is_some() && !upload.damaged.contains(number) && !upload.found {
+        if watch.written.is_some() && !upload.damaged.contains(number) {
             // Who knows what the process before sent: it is compared. What this one sent is not asked about again.
             if (known.is_some() && compared.as_ref() != known) || acknowledged {
                 let what = format!("{}: known {known:?}, acknowledged {acknowledged}", what());
