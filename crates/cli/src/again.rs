@@ -1,4 +1,4 @@
-//! After an interruption: the command that goes on.
+//! After an interruption, and a failure that ended the run: the command that goes on.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use vodferry::Options;
 
-use crate::cli::{Cli, OnBusy, PlaceArgs, TransferArgs};
-use crate::voyage::{Entry, Outcome};
+use crate::cli::{Cli, NetworkArgs, OnBusy, PlaceArgs, TransferArgs};
+use crate::entry::{Entry, Outcome};
+use crate::exit_code::ExitCode;
 use crate::{output, records, shell};
 
 /// The flags that matter for going on.
@@ -19,19 +20,25 @@ pub(crate) struct Again<'a> {
 
 impl Again<'_> {
     /// Tells, on stderr, how to go on with what is unfinished.
-    pub(crate) fn tell(&self, entries: &[Entry], options: &Options) {
-        let open = |entry: &&Entry| matches!(entry.outcome, Outcome::Open);
-        let open: Vec<&Entry> = entries.iter().filter(open).collect();
-        if open.is_empty() {
+    pub(crate) fn tell(&self, entries: &[Entry], exit: ExitCode, options: &Options) {
+        if !entries.iter().any(Entry::is_open) {
             return;
         }
-        let command = if self.transfer.no_record || !self.recorded(&open, options) {
+        let (why, failed_too) = match exit {
+            ExitCode::Interrupted => ("interrupted", false),
+            _ => ("halted", true),
+        };
+        let left = |entry: &&Entry| {
+            entry.is_open() || failed_too && matches!(entry.outcome, Outcome::Failed(_))
+        };
+        let left: Vec<&Entry> = entries.iter().filter(left).collect();
+        let command = if self.transfer.no_record || !self.recorded(&left, options) {
             // Some were not begun (or nothing was kept): the same command again goes on with those that were.
             shell::without_secrets(std::env::args_os())
         } else {
-            self.resume(&open)
+            self.resume(&left)
         };
-        output::say(&format!("interrupted; to go on: {command}"));
+        output::say(&format!("{why}; to go on: {command}"));
     }
 
     fn recorded(&self, open: &[&Entry], options: &Options) -> bool {
@@ -58,8 +65,9 @@ impl Again<'_> {
         if how.adaptive == Some(false) {
             command.word(OsStr::new("--adaptive=false"));
         }
+        command.number("--files-at-once", how.files_at_once.map(u64::from));
         command.number("--limit", how.limit);
-        command.path("--record-dir", &how.record_dir);
+        command.path("--record-dir", &how.records.record_dir);
         if how.no_md5 {
             command.word(OsStr::new("--no-md5"));
         }
@@ -67,8 +75,20 @@ impl Again<'_> {
         if how.on_busy == Some(OnBusy::Wait) {
             command.flag("--on-busy", OsStr::new("wait"));
         }
-        command.time("--connect-timeout", how.connect_timeout);
-        command.time("--idle-timeout", how.idle_timeout);
+        for (flag, set) in [
+            ("--halt-on-failure", how.halt_on_failure),
+            ("--delete-on-cancel", how.delete_on_cancel),
+        ] {
+            if set {
+                command.word(OsStr::new(flag));
+            }
+        }
+        let NetworkArgs { proxy, ca_file, connect_timeout, idle_timeout } = &how.network;
+        // It may hold a password.
+        command.secret("--proxy", "VODFERRY_PROXY", proxy);
+        command.path("--ca-file", ca_file);
+        command.time("--connect-timeout", *connect_timeout);
+        command.time("--idle-timeout", *idle_timeout);
         for entry in open {
             command.file(entry.path.as_os_str());
         }

@@ -9,9 +9,9 @@ use indicatif::{
 };
 use vodferry::{Event, FileId};
 
+use crate::entry::Entry;
 use crate::flights::Flights;
-use crate::units;
-use crate::voyage::Entry;
+use crate::{keys, units};
 
 const FILE: &str = "{prefix:20!} {wide_bar} {bytes:>10}/{total_bytes:<10} {msg}";
 /// Fits into 80 columns with a handful of parts and retries.
@@ -26,19 +26,29 @@ pub(crate) struct Bars {
     over: u64,
     retries: u32,
     flights: Flights,
+    /// Which keys there are, where there are some.
+    hint: Option<ProgressBar>,
+    /// What was asked not to be gone beyond.
+    limit: String,
 }
 
 impl Bars {
-    pub(crate) fn new(entries: &[Entry], flights: Flights) -> Bars {
-        Bars::on(ProgressDrawTarget::stderr_with_hz(10), entries, flights)
+    pub(crate) fn new(entries: &[Entry], flights: Flights, keys: bool) -> Bars {
+        Bars::on(ProgressDrawTarget::stderr_with_hz(10), entries, flights, keys)
     }
 
-    fn on(screen: ProgressDrawTarget, entries: &[Entry], flights: Flights) -> Bars {
+    fn on(screen: ProgressDrawTarget, entries: &[Entry], flights: Flights, keys: bool) -> Bars {
         let multi = MultiProgress::with_draw_target(screen);
         let bytes = entries.iter().filter_map(|entry| entry.total).sum();
         let total = multi.add(ProgressBar::new(bytes).with_style(style(TOTAL)));
         total.set_prefix("total");
-        Bars { multi, total, files: HashMap::new(), over: 0, retries: 0, flights }
+        let hint = keys.then(|| {
+            let hint = multi.add(ProgressBar::new(0).with_style(style("{msg}")));
+            hint.set_message(keys::HINT);
+            hint
+        });
+        let (files, limit) = (HashMap::new(), String::new());
+        Bars { multi, total, files, over: 0, retries: 0, flights, hint, limit }
     }
 
     /// Something happened to a file.
@@ -94,7 +104,31 @@ impl Bars {
             many => format!(", {many} retries"),
         };
         let parts_word = if parts == 1 { "part" } else { "parts" };
-        self.total.set_message(format!("{parts} {parts_word} in flight{retries}"));
+        self.total.set_message(format!("{parts} {parts_word} in flight{retries}{}", self.limit));
+    }
+
+    /// The list is paused, or goes on.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        self.total.set_prefix(if paused { "paused" } else { "total" });
+        if let Some(hint) = &self.hint {
+            hint.set_message(if paused { keys::PAUSED_HINT } else { keys::HINT });
+        }
+        if !paused {
+            // The pause must not count as a slow network.
+            self.total.reset_eta();
+        }
+        self.redraw();
+    }
+
+    /// Shows the limit, where there is one.
+    pub(crate) fn limit(&mut self, limit: Option<String>) {
+        self.limit = limit.map_or_else(String::new, |limit| format!(", at most {limit}"));
+        self.redraw();
+    }
+
+    /// Bytes per second now.
+    pub(crate) fn speed(&self) -> u64 {
+        self.total.per_sec() as u64
     }
 
     /// Lines above the bars. A terminal that has gone is no reason to stop (`suspend` would panic).
@@ -106,6 +140,9 @@ impl Bars {
     pub(crate) fn end(&mut self) {
         for (_, bar) in self.files.drain() {
             bar.finish_and_clear();
+        }
+        if let Some(hint) = &self.hint {
+            hint.finish_and_clear();
         }
         self.total.finish_and_clear();
     }
@@ -222,7 +259,7 @@ mod tests {
         let entry = Entry::new(id, 1, "a.mp4".into());
         let entries = [entry];
         let screen = ProgressDrawTarget::term_like(Box::new(Gone));
-        let mut bars = Bars::on(screen, &entries, Flights::around(Arc::new(Nobody)));
+        let mut bars = Bars::on(screen, &entries, Flights::around(Arc::new(Nobody)), true);
         let [entry] = &entries;
         let error = ErrorInfo {
             kind: ErrorKind::Network,
@@ -239,6 +276,8 @@ mod tests {
         ] {
             bars.tell(entry, &event);
             bars.say("a line\nand another");
+            bars.pause(true);
+            bars.limit(Some("1 B/s".into()));
             bars.redraw();
         }
         bars.end();

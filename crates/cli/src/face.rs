@@ -2,25 +2,21 @@
 //! lines, or in the end what arrived. Each failed file is told on stderr whatever was asked for.
 
 use std::io::IsTerminal;
-use std::time::Instant;
 
 use vodferry::{ErrorInfo, Event, Target};
 
 use crate::bars::Bars;
 use crate::cli::DisplayArgs;
+use crate::entry::{Entry, Outcome};
 use crate::exit_code::ExitCode;
 use crate::flights::Flights;
-use crate::voyage::{Entry, Outcome, hint};
+use crate::voyage::hint;
 use crate::{json, output, units};
 
 /// How a run shows itself.
 pub(crate) struct Face {
     screen: Screen,
     json: bool,
-    /// When the file under way began; speed is told per file.
-    began: Instant,
-    /// Bytes that needed not be sent because the server held them already.
-    held: u64,
 }
 
 enum Screen {
@@ -30,31 +26,31 @@ enum Screen {
 }
 
 impl Face {
-    /// What the flags and the terminal allow. Bars need a terminal at stderr, which JSON lines do not share.
-    pub(crate) fn new(display: &DisplayArgs, entries: &[Entry], flights: Flights) -> Face {
-        let terminal = std::io::stderr().is_terminal();
+    /// Whether flags and terminal allow bars. They need a terminal at stderr, which JSON lines do not share.
+    pub(crate) fn has_bars(display: &DisplayArgs) -> bool {
         let shared = display.json && std::io::stdout().is_terminal();
-        let screen = if display.quiet || shared {
-            Screen::Quiet
-        } else if terminal {
-            Screen::Bars(Box::new(Bars::new(entries, flights)))
-        } else if display.json {
+        std::io::stderr().is_terminal() && !display.quiet && !shared
+    }
+
+    /// What the flags and the terminal allow; with `keys` the bars say which there are.
+    pub(crate) fn new(
+        display: &DisplayArgs,
+        entries: &[Entry],
+        flights: Flights,
+        keys: bool,
+    ) -> Face {
+        let screen = if Face::has_bars(display) {
+            Screen::Bars(Box::new(Bars::new(entries, flights, keys)))
+        } else if display.quiet || display.json {
             Screen::Quiet
         } else {
             Screen::Lines
         };
-        Face { screen, json: display.json, began: Instant::now(), held: 0 }
+        Face { screen, json: display.json }
     }
 
     /// Something happened to a file.
     pub(crate) fn tell(&mut self, entry: &Entry, event: &Event) {
-        if let Event::Started { .. } = event {
-            self.began = Instant::now();
-            self.held = 0;
-        }
-        if let Event::Resumed { bytes, .. } = event {
-            self.held = *bytes;
-        }
         if let Screen::Bars(bars) = &mut self.screen {
             bars.tell(entry, event);
         }
@@ -74,6 +70,28 @@ impl Face {
             && let Some(line) = self.line(entry, event)
         {
             self.say(&line);
+        }
+    }
+
+    /// The list is paused, or goes on.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        if let Screen::Bars(bars) = &mut self.screen {
+            bars.pause(paused);
+        }
+    }
+
+    /// What the limit is now.
+    pub(crate) fn limit(&mut self, limit: Option<String>) {
+        if let Screen::Bars(bars) = &mut self.screen {
+            bars.limit(limit);
+        }
+    }
+
+    /// Bytes per second now; 0 where nobody knows.
+    pub(crate) fn speed(&self) -> u64 {
+        match &self.screen {
+            Screen::Bars(bars) => bars.speed(),
+            Screen::Lines | Screen::Quiet => 0,
         }
     }
 
@@ -142,10 +160,12 @@ impl Face {
                 format!("{name}: {}; trying again", output::tame_line(&error.message))
             }
             Event::RetryResume { .. } => format!("{name}: goes on"),
+            Event::Canceled { .. } => format!("{name}: skipped"),
             Event::Succeeded { object, .. } => {
                 let total = object.length.or(entry.total).unwrap_or(entry.acknowledged);
-                let seconds = self.began.elapsed().as_secs_f64().max(0.001);
-                let rate = (total.saturating_sub(self.held) as f64 / seconds) as u64;
+                let seconds =
+                    entry.began.map_or(0.0, |began| began.elapsed().as_secs_f64()).max(0.001);
+                let rate = (total.saturating_sub(entry.held) as f64 / seconds) as u64;
                 let verified = if object.verified { "" } else { ", not verified" };
                 format!(
                     "{name}: done, {} in {seconds:.1} s ({}/s{verified})",

@@ -37,7 +37,8 @@ pub(crate) async fn get(args: &GetArgs, settings: &Settings) -> Result<ExitCode,
     if to_stdout && args.json {
         return Err(Failure::usage("the object and --json cannot both go to stdout"));
     }
-    let interrupted = signals::interrupted();
+    let options = transfer::plain(&args.network, settings);
+    let interrupted = signals::interrupted(false);
     let destination = match to_stdout {
         true => Destination::stdout(),
         false => Destination::file(&path, args.force)?,
@@ -45,8 +46,8 @@ pub(crate) async fn get(args: &GetArgs, settings: &Settings) -> Result<ExitCode,
     let shown = if to_stdout { "stdout".to_owned() } else { output::name(&path) };
     tokio::select! {
         biased;
-        () = interrupted => Ok(ExitCode::Interrupted),
-        result = download(&url, destination, args.quiet) => {
+        _ = interrupted => Ok(ExitCode::Interrupted),
+        result = download(&options, &url, destination, args.quiet) => {
             tell(args, shown, result.map_err(|error| explain(error, &args.source, &url, by_url))?);
             Ok(ExitCode::Success)
         }
@@ -107,11 +108,12 @@ impl From<Failure> for Trouble {
 
 /// Gives length and CRC64; the latter is `None` where the server names none and only the length was checked.
 async fn download(
+    options: &Options,
     url: &str,
     mut destination: Destination,
     quiet: bool,
 ) -> Result<(u64, Option<u64>), Trouble> {
-    let http = vodferry::http_client(&Options::default())?;
+    let http = vodferry::http_client(options)?;
     let mut download = Download::open(http, url).await?;
     let bar = bar(download.length(), quiet);
     while let Some(piece) = download.next().await? {

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use vodferry::{ErrorInfo, ErrorKind, Event, Target};
 
+use crate::entry::{Entry, Outcome};
 use crate::exit_code::ExitCode;
-use crate::voyage::{Entry, Outcome};
 
 /// One line. `event` comes first, so that a reader of a log sees it first.
 #[derive(Serialize)]

@@ -3,15 +3,20 @@
 mod admin;
 mod again;
 mod bars;
+mod checkpoints;
 mod cli;
 mod destination;
+mod entry;
 mod error;
 mod exit_code;
 mod face;
 mod flights;
+mod folders;
 mod fsck;
 mod get;
+mod helm;
 mod json;
+mod keys;
 mod listing;
 mod output;
 mod place;
@@ -22,9 +27,13 @@ mod serve;
 mod settings;
 mod shell;
 mod signals;
+#[cfg(unix)]
+mod terminal;
+mod tools;
 mod transfer;
 mod units;
 mod upload;
+mod values;
 mod voyage;
 
 use std::time::Duration;
@@ -56,11 +65,14 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         match &cli.verb {
             Verb::Upload(args) => upload::run(cli, args, &settings).await,
             Verb::Resume(args) => resume::run(cli, args, &settings).await,
+            Verb::Checkpoints(args) => checkpoints::run(args, &settings),
             Verb::Get(args) => get::get(args, &settings).await,
             Verb::Url(args) => get::url(args, &settings),
             Verb::Serve(args) => serve::run(args, &settings).await,
             Verb::Fsck(args) => fsck::run(args, &settings),
             Verb::Admin(args) => admin::run(args, &settings),
+            Verb::Completions(args) => tools::completions(args),
+            Verb::Man(args) => tools::man(args),
         }
     });
     // A read of standard input may never come back.

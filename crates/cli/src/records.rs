@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use vodferry::{CheckpointInfo, Checkpoints, Options};
 
 use crate::error::Failure;
+use crate::exit_code::ExitCode;
 
 /// The unfinished uploads, the latest first.
 pub(crate) fn unfinished(options: &Options) -> Result<Vec<CheckpointInfo>, Failure> {
@@ -12,6 +13,36 @@ pub(crate) fn unfinished(options: &Options) -> Result<Vec<CheckpointInfo>, Failu
         Some(folder) => Checkpoints::open(folder).list().map_err(Failure::from),
         None => Ok(Vec::new()),
     }
+}
+
+/// The unfinished uploads of the file at `path`, by where it was; where there is none, by what it is, as it may have been moved.
+pub(crate) fn of_file<'a>(path: &Path, records: &'a [CheckpointInfo]) -> Vec<&'a CheckpointInfo> {
+    let of: Vec<_> = records.iter().filter(|record| is_of(record, path)).collect();
+    if !of.is_empty() {
+        return of;
+    }
+    records.iter().filter(|record| record.is_of(path).is_ok_and(|same| same)).collect()
+}
+
+/// Removes records and tells each that is gone. One that cannot be removed is told on stderr and does not keep the others; the exit code
+/// is that of the worst.
+pub(crate) fn remove(
+    folder: &Path,
+    doomed: &[&CheckpointInfo],
+    tell: impl Fn(&CheckpointInfo),
+) -> ExitCode {
+    let mut worst = ExitCode::Success;
+    for record in doomed {
+        match Checkpoints::open(folder).remove(&record.id) {
+            Ok(()) => tell(record),
+            Err(error) => {
+                let failure = Failure::from(error);
+                failure.print();
+                worst = worst.worse(failure.exit);
+            }
+        }
+    }
+    worst
 }
 
 /// What stands where the file of an unfinished upload was.

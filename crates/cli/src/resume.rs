@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use vodferry::{CheckpointInfo, Checkpoints, File, Options, Target, UploadGrant};
+use vodferry::{CheckpointInfo, File, Options, Target, UploadGrant};
 
 use crate::again::Again;
 use crate::cli::{Cli, ResumeArgs};
@@ -59,9 +59,7 @@ pub(crate) async fn run(
         return Ok(worst);
     }
     let (exit, entries) = voyage::launch(&place, &options, &args.display, files, false).await?;
-    if exit == ExitCode::Interrupted {
-        Again { global, place: &args.place, transfer: &args.transfer }.tell(&entries, &options);
-    }
+    Again { global, place: &args.place, transfer: &args.transfer }.tell(&entries, exit, &options);
     Ok(worst.worse(exit))
 }
 
@@ -89,11 +87,7 @@ fn named<'a>(
     records: &'a [CheckpointInfo],
     options: &Options,
 ) -> Result<Found<'a>, Failure> {
-    let mut of: Vec<_> = records.iter().filter(|record| records::is_of(record, path)).collect();
-    if of.is_empty() {
-        // It may have been moved.
-        of.extend(records.iter().filter(|record| record.is_of(path).is_ok_and(|same| same)));
-    }
+    let of = records::of_file(path, records);
     if of.is_empty() {
         let folder = options.record_dir.as_deref().unwrap_or(Path::new("memory")).display();
         let message = format!("no unfinished upload of {} in {folder}", path.display());
@@ -237,16 +231,5 @@ fn forget(
     }
     doomed.sort_by(|a, b| a.id.cmp(&b.id));
     doomed.dedup_by(|a, b| a.id == b.id);
-    let mut worst = ExitCode::Success;
-    for record in doomed {
-        match Checkpoints::open(folder).remove(&record.id) {
-            Ok(()) => listing::print(record, args.display.json),
-            Err(error) => {
-                let failure = Failure::from(error);
-                failure.print();
-                worst = worst.worse(failure.exit);
-            }
-        }
-    }
-    Ok(worst)
+    Ok(records::remove(folder, &doomed, |record| listing::print(record, args.display.json)))
 }

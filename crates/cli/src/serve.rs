@@ -13,7 +13,7 @@ use crate::{output, shell, signals};
 
 /// Serves until Ctrl-C or SIGTERM, then lets requests under way finish.
 pub(crate) async fn run(args: &ServeArgs, settings: &Settings) -> Result<ExitCode, Failure> {
-    let interrupted = signals::interrupted();
+    let interrupted = signals::interrupted(false);
     let config = config(args, settings);
     // One that has nothing to reload ends with its terminal, as any program does.
     let reloads = (config.access_log.is_some() || config.tls.is_some()).then(signals::hangups);
@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &ServeArgs, settings: &Settings) -> Result<ExitCod
         output::say(&format!("metrics on http://{addr}/metrics"));
     }
     tokio::select! {
-        () = interrupted => {}
+        _ = interrupted => {}
         () = reload_when_told(&running, reloads) => {}
     }
     output::say("stopping; a second signal stops at once");

@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "size")]
     pub(crate) part_size: Option<u64>,
     pub(crate) parallel: Option<u32>,
+    pub(crate) files_at_once: Option<u32>,
     pub(crate) adaptive: Option<bool>,
     #[serde(deserialize_with = "rate")]
     pub(crate) limit: Option<u64>,
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Option<Duration>,
     #[serde(deserialize_with = "timeout")]
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) proxy: Option<String>,
+    pub(crate) ca_file: Option<PathBuf>,
     pub(crate) serve: Option<vodferry_server::Config>,
 }
 

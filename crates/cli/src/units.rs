@@ -37,7 +37,7 @@ pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads a duration: `90` (seconds), `500ms`, `30s`, `10m`, `2h`.
+/// Reads a duration: `90` (seconds), `500ms`, `30s`, `10m`, `2h`, `7d`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split_number(text.trim());
     let milliseconds = match unit.to_ascii_lowercase().as_str() {
@@ -45,6 +45,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1_000,
         "m" | "min" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return Err(format!("no unit of time: {unit:?} (use for example 30s, 10m or 2h)")),
     };
     scale(number, milliseconds)
@@ -78,6 +79,16 @@ pub(crate) fn size(bytes: u64) -> String {
         unit = larger;
     }
     format!("{value:.1} {unit}")
+}
+
+/// Writes for people how long ago something was, by its largest unit: `40s`, `5m`, `3h`, `12d`.
+pub(crate) fn age(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds @ 60..3_600 => format!("{}m", seconds / 60),
+        seconds @ 3_600..86_400 => format!("{}h", seconds / 3_600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
 }
 
 fn split_number(text: &str) -> (&str, &str) {
@@ -135,7 +146,8 @@ mod tests {
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse_duration("10m"), Ok(Duration::from_secs(600)));
         assert!(parse_duration("soon").is_err());
-        assert!(parse_duration("5d").is_err());
+        assert_eq!(parse_duration("5d"), Ok(Duration::from_secs(432_000)));
+        assert!(parse_duration("5w").is_err());
     }
 
     #[test]
@@ -144,5 +156,11 @@ mod tests {
         assert_eq!(size(1023), "1023 B");
         assert_eq!(size(8 << 20), "8.0 MiB");
         assert_eq!(size(u64::MAX), "16777216.0 TiB");
+    }
+
+    #[test]
+    fn ages_for_people() {
+        let of = |seconds| age(Duration::from_secs(seconds));
+        assert_eq!([of(0), of(59), of(60), of(7_200), of(90_000)], ["0s", "59s", "1m", "2h", "1d"]);
     }
 }

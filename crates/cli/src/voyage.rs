@@ -1,83 +1,32 @@
 //! One run of the uploader, from the first event to the exit code: what `upload` and `resume` have in common.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vodferry::{
-    AppServer, ErrorInfo, ErrorKind, Event, File, FileId, OnBusy, Options, Target, Uploader,
+    AppServer, ErrorInfo, ErrorKind, Event, File, FileId, OnBusy, OnCancel, Options, Uploader,
 };
 
 use crate::cli::DisplayArgs;
+use crate::entry::{Entry, Outcome};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::face::Face;
 use crate::flights::Flights;
+use crate::helm::Helm;
+use crate::keys::Keys;
 use crate::place::Place;
 use crate::renewal::{Refusal, Remembered, VIDEO_GONE};
-use crate::{output, signals};
+use crate::signals::{self, Asked};
+use crate::upload::is_stdin;
 
 /// Our code for a credential that died where nobody can give another.
 const TOKEN_EXPIRED: &str = "TokenExpired";
-
-/// One file of the run.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) id: FileId,
-    /// The position on the command line, from 1.
-    pub(crate) number: usize,
-    pub(crate) path: PathBuf,
-    /// The path for people, see [`output::name`].
-    pub(crate) name: String,
-    /// Bytes; `None` when the file could not be looked at.
-    pub(crate) total: Option<u64>,
-    /// Bytes that the server holds.
-    pub(crate) acknowledged: u64,
-    /// The video that its upload was begun for, as a checkpoint says.
-    video_id: Option<String>,
-    pub(crate) outcome: Outcome,
-}
-
-/// How far a file came.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// Waiting, or under way.
-    Open,
-    /// In storage.
-    Succeeded { target: Target, video_id: Option<String> },
-    /// Given up.
-    Failed(ErrorInfo),
-    /// Skipped.
-    Canceled,
-}
-
-impl Entry {
-    pub(crate) fn new(id: FileId, number: usize, path: PathBuf) -> Entry {
-        let name = output::name(&path);
-        let total = std::fs::metadata(&path).ok().filter(|m| m.is_file()).map(|m| m.len());
-        let (video_id, outcome) = (None, Outcome::Open);
-        Entry { id, number, path, name, total, acknowledged: 0, video_id, outcome }
-    }
-
-    /// What an event changes.
-    fn note(&mut self, event: &Event) {
-        match event {
-            Event::Started { video_id, .. } => self.video_id.clone_from(video_id),
-            Event::Progress { acknowledged, total, .. } => {
-                self.acknowledged = *acknowledged;
-                self.total = total.or(self.total);
-            }
-            Event::Succeeded { target, video_id, .. } => {
-                self.outcome =
-                    Outcome::Succeeded { target: target.clone(), video_id: video_id.clone() };
-            }
-            Event::Failed { error, .. } => self.outcome = Outcome::Failed(error.clone()),
-            Event::Canceled { .. } => self.outcome = Outcome::Canceled,
-            _ => {}
-        }
-    }
-}
+/// For telling the server of what was cancelled.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Uploads `files` in order, and gives the exit code of the worst failure and what became of each. Nothing is sent when one of them, or
 /// an option, is a wrong call. `anew`: a file whose video is gone is uploaded as another video.
@@ -88,7 +37,12 @@ pub(crate) async fn launch(
     files: Vec<(PathBuf, File)>,
     anew: bool,
 ) -> Result<(ExitCode, Vec<Entry>), Failure> {
-    let interrupted = signals::interrupted();
+    // A source at stdin has the keyboard, where it is one.
+    let keys = !display.no_keys
+        && Face::has_bars(display)
+        && !files.iter().any(|(path, _)| is_stdin(path));
+    let keys = keys.then(Keys::listen).flatten();
+    let interrupted = signals::interrupted(keys.is_some());
     let flights = Flights::around(vodferry::http_client(options)?);
     let http = Arc::new(flights.clone());
     let refusal = Refusal::default();
@@ -107,10 +61,20 @@ pub(crate) async fn launch(
         let id = uploader.add(file)?;
         entries.push(Entry::new(id, entries.len() + 1, path));
     }
-    let face = Face::new(display, &entries, flights);
+    let places = entries.iter().enumerate().map(|(place, entry)| (entry.id, place)).collect();
+    let face = Face::new(display, &entries, flights, keys.is_some());
     let waits = options.on_busy == OnBusy::Wait;
-    let mut voyage = Voyage { entries, face, refusal, idle: waits.then(Instant::now) };
-    let exit = voyage.run(uploader, interrupted).await;
+    let mut voyage = Voyage {
+        entries,
+        places,
+        face,
+        refusal,
+        helm: Helm::new(options.limit),
+        idle: waits.then(Instant::now),
+        aborts: options.on_cancel == OnCancel::Abort,
+        halts: options.halt_on_failure,
+    };
+    let exit = voyage.run(uploader, interrupted, keys).await;
     voyage.face.end(&voyage.entries, exit);
     Ok((exit, voyage.entries))
 }
@@ -137,16 +101,28 @@ pub(crate) fn hint(error: &ErrorInfo) -> Option<String> {
 /// A run under way.
 struct Voyage {
     entries: Vec<Entry>,
+    /// Where in the list each file is.
+    places: HashMap<FileId, usize>,
     face: Face,
     refusal: Refusal,
+    helm: Helm,
     /// Since when no file is under way, where one may wait for another process and nobody said so yet.
     idle: Option<Instant>,
+    /// Whether what is cancelled is given up at the server: then Ctrl-C is a cancel.
+    aborts: bool,
+    /// Whether the run ends with the first file that fails.
+    halts: bool,
 }
 
 impl Voyage {
-    /// Runs until every file is done or `interrupted` resolves, and gives the exit code of the worst failure. The uploader is closed
+    /// Runs until every file is done or somebody asks for the end, and gives the exit code of the worst failure. The uploader is closed
     /// then: its checkpoints are free for another process.
-    async fn run(&mut self, uploader: Uploader, interrupted: impl Future<Output = ()>) -> ExitCode {
+    async fn run(
+        &mut self,
+        uploader: Uploader,
+        interrupted: impl Future<Output = Asked>,
+        mut keys: Option<Keys>,
+    ) -> ExitCode {
         let mut events = uploader.events();
         let mut redraw = tokio::time::interval(Duration::from_millis(200));
         let mut was_interrupted = false;
@@ -155,9 +131,22 @@ impl Voyage {
         loop {
             let event = tokio::select! {
                 biased;
-                () = &mut interrupted => {
+                asked = &mut interrupted, if !was_interrupted => {
                     was_interrupted = true;
+                    if self.aborts && asked == Asked::Interrupt {
+                        self.cancel_all(&uploader);
+                        continue;
+                    }
+                    uploader.stop();
                     break;
+                }
+                key = Keys::next(&mut keys) => {
+                    if self.helm.press(key, &uploader, &self.entries, &mut self.face) {
+                        was_interrupted = true;
+                        uploader.stop();
+                        break;
+                    }
+                    continue;
                 }
                 event = events.next() => event,
                 _ = redraw.tick() => {
@@ -168,17 +157,26 @@ impl Voyage {
             };
             match event {
                 None | Some(Event::Ended { .. }) => break,
+                // The engine has stopped by itself: no end is told of a run that is not at its end.
+                Some(event @ Event::Failed { .. }) if self.halts => {
+                    self.on_event(event);
+                    break;
+                }
                 Some(event) => {
                     let failed = self.on_event(event);
                     self.tell_gone();
+                    if self.halts && failed.is_some() {
+                        uploader.stop();
+                        break;
+                    }
                     if let Some(Err(error)) = failed.map(|file| uploader.cancel(file)) {
                         tracing::debug!(%error, "the file ended by itself");
                     }
                 }
             }
         }
-        if was_interrupted {
-            uploader.stop();
+        if self.aborts && tokio::time::timeout(FAREWELL, uploader.settled()).await.is_err() {
+            self.face.remark("the server was not told of all that was cancelled");
         }
         uploader.close().await;
         // What was acknowledged up to the last moment is told.
@@ -191,6 +189,15 @@ impl Voyage {
         });
         let worst = failed.fold(ExitCode::Success, ExitCode::worse);
         if was_interrupted { worst.worse(ExitCode::Interrupted) } else { worst }
+    }
+
+    /// Cancels what is not done. Those that wait first, so that none of them starts.
+    fn cancel_all(&self, uploader: &Uploader) {
+        for entry in self.entries.iter().rev().filter(|entry| entry.is_open()) {
+            if let Err(error) = uploader.cancel(entry.id) {
+                tracing::debug!(%error, "the file ended by itself");
+            }
+        }
     }
 
     /// Tells, once, why nothing happens: opening a file takes no such time.
@@ -223,11 +230,11 @@ impl Voyage {
     /// Tells an event. Gives a file that failed by it and that the uploader does not know to have failed.
     fn on_event(&mut self, event: Event) -> Option<FileId> {
         let id = event.file()?;
-        let entry = self.entries.iter_mut().find(|entry| entry.id == id)?;
-        let Outcome::Open = entry.outcome else {
+        let entry = self.entries.get_mut(*self.places.get(&id)?)?;
+        if !entry.is_open() {
             // A file that failed for its dead credential is cancelled behind the curtain: that Canceled is not news.
             return None;
-        };
+        }
         entry.note(&event);
         self.face.tell(entry, &event);
         if let Event::Started { .. } = event {

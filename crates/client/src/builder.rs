@@ -118,6 +118,7 @@ impl UploaderBuilder {
             state: Mutex::new(state),
             wake: Notify::new(),
             running: watch::Sender::new(false),
+            idle: watch::Sender::new(true),
             changed: watch::Sender::new(()),
             runtime: runtime.clone(),
             means,

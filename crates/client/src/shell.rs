@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) wake: Notify,
     /// Whether a run is under way.
     pub(crate) running: watch::Sender<bool>,
+    /// Whether nothing is under way, and nothing waits for its time.
+    pub(crate) idle: watch::Sender<bool>,
     /// Something happened to the list.
     pub(crate) changed: watch::Sender<()>,
     pub(crate) runtime: Handle,
@@ -127,6 +129,7 @@ impl Shared {
         state.closed = true;
         state.subscribers.clear();
         self.running.send_replace(false);
+        self.idle.send_replace(true);
         let authorizer = state.authorizer.take();
         drop(state);
         // Not under the lock: it may own a handle of this uploader.
@@ -232,9 +235,11 @@ impl Shell {
                         }
                     }
                     Output::Timeout(at) => {
-                        if state.removed && at.is_none() && self.under_way.is_empty() {
+                        let idle = at.is_none() && self.under_way.is_empty();
+                        if idle && state.removed {
                             state.sweep();
                         }
+                        shared.idle.send_if_modified(|was| std::mem::replace(was, idle) != idle);
                         return Some(at);
                     }
                 }
@@ -427,11 +432,11 @@ impl State {
                 running.send_replace(self.engine.is_running());
             }
             Event::Canceled { file } => self.note(*file, |entry| entry.source = None),
-            // Not simply false: another run may have been started since.
-            Event::Ended { .. } => {
-                running.send_replace(self.engine.is_running());
-            }
             _ => {}
+        }
+        // A failed file may end the run too. Not simply false: another run may have been started since.
+        if matches!(event, Event::Ended { .. } | Event::Failed { .. }) {
+            running.send_replace(self.engine.is_running());
         }
         self.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
     }

@@ -217,6 +217,14 @@ impl Uploader {
         self.files()
     }
 
+    /// Waits until nothing is under way any more: no run, and nothing that cancelled and removed files left to tell the server
+    /// ([`OnCancel::Abort`](crate::OnCancel)). What [`close`](Uploader::close) cuts is done then; a server that does not answer makes
+    /// it take a while.
+    pub async fn settled(&self) {
+        let mut idle = self.owner.shared.idle.subscribe();
+        let _ = idle.wait_for(|idle| *idle).await;
+    }
+
     /// Releases the uploader and waits until its checkpoints are closed, so that another one can go on with them. Dropping all
     /// handles does the same without waiting.
     pub async fn close(self) {
@@ -246,6 +254,7 @@ impl Uploader {
             return Err(Error::misuse("the uploader is closed"));
         }
         let done = verb(&mut state, shared.clock.now());
+        shared.idle.send_if_modified(|idle| std::mem::replace(idle, false));
         drop(state);
         shared.changed.send_replace(());
         shared.wake.notify_one();

@@ -14,6 +14,8 @@
 pub mod content;
 pub mod ledger;
 pub mod observer;
+#[cfg(target_os = "linux")]
+pub mod pty;
 pub mod secrets;
 
 use std::ffi::OsStr;

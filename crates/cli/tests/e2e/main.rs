@@ -8,6 +8,9 @@ mod common;
 mod bad_input;
 mod expiries;
 mod faults;
+mod folders;
+#[cfg(target_os = "linux")]
+mod keys;
 mod kill;
 mod roaming;
 mod sizes;

@@ -147,7 +147,7 @@ impl Stream {
             };
             let size = usize::try_from(room).unwrap_or(PIECE).min(PIECE);
             let mut piece = BytesMut::with_capacity(size);
-            fill(&mut reader, &mut piece, size).await?;
+            let ended = fill(&mut reader, &mut piece, size).await?;
             if piece.is_empty() {
                 return Ok(end);
             }
@@ -159,6 +159,10 @@ impl Stream {
             drop(state);
             if !tell(Input::Grown { file, range: begin..end }) {
                 return Err(io::ErrorKind::Interrupted.into());
+            }
+            if ended {
+                // The end of what is typed at a terminal comes once: reading on would wait for more.
+                return Ok(end);
             }
         }
     }
@@ -176,17 +180,17 @@ impl Stream {
     }
 }
 
-/// Reads so many bytes; fewer when the writer pauses, or has ended.
-async fn fill(reader: &mut Reader, piece: &mut BytesMut, size: usize) -> io::Result<()> {
+/// Reads so many bytes; fewer when the writer pauses, or has ended: `true`.
+async fn fill(reader: &mut Reader, piece: &mut BytesMut, size: usize) -> io::Result<bool> {
     let mut limited = reader.take(size as u64);
     while piece.len() < size {
         tokio::select! {
             biased;
-            read = limited.read_buf(piece) => if read? == 0 { break },
+            read = limited.read_buf(piece) => if read? == 0 { return Ok(true) },
             () = std::future::ready(()), if piece.len() >= LEAST => break,
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 impl State {

@@ -1,0 +1,60 @@
+//! Flags about where bytes go, and who permits it.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+/// Who permits the upload, and where it goes: one of three ways.
+#[derive(Args)]
+#[command(next_help_heading = "Where to")]
+pub(crate) struct PlaceArgs {
+    /// Application server that hands out upload address and auth, for example http://127.0.0.1:9000 [env: VODFERRY_SERVER]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with_all = ["address", "auth", "endpoint", "bucket"])]
+    pub(crate) server: Option<String>,
+
+    /// Bearer token of the application server; a server on this machine needs none [env: VODFERRY_TOKEN]
+    #[arg(long, value_name = "TOKEN", requires = "server")]
+    pub(crate) token: Option<String>,
+
+    /// Upload address, base64, as CreateUploadVideo answers it [env: VODFERRY_ADDRESS]
+    #[arg(long, value_name = "BASE64", conflicts_with_all = ["endpoint", "bucket"])]
+    pub(crate) address: Option<String>,
+
+    /// Upload auth, base64, as CreateUploadVideo answers it [env: VODFERRY_AUTH]
+    #[arg(long, value_name = "BASE64", conflicts_with_all = ["endpoint", "bucket"])]
+    pub(crate) auth: Option<String>,
+
+    /// Endpoint of the object storage, for example https://oss-cn-shanghai.aliyuncs.com; the key comes from VODFERRY_ACCESS_KEY_ID,
+    /// VODFERRY_ACCESS_KEY_SECRET and VODFERRY_SECURITY_TOKEN, from --keys-file, or from the configuration file, never from the
+    /// command line [env: VODFERRY_ENDPOINT]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) endpoint: Option<String>,
+
+    /// Bucket. With --endpoint [env: VODFERRY_BUCKET]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bucket: Option<String>,
+
+    /// Take access key and server token from the keys.toml of a `vodferry serve` data folder [env: VODFERRY_KEYS_FILE]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) keys_file: Option<PathBuf>,
+
+    /// Region of the bucket, for example cn-hangzhou: requests are signed by V4 [default: none, they are signed by V1]
+    #[arg(long, value_name = "NAME", env = "VODFERRY_REGION")]
+    pub(crate) region: Option<String>,
+}
+
+/// Where objects are read, and with whose key.
+#[derive(Args)]
+pub(crate) struct StoreArgs {
+    /// Endpoint of the object storage, for example http://127.0.0.1:9000; keys as for `upload` [env: VODFERRY_ENDPOINT]
+    #[arg(long, visible_alias = "server", value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) endpoint: Option<String>,
+
+    /// Take the access key from the keys.toml of a `vodferry serve` data folder [env: VODFERRY_KEYS_FILE]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) keys_file: Option<PathBuf>,
+
+    /// Region of the bucket, for example cn-hangzhou: what is asked is signed by V4 [default: none, it is signed by V1]
+    #[arg(long, value_name = "NAME", env = "VODFERRY_REGION")]
+    pub(crate) region: Option<String>,
+}
