@@ -320,6 +320,7 @@ impl Object {
             etag: self.etag.clone(),
             crc64: Some(self.crc),
             verified,
+            ..ObjectInfo::default()
         }
     }
 

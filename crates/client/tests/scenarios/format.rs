@@ -12,10 +12,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
     /// One line for people.
-    #[allow(dead_code, reason = "read by people")]
     pub(crate) what: String,
     /// The rule or the page that it shows.
-    #[allow(dead_code, reason = "read by people")]
     pub(crate) shows: String,
     #[serde(default)]
     pub(crate) options: Options,
@@ -61,6 +59,7 @@ pub(crate) struct Options {
     pub(crate) retry_s: u64,
     pub(crate) retry_pause_ms: u64,
     pub(crate) on_cancel: OnCancel,
+    pub(crate) on_part_failure: OnPartFailure,
     pub(crate) halt_on_failure: bool,
     pub(crate) restart_failed: bool,
     pub(crate) progress_interval_ms: u64,
@@ -79,6 +78,7 @@ impl Default for Options {
             retry_s: 0,
             retry_pause_ms: 2_000,
             on_cancel: OnCancel::Keep,
+            on_part_failure: OnPartFailure::StopAtOnce,
             halt_on_failure: false,
             restart_failed: false,
             progress_interval_ms: 100,
@@ -92,6 +92,12 @@ impl Default for Options {
 pub(crate) enum OnCancel {
     Keep,
     Abort,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub(crate) enum OnPartFailure {
+    StopAtOnce,
+    FinishOthers,
 }
 
 /// Who hands out grants.
@@ -257,6 +263,8 @@ pub(crate) struct Step {
     pub(crate) misuse: bool,
     /// `add`: with a part size of its own.
     pub(crate) part_size: Option<u64>,
+    /// `add`, `set_priority`.
+    pub(crate) priority: Option<i32>,
     /// `authorize`: seconds that the credential lives.
     pub(crate) life_s: Option<i64>,
     /// `authorize`: for another key than before.
@@ -304,6 +312,7 @@ pub(crate) enum Verb {
     SetClock,
     SetMetered,
     SetOnline,
+    SetPriority,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -409,16 +418,20 @@ impl Step {
     fn check(&self) -> Result<(), String> {
         use Verb::{
             Add, Authorize, Cancel, Change, List, Pause, Remove, Restore, Resume, SetClock,
+            SetPriority,
         };
         let fits = |has: bool, may: bool, must: bool, name: &str| match (has, may, must) {
             (true, false, _) => Err(format!("{name} is of no use to it")),
             (false, _, true) => Err(format!("{name} is missing")),
             _ => Ok(()),
         };
-        let of_file = matches!(self.verb, Add | Authorize | Cancel | Change | Remove | Restore);
+        let of_file =
+            matches!(self.verb, Add | Authorize | Cancel | Change | Remove | Restore | SetPriority);
         let may = of_file || matches!(self.verb, Pause | Resume);
         fits(self.file.is_some(), may, of_file, "file")?;
         fits(self.part_size.is_some(), self.verb == Add, false, "part_size")?;
+        let ranked = self.verb == SetPriority;
+        fits(self.priority.is_some(), ranked || self.verb == Add, ranked, "priority")?;
         fits(self.life_s.is_some(), self.verb == Authorize, false, "life_s")?;
         fits(self.key.is_some(), self.verb == Authorize, false, "key")?;
         fits(self.by_s.is_some(), self.verb == SetClock, self.verb == SetClock, "by_s")?;

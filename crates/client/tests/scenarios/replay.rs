@@ -11,7 +11,7 @@ use vodferry::{
 };
 
 use crate::app::{Grants, Source};
-use crate::format::{Expected, Kind, Mode, OnCancel, Scenario, State, Step, Verb};
+use crate::format::{Expected, Kind, Mode, OnCancel, OnPartFailure, Scenario, State, Step, Verb};
 use crate::server::{Seen, Store};
 
 /// What the device's wall clock shows when a replay begins: 2026-01-01T00:00:00Z.
@@ -327,6 +327,7 @@ impl<'a> Replay<'a> {
             Verb::Resume => uploader.resume(one)?,
             Verb::SetMetered => uploader.set_metered(yes),
             Verb::SetOnline => uploader.set_online(yes),
+            Verb::SetPriority => uploader.set_priority(file, step.priority.unwrap_or_default())?,
             Verb::Start => uploader.start(),
             Verb::Stop => uploader.stop(),
             Verb::Change | Verb::List | Verb::Release | Verb::Restart | Verb::SetClock => {}
@@ -377,6 +378,9 @@ impl<'a> Replay<'a> {
             Some(source) => vodferry::File::content(format!("{name}.mp4"), source.now()),
             None => vodferry::File::path(self.records.path().join("gone").join(name)),
         };
+        if let Some(priority) = step.priority {
+            file = file.priority(priority);
+        }
         if let Some(bytes) = step.part_size {
             file = file.part_size(bytes);
         }
@@ -414,6 +418,10 @@ fn options(scenario: &Scenario, records: &std::path::Path) -> vodferry::Options 
     options.on_cancel = match asked.on_cancel {
         OnCancel::Keep => vodferry::OnCancel::Keep,
         OnCancel::Abort => vodferry::OnCancel::Abort,
+    };
+    options.on_part_failure = match asked.on_part_failure {
+        OnPartFailure::StopAtOnce => vodferry::OnPartFailure::StopAtOnce,
+        OnPartFailure::FinishOthers => vodferry::OnPartFailure::FinishOthers,
     };
     options.halt_on_failure = asked.halt_on_failure;
     options.restart_failed = asked.restart_failed;

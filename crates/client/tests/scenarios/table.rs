@@ -27,13 +27,14 @@ const STATES: [Option<State>; 8] = [
 ];
 
 /// Verbs of one file, and verbs of the list.
-const VERBS: [(Verb, bool, &str); 14] = [
+const VERBS: [(Verb, bool, &str); 15] = [
     (Verb::Authorize, true, "authorize"),
     (Verb::Cancel, true, "cancel"),
     (Verb::Pause, true, "pause (file)"),
     (Verb::Remove, true, "remove"),
     (Verb::Restore, true, "restore"),
     (Verb::Resume, true, "resume (file)"),
+    (Verb::SetPriority, true, "set_priority"),
     (Verb::Add, false, "add"),
     (Verb::Clear, false, "clear"),
     (Verb::List, false, "list"),
