@@ -21,8 +21,8 @@ pub(crate) enum Mode {
 #[derive(Args)]
 #[command(next_help_heading = "Where to")]
 pub(crate) struct PlaceArgs {
-    /// How the upload is permitted: by what is named for another way, in the environment or the file, nobody is misled then [default:
-    /// as the other flags say]
+    /// How the upload is permitted; what environment and configuration file name for other ways is passed over then [default: as the
+    /// other flags say]
     #[arg(long, value_name = "server|address|sts|ak", hide_possible_values = true)]
     pub(crate) mode: Option<Mode>,
 

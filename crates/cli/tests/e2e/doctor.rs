@@ -67,8 +67,7 @@ fn a_bucket_that_works_is_well_in_every_way() {
     assert_eq!(unfinished(&env, &server).len(), 0, "nothing stays at the server");
     assert!(!env.record_dir().exists(), "nothing stays here");
 
-    let lines = env.command(&["doctor", "--endpoint", &server.url, "--bucket", "vod-media"]);
-    let mut lines = lines;
+    let mut lines = env.command(&["doctor", "--endpoint", &server.url, "--bucket", "vod-media"]);
     lines.args(["--measure", "0", "--keys-file"]).arg(server.keys_file());
     let ran = Ran::of(&mut lines).ok();
     assert!(

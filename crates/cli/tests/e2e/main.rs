@@ -17,3 +17,4 @@ mod kill;
 mod roaming;
 mod sizes;
 mod storm;
+mod ways;
