@@ -11,10 +11,11 @@ import link
 import memory
 import objects
 import server
+import small
 import upload
 from harness import Bench
 
-SECTIONS = {"upload": upload, "server": server, "objects": objects, "memory": memory, "checkpoint": checkpoint, "link": link}
+SECTIONS = {"upload": upload, "server": server, "objects": objects, "memory": memory, "checkpoint": checkpoint, "small": small, "link": link}
 
 
 def main():

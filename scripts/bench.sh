@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Ratios of one run beside the floors under them; bench/README.md says what each row means.
-# SIZE_MB (1024) and ROUNDS (5) may be smaller for a look; ONLY=upload,server,objects,memory,checkpoint,link runs some of the sections.
+# SIZE_MB (1024) and ROUNDS (5) may be smaller for a look; ONLY=upload,server,objects,memory,checkpoint,small,link runs some of the sections.
 cd "$(dirname "$0")/.."
 . scripts/setup.sh bench
 venv=target/official-venv

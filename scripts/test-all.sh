@@ -13,6 +13,8 @@ suite 40-kills-of-each-end env KILLS=40 cargo test --workspace --locked --test e
 suite 20-kills-in-200-uploads-and-500-uploads-at-once env ROUNDS=20 UPLOADS=200 LOAD=500 cargo test --workspace --locked --test e2e storm:: -- --nocapture --test-threads 1
 suite 200-power-losses-under-the-server env POWER_ROUNDS=200 cargo test --workspace --locked --test http power:: -- --nocapture
 suite two-GiB-voyage env SIZE_MB=2048 cargo test --workspace --locked --test e2e expiries:: -- --nocapture --test-threads 1
+suite 12-GiB-in-parts env SPARSE_GIB=12 cargo test --workspace --locked --test bucket large:: -- --nocapture
+suite 3-minutes-of-expiries env EXPIRY_LIFE=20 EXPIRY_SECONDS=180 cargo test --workspace --locked --test bucket expiry:: -- --nocapture
 suite fuzz env SECONDS_EACH=60 scripts/fuzz.sh
 # What cargo-mutants makes of the engine takes longer than all of this: `make mutants`.
 suite mutants env PARTS=list scripts/mutants.sh

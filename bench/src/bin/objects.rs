@@ -35,7 +35,9 @@ fn main() -> Outcome<()> {
         }
         ["complete", url, bucket, count] => complete(&Place::new(url, bucket)?, count.parse()?)?,
         _ => {
-            return Err("usage: objects put|dav|parts|complete …, see the head of the source".into());
+            return Err(
+                "usage: objects put|dav|parts|complete …, see the head of the source".into()
+            );
         }
     };
     println!("{seconds:.4}");

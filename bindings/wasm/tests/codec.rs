@@ -54,7 +54,15 @@ fn error() -> ErrorInfo {
 }
 
 fn object() -> ObjectInfo {
-    ObjectInfo { length: Some(1), etag: "E".into(), crc64: None, verified: true }
+    ObjectInfo {
+        length: Some(1),
+        etag: "E".into(),
+        crc64: None,
+        verified: true,
+        location: Some("l".into()),
+        request_id: "r".into(),
+        callback_body: Some("b".into()),
+    }
 }
 
 fn grant() -> Grant {

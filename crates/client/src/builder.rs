@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, mpsc, watch};
-use vodferry_engine::{DEFAULT_PART_SIZE, Engine};
+use vodferry_engine::Engine;
 
-use crate::buffers::Buffers;
 use crate::clock::Clock;
-use crate::limit::Limit;
 use crate::perform::Means;
 use crate::shell::{Grants, Shared, Shell, State, Told};
 use crate::store::Store;
@@ -105,15 +103,7 @@ impl UploaderBuilder {
             closed: false,
             removed: false,
         };
-        let means = Means {
-            http,
-            limit: Arc::new(Limit::new(options.limit)),
-            buffers: Buffers::new(options.max_buffered, options.in_flight()),
-            timeouts: options.timeouts,
-            md5: options.part_md5(),
-            max_buffered: options.max_buffered,
-            part_size: if options.part_size == 0 { DEFAULT_PART_SIZE } else { options.part_size },
-        };
+        let means = Means::new(&options, http);
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             wake: Notify::new(),

@@ -1,14 +1,17 @@
-//! The folder of checkpoints, for those who want to see or clear what can be resumed.
+//! The folder of checkpoints, for those who want to see, move or clear what can be resumed.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use vodferry_engine::{Checkpoint, ErrorKind, FaultKind, Target};
+use vodferry_engine::{Checkpoint, ErrorKind, FaultKind, PartInfo, Source as Identity, Target};
 
 use crate::Error;
+use crate::exported::Exported;
 use crate::journal::{Contents, Journal, Refusal};
 use crate::source::{Origin, Source, checkpoint_name};
+
+use crate::store::{SEQUENTIAL, make_folder};
 
 /// The checkpoints in one folder.
 ///
@@ -45,15 +48,44 @@ pub struct CheckpointInfo {
     pub length: Option<u64>,
     /// Bytes per part.
     pub part_size: u64,
+    /// The upload that it goes on with: what [`Bucket::list_parts`](crate::Bucket::list_parts) and
+    /// [`Bucket::abort_multipart_upload`](crate::Bucket::abort_multipart_upload) name it by.
+    pub upload_id: String,
+    /// Whether its parts go in order only; see [`ResumableUpload::sequential`](crate::ResumableUpload::sequential).
+    pub sequential: bool,
     /// Parts acknowledged so far, as far as the checkpoint knows.
     pub parts: u32,
     /// Bytes acknowledged so far, as far as the checkpoint knows.
     pub bytes: u64,
     /// When something was last acknowledged.
     pub modified: SystemTime,
+    pub(crate) stored: Checkpoint,
+}
+
+/// What is stored of the upload of the file at `path`, in the folder that uploaders use by default; the latest, where it is on its way
+/// to several places (`getCheckpoint` of the web SDK). `None`: nothing, so that it would begin at its beginning. Blocks.
+///
+/// # Errors
+///
+/// As [`Checkpoints::of`].
+pub fn checkpoint_of(path: impl AsRef<Path>) -> Result<Option<CheckpointInfo>, Error> {
+    let Some(dir) = Checkpoints::default_dir() else { return Ok(None) };
+    Ok(Checkpoints::open(dir).of(path)?.into_iter().next())
 }
 
 impl CheckpointInfo {
+    /// The parts acknowledged so far, by number, as far as the checkpoint knows. The server is asked before the upload goes on.
+    pub fn done(&self) -> &[PartInfo] {
+        &self.stored.parts
+    }
+
+    /// How long ago something was last acknowledged. Services drop unfinished uploads after some days; see
+    /// [`Bucket::abort_after_days`](crate::Bucket::abort_after_days).
+    pub fn age(&self) -> Duration {
+        // A clock that was set back says that it was this moment.
+        self.modified.elapsed().unwrap_or_default()
+    }
+
     /// Whether the file at `path` is the one whose upload was begun: by its length, modification time and samples of its content.
     /// Blocks.
     ///
@@ -61,14 +93,7 @@ impl CheckpointInfo {
     ///
     /// Kind `Io` when it cannot be read; its code is `FileNotFound` when nothing is there.
     pub fn is_of(&self, path: &Path) -> Result<bool, Error> {
-        match Source::open(&Origin::Path(path.to_owned())) {
-            Ok(source) => {
-                let fixed = self.target_fixed.then_some(&self.target);
-                Ok(checkpoint_name(source.identity(), fixed) == self.id)
-            }
-            Err(fault) if fault.kind == FaultKind::SourceChanged => Ok(false),
-            Err(fault) => Err(Error::from(fault)),
-        }
+        Ok(identity_of(path)?.is_some_and(|identity| identity == self.stored.begin.source))
     }
 }
 
@@ -104,6 +129,74 @@ impl Checkpoints {
         Ok(found)
     }
 
+    /// The one of this id; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Storage` when the folder exists and cannot be read.
+    pub fn get(&self, id: &str) -> Result<Option<CheckpointInfo>, Error> {
+        if !is_name(id) {
+            return Ok(None);
+        }
+        let path = self.dir.join(id);
+        match path.try_exists() {
+            Ok(true) => Ok(look(&path)),
+            Ok(false) => Ok(None),
+            Err(error) => Err(storage("cannot read", &path, error)),
+        }
+    }
+
+    /// Those of the file at `path`, the latest first: more than one where it is on its way to several places. It is known by what it
+    /// is, not by where: see [`CheckpointInfo::is_of`]. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Io` when the file cannot be read (code `FileNotFound` when nothing is there), `Storage` when the folder cannot.
+    pub fn of(&self, path: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>, Error> {
+        let Some(identity) = identity_of(path.as_ref())? else { return Ok(Vec::new()) };
+        let mut found = self.list()?;
+        found.retain(|info| info.stored.begin.source == identity);
+        Ok(found)
+    }
+
+    /// The one of this id as JSON (see `docs/reference/checkpoints.md`), to be kept, looked at, or [imported](Checkpoints::import)
+    /// elsewhere. No credential is in it. `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Checkpoints::get).
+    pub fn export(&self, id: &str) -> Result<Option<String>, Error> {
+        Ok(self.get(id)?.map(|info| Exported::of(&info).to_json()))
+    }
+
+    /// Stores what [`export`](Checkpoints::export) gave, so that the upload of the same file goes on from here; gives its id. The folder
+    /// is made where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Misuse` when it is no such JSON, or a checkpoint of this id is there already; `Busy` while an upload holds that, `Storage`
+    /// when it cannot be written.
+    pub fn import(&self, json: &str) -> Result<String, Error> {
+        let exported = Exported::read(json)?;
+        let (id, records) = exported.records()?;
+        make_folder(&self.dir).map_err(|error| storage("cannot make", &self.dir, error))?;
+        let path = self.dir.join(&id);
+        let (mut journal, contents) = open(&path, &id)?;
+        if !contents.records.is_empty() {
+            return Err(Error::misuse(format!("there is a checkpoint {id} already")));
+        }
+        let hint = exported.path.as_deref().map(Path::new);
+        let last = records.len().saturating_sub(1);
+        for (at, record) in records.iter().enumerate() {
+            if let Err(error) = journal.append(record, hint, at == last) {
+                // Half of it would be taken for all that is known.
+                let _ = journal.delete();
+                return Err(storage("cannot write", &path, error));
+            }
+        }
+        Ok(id)
+    }
+
     /// Deletes one. The parts at the server stay.
     ///
     /// # Errors
@@ -114,19 +207,27 @@ impl Checkpoints {
         if !is_name(id) || !path.is_file() {
             return Err(Error::misuse(format!("there is no checkpoint {id:?}")));
         }
-        match Journal::open(&path) {
-            Ok((journal, _)) => {
-                journal.delete().map_err(|error| storage("cannot delete", &path, error))
-            }
-            Err(Refusal::Busy) => {
-                let text = format!("an upload holds the checkpoint {id}");
-                Err(Error::new(ErrorKind::Busy, "Busy", text))
-            }
-            Err(Refusal::Foreign) => {
-                Err(Error::misuse(format!("{} is not a checkpoint", path.display())))
-            }
-            Err(Refusal::Io(error)) => Err(storage("cannot open", &path, error)),
+        let (journal, _) = open(&path, id)?;
+        journal.delete().map_err(|error| storage("cannot delete", &path, error))
+    }
+}
+
+fn open(path: &Path, id: &str) -> Result<(Journal, Contents), Error> {
+    Journal::open(path).map_err(|refusal| match refusal {
+        Refusal::Busy => {
+            Error::new(ErrorKind::Busy, "Busy", format!("an upload holds the checkpoint {id}"))
         }
+        Refusal::Foreign => Error::misuse(format!("{} is not a checkpoint", path.display())),
+        Refusal::Io(error) => storage("cannot open", path, error),
+    })
+}
+
+/// What the file at `path` is; `None` when that cannot be said, as it is being written.
+fn identity_of(path: &Path) -> Result<Option<Identity>, Error> {
+    match Source::open(&Origin::Path(path.to_owned())) {
+        Ok(source) => Ok(Some(source.identity().clone())),
+        Err(fault) if fault.kind == FaultKind::SourceChanged => Ok(None),
+        Err(fault) => Err(Error::from(fault)),
     }
 }
 
@@ -134,24 +235,29 @@ fn look(path: &Path) -> Option<CheckpointInfo> {
     let id = path.file_name()?.to_str().filter(|id| is_name(id))?;
     let modified = path.metadata().ok()?.modified().ok()?;
     let contents = Contents::read(&std::fs::read(path).ok()?)?;
-    let Checkpoint { begin, parts, length } = Checkpoint::replay(contents.records)?;
+    let stored = Checkpoint::replay(contents.records)?;
+    let Checkpoint { begin, parts, length } = &stored;
     Some(CheckpointInfo {
         id: id.to_owned(),
         path: contents.path,
         // Only a name made with the place is another than the one made without.
-        target_fixed: checkpoint_name(&begin.source, None) != id,
-        video_id: begin.video_id,
-        target: begin.target,
-        length: begin.source.length.or(length),
+        target_fixed: checkpoint_name(&begin.source, None) != id.trim_end_matches(SEQUENTIAL),
+        sequential: id.ends_with(SEQUENTIAL),
+        video_id: begin.video_id.clone(),
+        target: begin.target.clone(),
+        upload_id: begin.upload_id.clone(),
+        length: begin.source.length.or(*length),
         part_size: begin.part_size,
         parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
         bytes: parts.iter().map(|part| part.length).fold(0, u64::saturating_add),
         modified,
+        stored,
     })
 }
 
 fn is_name(id: &str) -> bool {
-    id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())
+    let hash = id.strip_suffix(SEQUENTIAL).unwrap_or(id);
+    hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn storage(what: &str, path: &Path, error: io::Error) -> Error {

@@ -9,8 +9,9 @@ use tokio::io::AsyncRead;
 use vodferry_engine::{FileId, FileState, ObjectInfo, Target};
 use vodferry_oss::Credential;
 
+use crate::perform::Spec;
 use crate::source::{Origin, Stream};
-use crate::{Content, Error, Growth, UploadGrant};
+use crate::{Callback, Content, Error, Growth, UploadGrant};
 
 /// A file to upload: where its bytes are, and where they go if that is known already. A path is the usual thing; memory, streams and
 /// files that are still being written do as well.
@@ -34,6 +35,9 @@ pub struct File {
     pub(crate) part_size: u64,
     pub(crate) priority: i32,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) callback: Option<Callback>,
+    /// Parts one at a time, in their order: of uploads that the service takes as one stream.
+    pub(crate) sequential: bool,
     pub(crate) grant: Option<UploadGrant>,
 }
 
@@ -92,6 +96,8 @@ impl File {
             part_size: 0,
             priority: 0,
             headers: Vec::new(),
+            callback: None,
+            sequential: false,
             grant: None,
         }
     }
@@ -131,6 +137,12 @@ impl File {
         let name = name.into().to_ascii_lowercase();
         self.headers.retain(|(n, _)| *n != name);
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Has the service tell the application that the object was made; see [`Callback`].
+    pub fn callback(mut self, callback: Callback) -> File {
+        self.callback = Some(callback);
         self
     }
 
@@ -180,6 +192,7 @@ impl File {
                 )));
             }
         }
+        self.callback.as_ref().map_or(Ok(()), Callback::check)?;
         self.grant.as_ref().map_or(Ok(()), UploadGrant::check)
     }
 
@@ -188,6 +201,15 @@ impl File {
             let stem = Path::new(&self.name).file_stem();
             stem.map(|stem| cut(&stem.to_string_lossy())).unwrap_or_default()
         })
+    }
+
+    /// What requests say of the object.
+    pub(crate) fn spec(&self) -> Spec {
+        Spec {
+            headers: self.object_headers(),
+            callback: self.callback.as_ref().map(Callback::headers).unwrap_or_default(),
+            sequential: self.sequential,
+        }
     }
 
     /// The headers of the object, Content-Type guessed where none was given.
@@ -263,7 +285,7 @@ pub struct Uploaded {
 }
 
 /// Content types of what people upload, so that a browser plays the object.
-fn content_type(name: &str) -> Option<&'static str> {
+pub(crate) fn content_type(name: &str) -> Option<&'static str> {
     let extension = Path::new(name).extension()?.to_str()?.to_ascii_lowercase();
     Some(match extension.as_str() {
         "mp4" | "m4v" => "video/mp4",

@@ -41,14 +41,18 @@
 
 mod app_server;
 mod authorizer;
+pub mod blocking;
 mod body;
+mod bucket;
 mod buffers;
 mod builder;
+mod callback;
 mod checkpoints;
 mod clock;
 mod download;
 mod error;
 mod events;
+mod exported;
 mod file;
 mod hint;
 mod holds;
@@ -73,8 +77,13 @@ mod windows;
 pub use app_server::AppServer;
 pub use authorizer::{Authorizer, BoxFuture, GrantRequest, UploadGrant};
 pub use body::{Body, BodyError};
+pub use bucket::{
+    AppendResult, Bucket, BucketBuilder, Initiate, ListObjects, Listed, ListedObject, ListedUpload,
+    Listing, ObjectHead, Progress, PutOptions, ResumableUpload, UploadTask,
+};
 pub use builder::UploaderBuilder;
-pub use checkpoints::{CheckpointInfo, Checkpoints};
+pub use callback::{Callback, CallbackBody};
+pub use checkpoints::{CheckpointInfo, Checkpoints, checkpoint_of};
 pub use clock::Clock;
 pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use vodferry_engine::{EffectId, ErrorKind, Fault, FaultKind, Input, Op, Reply};
-use vodferry_exchange::{Answer, Digests, request_signed_with};
-use vodferry_oss::Response;
+use vodferry_engine::{DEFAULT_PART_SIZE, EffectId, ErrorKind, Fault, FaultKind, Input, Op, Reply};
+use vodferry_exchange::{Answer, Digests, Object, answer_for, request_for};
+use vodferry_oss::{Request, Response};
 
 use crate::authorizer::Rights;
 use crate::body::Meter;
@@ -15,7 +15,7 @@ use crate::part::PartMd5;
 use crate::source::{Source, fault};
 use crate::watch::Watch;
 use crate::windows::cut;
-use crate::{Body, Http, Timeouts, TransportError, TransportErrorKind, part};
+use crate::{Body, Http, Options, Timeouts, TransportError, TransportErrorKind, part};
 
 /// What all operations of an uploader share.
 pub(crate) struct Means {
@@ -30,6 +30,19 @@ pub(crate) struct Means {
 }
 
 impl Means {
+    /// As `options` say, over `http`.
+    pub(crate) fn new(options: &Options, http: Arc<dyn Http>) -> Means {
+        Means {
+            http,
+            limit: Arc::new(Limit::new(options.limit)),
+            buffers: Buffers::new(options.max_buffered, options.in_flight()),
+            timeouts: options.timeouts,
+            md5: options.part_md5(),
+            max_buffered: options.max_buffered,
+            part_size: if options.part_size == 0 { DEFAULT_PART_SIZE } else { options.part_size },
+        }
+    }
+
     /// Bytes of a stream that may be in memory: a part at least.
     pub(crate) fn most_of_stream(&self, part_size: u64) -> u64 {
         self.max_buffered.max(if part_size == 0 { self.part_size } else { part_size })
@@ -42,11 +55,19 @@ pub(crate) struct Errand {
     pub(crate) op: Op,
     pub(crate) rights: Arc<Rights>,
     pub(crate) source: Option<Arc<Source>>,
-    /// Of the object.
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) spec: Spec,
     pub(crate) clock_offset_ms: i64,
     /// Says when the request is signed.
     pub(crate) clock: Clock,
+}
+
+/// What requests say of the object.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spec {
+    pub(crate) headers: Vec<(String, String)>,
+    /// Headers of an upload callback.
+    pub(crate) callback: Vec<(String, String)>,
+    pub(crate) sequential: bool,
 }
 
 /// Performs `errand`; `sent` hears of its body's bytes as they go out.
@@ -67,7 +88,8 @@ pub(crate) fn answer(id: EffectId, result: Result<Reply, Fault>) -> Input {
     Input::Answer { id, result, server_date_ms: None }
 }
 
-async fn exchange(
+/// One operation and its answer; a fault where no server had a part in it.
+pub(crate) async fn exchange(
     means: &Means,
     errand: Errand,
     sent: impl Fn(u64) + Send + Sync + 'static,
@@ -79,12 +101,13 @@ async fn exchange(
     if let Some(reply) = equal(&errand.op, &digests) {
         return Ok(Answer { result: Ok(reply), server_date_ms: None });
     }
-    let Errand { op, rights, headers, clock_offset_ms, clock, .. } = errand;
+    let Errand { op, rights, spec, clock_offset_ms, clock, .. } = errand;
+    let Spec { headers, callback, sequential } = &spec;
+    let object = Object { headers, callback, sequential: *sequential };
     let at_ms = clock.wall_ms().saturating_add(clock_offset_ms);
     let Rights { authority, signature } = &*rights;
-    let mut request = request_signed_with(signature, &op, authority, &digests, &headers, at_ms)?;
+    let mut request = request_for(signature, &op, authority, &digests, &object, at_ms)?;
     let body = body.unwrap_or_else(|| Body::from_bytes(std::mem::take(&mut request.body)));
-    let host = request.authority.clone();
     let watch = Arc::new(Watch::new(means.timeouts, body.remaining()));
     let body = match &op {
         Op::UploadPart { .. } | Op::PutObject { .. } => {
@@ -92,6 +115,19 @@ async fn exchange(
         }
         _ => body,
     };
+    let response = send(means, &subject(&op), request, body, &watch).await?;
+    Ok(answer_for(&op, authority, &response, &digests, &object))
+}
+
+/// Sends a signed request under its watch, and gives the response whatever its status.
+pub(crate) async fn send(
+    means: &Means,
+    subject: &str,
+    request: Request,
+    body: Body,
+    watch: &Watch,
+) -> Result<Response, Fault> {
+    let host = request.authority.clone();
     let response = tokio::select! {
         response = means.http.send(request, body) => response,
         why = watch.expired() => {
@@ -102,12 +138,12 @@ async fn exchange(
     if let Some(fault) = watch.take_fault() {
         return Err(fault);
     }
-    let response: Response = response.map_err(|error| {
-        tracing::debug!(operation = subject(&op), %error, "no reply");
-        fault(error.fault_kind(), error.code(), format!("{}: {error}", subject(&op)))
+    let response = response.map_err(|error| {
+        tracing::debug!(operation = subject, %error, "no reply");
+        fault(error.fault_kind(), error.code(), format!("{subject}: {error}"))
     })?;
-    tracing::debug!(operation = subject(&op), status = response.status, "reply");
-    Ok(vodferry_exchange::answer(&op, authority, &response, &digests))
+    tracing::debug!(operation = subject, status = response.status, "reply");
+    Ok(response)
 }
 
 /// The body of an operation that uploads, and what is known of its bytes.

@@ -266,7 +266,9 @@ impl Shell {
                 let unknown = || Origin::Path(PathBuf::new());
                 let origin = entry.as_ref().map_or_else(unknown, |file| file.origin.clone());
                 let fixed = entry.as_ref().and_then(|file| file.grant.as_ref());
-                self.store.load(id, file, origin, fixed.map(|grant| grant.target.clone()));
+                let fixed = fixed.map(|grant| grant.target.clone());
+                let sequential = entry.as_ref().is_some_and(|file| file.sequential);
+                self.store.load(id, file, origin, fixed, sequential);
             }
             Effect::Perform { id, file, grant, op, clock_offset_ms } => {
                 let rights = state.grants.table.get(&grant).map(|(_, known)| known.clone());
@@ -281,7 +283,7 @@ impl Shell {
                     op,
                     rights,
                     source: entry.source.clone(),
-                    headers: entry.file.object_headers(),
+                    spec: entry.file.spec(),
                     clock_offset_ms,
                     clock: self.shared.clock.clone(),
                 };

@@ -20,6 +20,9 @@ use crate::{Error, OnBusy};
 /// Journals that a transfer of this process holds: a second one starts without, where one of another process is refused.
 static HELD: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
 
+/// Behind the names of checkpoints whose uploads take parts in order only: such an upload is no good for others, nor the reverse.
+pub(crate) const SEQUENTIAL: &str = "-sequential";
+
 /// Between two looks at a checkpoint that another process holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
@@ -50,6 +53,7 @@ struct Load {
     file: FileId,
     origin: Origin,
     fixed: Option<Target>,
+    sequential: bool,
 }
 
 impl Store {
@@ -85,9 +89,17 @@ impl Store {
         Ok((Store { ask, clock }, has_ended))
     }
 
-    /// Opens the source, and the checkpoint of its content. `fixed`: the place, where the caller fixed it.
-    pub(crate) fn load(&self, id: EffectId, file: FileId, origin: Origin, fixed: Option<Target>) {
-        self.send(Ask::Load(Load { id, file, origin, fixed }));
+    /// Opens the source, and the checkpoint of its content. `fixed`: the place, where the caller fixed it. `sequential`: its parts go in
+    /// order, into an upload that takes them in no other.
+    pub(crate) fn load(
+        &self,
+        id: EffectId,
+        file: FileId,
+        origin: Origin,
+        fixed: Option<Target>,
+        sequential: bool,
+    ) {
+        self.send(Ask::Load(Load { id, file, origin, fixed, sequential }));
     }
 
     /// Appends to the checkpoint of `file`.
@@ -167,7 +179,7 @@ impl Keeper {
             }
             Ask::Load(load) => {
                 let (id, file) = (load.id, load.file);
-                let result = self.load(file, &load.origin, load.fixed.as_ref());
+                let result = self.load(&load);
                 let busy = |fault: &Fault| fault.kind == FaultKind::Fatal(ErrorKind::Busy);
                 if self.on_busy == OnBusy::Wait && result.as_ref().err().is_some_and(busy) {
                     self.waiting.push(load);
@@ -178,15 +190,15 @@ impl Keeper {
         }
     }
 
-    fn load(
-        &mut self,
-        file: FileId,
-        origin: &Origin,
-        fixed: Option<&Target>,
-    ) -> Result<(Arc<Source>, Option<Checkpoint>), Fault> {
+    fn load(&mut self, load: &Load) -> Result<(Arc<Source>, Option<Checkpoint>), Fault> {
+        let Load { file, origin, fixed, sequential, .. } = load;
+        let file = *file;
         self.close(file);
         let source = Source::open(origin)?;
-        let name = checkpoint_name(source.identity(), fixed);
+        let mut name = checkpoint_name(source.identity(), fixed.as_ref());
+        if *sequential {
+            name.push_str(SEQUENTIAL);
+        }
         let (place, checkpoint, refused) = match self.dir.clone() {
             None => self.in_memory(name),
             Some(dir) => self.on_disk(&dir, &name, &source)?,
@@ -319,7 +331,7 @@ fn patiently<T>(attempt: impl Fn() -> T, done: impl Fn(&T) -> bool) -> T {
     attempt()
 }
 
-fn make_folder(dir: &Path) -> std::io::Result<()> {
+pub(crate) fn make_folder(dir: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -202,6 +202,13 @@ pub struct ObjectInfo {
     pub crc64: Option<u64>,
     /// Whether the object's CRC64 was compared with that of the bytes sent, and was equal.
     pub verified: bool,
+    /// The object's URL, where the reply to Complete told.
+    pub location: Option<String>,
+    /// Of the request that made the object, or found it; empty where the reply named none.
+    pub request_id: String,
+    /// What the application answered to the upload callback, where one was asked for. Not known where the reply was lost and the
+    /// object looked at instead.
+    pub callback_body: Option<String>,
 }
 
 /// Which grant is wanted.

@@ -36,6 +36,16 @@ pub fn answer(op: &Op, authority: &Authority, response: &Response, digests: &Dig
         (204, Op::AbortMultipartUpload { .. }) => Ok(Reply::Aborted),
         _ => refusal(op, authority.credential.security_token.is_some(), response),
     };
+    told(op, authority, response, result)
+}
+
+/// With what an answer says besides.
+pub(crate) fn told(
+    op: &Op,
+    authority: &Authority,
+    response: &Response,
+    result: Result<Reply, No>,
+) -> Answer {
     let result = result.map_err(|no| {
         let mut message = subject(op, &authority.target.key);
         push_line(&mut message, no.message.trim_end_matches(['.', ' ', '\n', '\r']));
@@ -51,15 +61,15 @@ pub fn answer(op: &Op, authority: &Authority, response: &Response, digests: &Dig
 }
 
 /// A fault before it says on what.
-struct No {
-    kind: FaultKind,
-    code: String,
-    message: String,
-    request_id: Option<String>,
+pub(crate) struct No {
+    pub(crate) kind: FaultKind,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) request_id: Option<String>,
 }
 
 impl No {
-    fn unreadable(why: &str) -> No {
+    pub(crate) fn unreadable(why: &str) -> No {
         let mut message = String::from("the reply cannot be used: ");
         message.push_str(why);
         let kind = FaultKind::Transient(ErrorKind::Protocol);
@@ -81,22 +91,15 @@ fn success(op: &Op, key: &str, response: &Response, digests: &Digests) -> Result
     Ok(match op {
         Op::AbortMultipartUpload { .. } => return Err(No::unreadable("its status is not 204")),
         Op::CompleteMultipartUpload { parts, .. } => {
-            let etag = CompleteMultipartUploadResult::decode(&response.body)?.etag;
-            let crc64 = response.crc64();
-            let verified = match (crc64, combined(parts)) {
-                (Some(theirs), Some(ours)) if theirs != ours => {
-                    let what = "the object's CRC64 is not that of the bytes sent";
-                    return Err(No::mismatch(FaultKind::Fatal(ErrorKind::Integrity), what));
-                }
-                (theirs, ours) => theirs.is_some() && ours.is_some(),
-            };
-            Reply::Completed(ObjectInfo { length: None, etag, crc64, verified })
+            completed(CompleteMultipartUploadResult::decode(&response.body)?.etag, parts, response)?
         }
         Op::HeadObject { length, parts } => {
             let crc64 = response.crc64();
             let found = response.content_length();
             let verified = found == Some(*length) && crc64.is_some() && crc64 == combined(parts);
-            Reply::Head(Some(ObjectInfo { length: found, etag: etag(response)?, crc64, verified }))
+            let etag = etag(response)?;
+            let info = ObjectInfo { length: found, etag, crc64, verified, ..ObjectInfo::default() };
+            Reply::Head(Some(info))
         }
         Op::InitiateMultipartUpload => {
             let upload_id = InitiateMultipartUploadResult::decode(&response.body)?.upload_id;
@@ -117,13 +120,30 @@ fn success(op: &Op, key: &str, response: &Response, digests: &Digests) -> Result
             let etag = arrived(response, digests)?;
             let crc64 = response.crc64();
             let verified = crc64.is_some() && digests.crc64.is_some();
-            Reply::Put(ObjectInfo { length: None, etag, crc64, verified })
+            Reply::Put(ObjectInfo { etag, crc64, verified, ..ObjectInfo::default() })
         }
         Op::UploadPart { .. } => {
             let etag = arrived(response, digests)?;
             Reply::PartUploaded { etag, crc64: response.crc64().or(digests.crc64) }
         }
     })
+}
+
+/// The object that Complete made, when it is the one that was sent.
+pub(crate) fn completed(
+    etag: String,
+    parts: &[PartInfo],
+    response: &Response,
+) -> Result<Reply, No> {
+    let crc64 = response.crc64();
+    let verified = match (crc64, combined(parts)) {
+        (Some(theirs), Some(ours)) if theirs != ours => {
+            let what = "the object's CRC64 is not that of the bytes sent";
+            return Err(No::mismatch(FaultKind::Fatal(ErrorKind::Integrity), what));
+        }
+        (theirs, ours) => theirs.is_some() && ours.is_some(),
+    };
+    Ok(Reply::Completed(ObjectInfo { etag, crc64, verified, ..ObjectInfo::default() }))
 }
 
 fn refusal(op: &Op, with_token: bool, response: &Response) -> Result<Reply, No> {
@@ -165,7 +185,7 @@ fn arrived(response: &Response, digests: &Digests) -> Result<String, No> {
     }
 }
 
-fn etag(response: &Response) -> Result<String, No> {
+pub(crate) fn etag(response: &Response) -> Result<String, No> {
     match response.etag() {
         None | Some("") => Err(No::unreadable("it has no ETag")),
         Some(etag) => Ok(etag.into()),

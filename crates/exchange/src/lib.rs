@@ -11,12 +11,14 @@ extern crate alloc;
 mod answer;
 mod authority;
 pub mod fault;
+mod object;
 mod request;
 mod subject;
 
 pub use answer::{Answer, answer};
 pub use authority::Authority;
-pub use request::{Signature, request, request_signed_with};
+pub use object::{Object, answer_for, request_for};
+pub use request::{Signature, request};
 
 /// What is known of the bytes a request carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use vodferry_engine::{ErrorKind, Fault, FaultKind, Op, PartInfo};
 use vodferry_oss::address::valid_key;
 use vodferry_oss::etag::content_md5;
-use vodferry_oss::sign::{OptionsV4, sign_v1_among, sign_v4};
+use vodferry_oss::sign::sign_v1_among;
 use vodferry_oss::text::decimal;
 use vodferry_oss::xml::{CompleteMultipartUpload, CompletePart};
 use vodferry_oss::{Method, Request, Target};
@@ -48,30 +48,8 @@ pub fn request(
     Ok(request)
 }
 
-/// As [`request`], signed as `signature` says. A function of its own: who never calls it (the browser's module, whose
-/// size counts) does not link V4.
-///
-/// # Errors
-/// As [`request`].
-pub fn request_signed_with(
-    signature: &Signature,
-    op: &Op,
-    authority: &Authority,
-    digests: &Digests,
-    headers: &[(String, String)],
-    at_ms: i64,
-) -> Result<Request, Fault> {
-    let Signature::V4 { region } = signature else {
-        return request(op, authority, digests, headers, at_ms);
-    };
-    let (mut request, key) = unsigned(op, authority, digests, headers)?;
-    let options = OptionsV4 { region, additional_headers: &[] };
-    sign_v4(&mut request, &authority.target.bucket, key, &authority.credential, options, at_ms);
-    Ok(request)
-}
-
 /// With the key to sign for: empty for a bucket call.
-fn unsigned<'a>(
+pub(crate) fn unsigned<'a>(
     op: &Op,
     authority: &'a Authority,
     digests: &Digests,

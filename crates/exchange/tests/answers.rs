@@ -60,10 +60,10 @@ fn complete_is_verified_by_the_parts() {
     );
     assert_eq!(answer.server_date_ms, Some(AT));
     let info = ObjectInfo {
-        length: None,
         etag: "WHOLE-2".into(),
         crc64: Some(crc64(b"hello world")),
         verified: true,
+        ..ObjectInfo::default()
     };
     assert_eq!(answer.result, Ok(Reply::Completed(info.clone())));
 
@@ -215,8 +215,12 @@ fn what_arrived_is_compared_with_what_was_sent() {
     assert_eq!(of(&upload_part(), &quoted, &crc, &none), Ok(expected), "the reply's CRC64 kept");
 
     let put = Op::PutObject { length: 11 };
-    let info =
-        ObjectInfo { length: None, etag: etag.clone(), crc64: Some(crc64(body)), verified: true };
+    let info = ObjectInfo {
+        etag: etag.clone(),
+        crc64: Some(crc64(body)),
+        verified: true,
+        ..ObjectInfo::default()
+    };
     assert_eq!(of(&put, &quoted, &crc, &sent), Ok(Reply::Put(info.clone())));
     let unverified = ObjectInfo { verified: false, ..info };
     assert_eq!(of(&put, &quoted, &crc, &none), Ok(Reply::Put(unverified)));

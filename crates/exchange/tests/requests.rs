@@ -5,7 +5,7 @@ mod common;
 use common::{AT, ID, SECRET, authority, part, plain, upload_part};
 use proptest::prelude::*;
 use vodferry_engine::{ErrorKind, FaultKind, Op};
-use vodferry_exchange::{Digests, Signature, request, request_signed_with};
+use vodferry_exchange::{Digests, Object, Signature, request, request_for};
 use vodferry_oss::address::candidates;
 use vodferry_oss::encode::{decode_path, decode_query};
 use vodferry_oss::sign::{Presented, Region};
@@ -97,7 +97,7 @@ fn upload_part_carries_the_md5_and_the_published_signature_date() {
 fn the_default_signature_is_the_first() {
     let sign = |signature: &Signature| {
         let digests = Digests::default();
-        request_signed_with(signature, &upload_part(), &plain(), &digests, &[], AT).unwrap()
+        request_for(signature, &upload_part(), &plain(), &digests, &Object::default(), AT).unwrap()
     };
     assert_eq!(sign(&Signature::default()), made(&upload_part()));
     let newer = sign(&Signature::V4 { region: "cn-hangzhou".into() });
@@ -185,6 +185,7 @@ proptest! {
         vhost in any::<bool>(),
         md5 in any::<Option<[u8; 16]>>(),
         at in 0i64..4_000_000_000_000,
+        sequential in any::<bool>(),
         signature in prop_oneof![
             Just(Signature::V1),
             Just(Signature::V4 { region: "cn-hangzhou".into() }),
@@ -194,8 +195,10 @@ proptest! {
         let authority = authority(endpoint, &key, token.as_deref());
         let digests = Digests { md5, ..Digests::default() };
         let headers = [("content-type".to_string(), "video/mp4".to_string()), ("x-oss-meta-a".into(), "b".into())];
+        let callback = [("x-oss-callback".to_string(), "e30=".to_string())];
+        let object = Object { headers: &headers, callback: &callback, sequential };
         let request =
-            request_signed_with(&signature, &op, &authority, &digests, &headers, at).unwrap();
+            request_for(&signature, &op, &authority, &digests, &object, at).unwrap();
 
         let target = request.target();
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));

@@ -19,8 +19,15 @@ pub(crate) struct Harbour {
 
 impl Harbour {
     pub(crate) async fn open() -> Harbour {
+        Harbour::with(|_| ()).await
+    }
+
+    /// One that differs.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Harbour {
         let dir = tempfile::tempdir().unwrap();
-        let server = serve(config(dir.path(), "127.0.0.1:0".parse().unwrap())).await.unwrap();
+        let mut config = config(dir.path(), "127.0.0.1:0".parse().unwrap());
+        change(&mut config);
+        let server = serve(config).await.unwrap();
         let keys = Keys::load(&dir.path().join("data").join(KEYS_FILE)).unwrap();
         let root = keys.root().unwrap();
         let operator = Credential {

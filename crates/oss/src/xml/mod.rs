@@ -34,6 +34,7 @@ pub use objects::{ListBucketResult, ListedObject, Paging};
 pub use parts::{ListPartsResult, ListedPart};
 pub use rules::{
     CorsConfiguration, CorsRule, LifecycleConfiguration, LifecycleRule, Term, normalised,
+    with_abort_term,
 };
 pub use uploads::{ListMultipartUploadsResult, ListedUpload};
 pub(crate) use writer::XmlWriter;

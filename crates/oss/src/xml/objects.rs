@@ -1,10 +1,13 @@
-//! The replies to ListObjects, in both of its versions, and to ListObjectVersions. Written only: what lists is the server.
+//! The replies to ListObjects, in both of its versions, and to ListObjectVersions. A client reads the first two.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::buckets::Owner;
-use super::{STORAGE_CLASS, XmlWriter};
+use super::element::Element;
+use super::{Document, STORAGE_CLASS, XmlError, XmlWriter};
+use crate::etag::unquote;
+use crate::limits::MAX_PAGE;
 use crate::time::{format_iso_ms, whole_seconds};
 
 /// One page of the objects of a bucket, by key (bytewise).
@@ -85,6 +88,7 @@ pub struct ListedObject {
 
 /// What the version of an object is called in a bucket that never had more than one of each.
 const NULL_VERSION: &str = "null";
+const ROOT: &str = "ListBucketResult";
 
 impl ListBucketResult {
     /// Writes it; `url` when the request asked for `encoding-type=url`.
@@ -92,7 +96,7 @@ impl ListBucketResult {
         let versions = matches!(self.paging, Paging::Versions { .. });
         let (root, object) = match versions {
             true => ("ListVersionsResult", "Version"),
-            false => ("ListBucketResult", "Contents"),
+            false => (ROOT, "Contents"),
         };
         let mut xml = XmlWriter::new();
         xml.open(root);
@@ -143,6 +147,53 @@ impl ListBucketResult {
         }
         xml.close(root);
         xml.finish()
+    }
+}
+
+impl ListBucketResult {
+    /// Reads one, of version 2 when it names a KeyCount or a continuation token.
+    ///
+    /// # Errors
+    /// Malformed, another document, or an object without key or size.
+    pub fn decode(body: &[u8]) -> Result<ListBucketResult, XmlError> {
+        let document = Document::parse(body, ROOT)?;
+        let root = &document.root;
+        let second = ["KeyCount", "NextContinuationToken"];
+        let paging = match second.into_iter().any(|name| !root.text(name).is_empty()) {
+            true => Paging::Token {
+                token: root.text("ContinuationToken").into(),
+                next: root.text("NextContinuationToken").into(),
+                start_after: document.name(root, "StartAfter"),
+            },
+            false => Paging::Marker {
+                marker: document.name(root, "Marker"),
+                next: document.name(root, "NextMarker"),
+            },
+        };
+        let object = |object: &Element<'_>| {
+            document.required(object, "Key");
+            ListedObject {
+                key: document.name(object, "Key"),
+                last_modified_ms: object.time("LastModified"),
+                etag: unquote(object.text("ETag").trim_ascii()).into(),
+                kind: object.text("Type").trim_ascii().into(),
+                size: document.required_number(object, "Size"),
+                storage_class: object.text("StorageClass").trim_ascii().into(),
+                owner: None,
+            }
+        };
+        let prefix = |group| document.name(group, "Prefix");
+        let result = ListBucketResult {
+            name: root.text("Name").into(),
+            prefix: document.name(root, "Prefix"),
+            delimiter: document.name(root, "Delimiter"),
+            max_keys: document.number(root, "MaxKeys").unwrap_or(MAX_PAGE),
+            is_truncated: root.flag("IsTruncated"),
+            paging,
+            contents: root.all("Contents").map(object).collect(),
+            common_prefixes: root.all("CommonPrefixes").map(prefix).collect(),
+        };
+        document.finish(result)
     }
 }
 
