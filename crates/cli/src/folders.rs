@@ -30,8 +30,10 @@ pub(crate) fn expand(named: &[PathBuf], select: &SelectArgs) -> Result<Vec<Found
             false => found.push(Found { path: path.clone(), below: None }),
             true if select.recursive => walk(path, &patterns, &mut found)?,
             true => {
-                let message = format!("{} is a folder", path.display());
-                return Err(Failure::usage(message).hint("--recursive uploads the files in it"));
+                // It fails as a file that cannot be read, and the others arrive.
+                let hint = "--recursive uploads the files in it";
+                output::say(&format!("{} is a folder: {hint}", output::name(path)));
+                found.push(Found { path: path.clone(), below: None });
             }
         }
     }
@@ -184,9 +186,9 @@ mod tests {
     fn a_folder_needs_the_flag() {
         let folder = tree();
         let select = SelectArgs { recursive: false, include: vec![], exclude: vec![] };
-        let refused = expand(&[folder.path().to_owned()], &select).unwrap_err();
-        assert_eq!(refused.exit, ExitCode::Usage);
-        assert!(refused.hint.unwrap().contains("--recursive"));
+        let itself = folder.path().to_owned();
+        let found = expand(std::slice::from_ref(&itself), &select).unwrap();
+        assert_eq!(found, [Found { path: itself, below: None }]);
         let file = folder.path().join("b.mp4");
         let found = expand(std::slice::from_ref(&file), &select).unwrap();
         assert_eq!(found, [Found { path: file, below: None }]);

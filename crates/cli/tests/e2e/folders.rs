@@ -44,7 +44,7 @@ fn a_folder_arrives_in_order_with_its_ways_as_keys() {
     let env = TestEnv::new();
     let server = env.serve(&[]);
     tree(&env);
-    upload(&env, &server, &["films"]).fails(2, "films is a folder");
+    upload(&env, &server, &["films"]).fails(8, "films is a folder: --recursive");
     let ran = upload(&env, &server, &["-r", "films", "--key", "v/"]).ok();
     let all = ["v/2026/a.mp4", "v/2026/raw/1.mov", "v/b/a.mp4", "v/b/notes.txt", "v/z.mp4"];
     assert_eq!(keys(&ran), all);
