@@ -220,7 +220,7 @@ impl Transfer {
 
     /// Sends what the phase wants, but for bodies, if nothing holds it back.
     pub(crate) fn step(&mut self, now: Now, desk: &mut Desk) {
-        if self.over.is_some() || self.failing.is_some() || !self.is_loaded() {
+        if self.over.is_some() || !self.is_loaded() {
             return;
         }
         self.renew_grant(now, desk);
