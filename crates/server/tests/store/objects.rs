@@ -102,6 +102,12 @@ async fn videos(meta: &dyn MetaStore) {
         cover_url: "http://c".to_owned(),
         cate_id: Some(-1),
         user_data: "{}".to_owned(),
+        kind: vodferry_vod::MediaKind::Image,
+        template_group_id: "tg".to_owned(),
+        workflow_id: "wf".to_owned(),
+        app_id: "app".to_owned(),
+        transcode_mode: "NoTranscode".to_owned(),
+        image_type: "cover".to_owned(),
     };
     let made = meta.create_video(new.clone(), NOW).await.unwrap();
     assert_eq!((&made.info, made.status), (&new, VideoStatus::Uploading));
@@ -138,9 +144,9 @@ async fn a_database_of_another_kind_or_time_is_refused() {
     let raw = rusqlite::Connection::open(&path).unwrap();
     raw.pragma_update(None, "user_version", 7).unwrap();
     let refused = open().err().unwrap();
-    assert!(matches!(refused, OpenError::Newer { found: 7, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { found: 7, known: 3, .. }), "{refused}");
     assert!(refused.to_string().contains("schema version 7"), "{refused}");
-    raw.pragma_update(None, "user_version", 2).unwrap();
+    raw.pragma_update(None, "user_version", 3).unwrap();
     open().unwrap();
     drop(raw);
 
