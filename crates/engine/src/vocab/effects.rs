@@ -227,7 +227,7 @@ pub enum Input {
     Granted {
         /// Of the effect.
         id: EffectId,
-        /// The grant, or why there is none. [`FaultKind::NoSuchUpload`] to a Refresh means that the video is gone.
+        /// The grant, or why there is none. [`FaultKind::NoSuchUpload`](super::FaultKind) to a Refresh means that the video is gone.
         result: Result<Grant, Fault>,
     },
     /// Answers [`Effect::LoadCheckpoint`].
