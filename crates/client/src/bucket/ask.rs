@@ -115,7 +115,10 @@ impl Bucket {
                 clock_offset_ms: self.clock_offset_ms(),
                 clock: Clock::system(),
             };
-            let (fault, date) = match exchange(&self.inner.means, errand, sent.clone()).await {
+            let answered = exchange(&self.inner.means, errand, sent.clone()).await;
+            // Whether more is coming nobody knows: what was lent goes back to the system.
+            self.inner.means.buffers.trim();
+            let (fault, date) = match answered {
                 Err(fault) => (fault, None),
                 Ok(answer) => match answer.result {
                     Ok(reply) => return Ok(reply),
