@@ -28,9 +28,17 @@ impl Transfer {
     fn on_reply(&mut self, now: Now, desk: &mut Desk, id: EffectId, flight: Flight, reply: Reply) {
         match (flight.what, &self.phase, reply) {
             (What::Part(number), _, Reply::PartUploaded { etag, crc64 }) => {
-                self.on_success(flight.serial);
-                self.limit.on_acknowledged(now.mono_ms, id, desk.next_id(), flight.length);
-                desk.goodput = self.limit.goodput().or(desk.goodput);
+                let held = self.parts.as_ref().and_then(|parts| parts.held(number));
+                // What was compared and found equal was not sent: it says nothing of the network, the credential or the server.
+                if held != Some(&etag) {
+                    self.on_success(flight.serial);
+                    self.limit.on_acknowledged(now.mono_ms, id, desk.next_id(), flight.length);
+                    desk.goodput = self.limit.goodput().or(desk.goodput);
+                    self.end_outage(desk);
+                    if let Some(upload) = &mut self.upload {
+                        upload.alive = true;
+                    }
+                }
                 self.on_part(now, desk, number, etag, crc64);
             }
             (What::Only, Phase::Putting, Reply::Put(object))
@@ -84,18 +92,19 @@ impl Transfer {
         let resumes = core::mem::take(&mut upload.resumes);
         let recorded =
             if resumes { core::mem::take(&mut upload.recorded) } else { before.records() };
-        let held = listed.as_deref().unwrap_or(&recorded);
+        let refused = listed.is_none();
+        let held = listed.unwrap_or_else(|| before.known(&recorded));
         let parts = match plan.grows_to() {
-            None => Parts::reconcile(plan, held, &recorded),
+            None => Parts::reconcile(plan, &held, &recorded),
             Some(_) => {
                 let sent = if resumes { &[][..] } else { &recorded };
-                let mut parts = Parts::reconcile_held(plan, held, sent);
+                let mut parts = Parts::reconcile_held(plan, &held, sent);
                 parts.grow(&self.ready, 0);
                 parts
             }
         };
         // Alive with parts missing: no Complete sent so far was carried out, whatever became of its reply.
-        upload.full &= listed.is_none() || parts.complete();
+        upload.full &= refused || parts.complete();
         let (file, unsaved) = (self.owner.file, upload.unsaved);
         if resumes {
             let (parts, bytes) = match plan.grows_to() {
@@ -140,14 +149,12 @@ impl Transfer {
         etag: alloc::string::String,
         crc64: Option<u64>,
     ) {
-        let (Some(upload), Some(parts)) = (&mut self.upload, &mut self.parts) else { return };
-        upload.alive = true;
+        let (Some(upload), Some(parts)) = (&self.upload, &mut self.parts) else { return };
         let range = parts.plan().range(number);
         let part = PartInfo { number, length: range.end - range.start, etag, crc64 };
         parts.store(part.clone());
         let (complete, unsaved) = (parts.complete(), upload.unsaved);
         let file = self.owner.file;
-        self.end_outage(desk);
         desk.event(Event::PartAcknowledged { file, part: part.clone() });
         self.on_progress(now, desk);
         if complete {

@@ -45,8 +45,9 @@ impl Transfer {
             // The content is compared with the records, part by part, and Complete repeated when all are equal.
             let plan = parts.plan();
             self.cut(desk);
-            let recorded = self.upload.as_mut().map(|u| core::mem::take(&mut u.recorded));
-            let mut parts = Parts::reconcile_held(plan, &recorded.unwrap_or_default(), &[]);
+            // They are needed again when this is interrupted.
+            let recorded = self.upload.as_ref().map_or(&[][..], |u| &u.recorded);
+            let mut parts = Parts::reconcile_held(plan, recorded, &[]);
             parts.grow(&self.ready, 0);
             self.parts = Some(parts);
             self.phase = Phase::Sending;

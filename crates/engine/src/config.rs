@@ -47,7 +47,8 @@ pub struct Config {
     /// Least milliseconds between two Progress events of a file; 0 gives one per acknowledged part. Default 100.
     pub progress_interval_ms: u64,
     /// After a lost reply to Initiate, look for the upload it may have opened, and adopt it when it is the only one under its
-    /// key and has no parts. Needs the right to list. Default false.
+    /// key and has no parts. Needs the right to list, and that no two files go to one key at the same time: the upload of the one
+    /// would pass for an orphan of the other. Default false.
     pub find_orphans: bool,
 }
 

@@ -202,7 +202,9 @@ impl Transfer {
     }
 
     fn ask(&mut self, desk: &mut Desk) {
-        let continues = self.access.held.is_some() || self.upload.is_some();
+        // A place is kept though nothing is there to be continued: the file turned out to be small, say.
+        let known = self.upload.is_some() || self.video_id.is_some();
+        let continues = self.access.held.is_some() || known;
         let want = match continues {
             true => Want::Refresh { video_id: self.video_id.clone() },
             false => Want::Create,

@@ -193,6 +193,17 @@ impl Parts {
         self.stored.iter().flatten().chain(&self.disputed).cloned().collect()
     }
 
+    /// The same for a server that refuses to list: what is `recorded`, and what is still to be compared.
+    pub(crate) fn known(&self, recorded: &[PartInfo]) -> Vec<PartInfo> {
+        let held = self.held.iter().map(|(number, etag)| PartInfo {
+            number: *number,
+            length: self.plan.length_of(*number),
+            etag: etag.clone(),
+            crc64: None,
+        });
+        recorded.iter().cloned().chain(held).collect()
+    }
+
     pub(crate) fn complete(&self) -> bool {
         self.plan.length().is_some() && self.stored_count == self.plan.count()
     }

@@ -19,7 +19,8 @@ pub(crate) struct Progress {
     acknowledged: u64,
     /// Highest sum of acknowledged and in flight.
     reached: u64,
-    told: Option<Figure>,
+    /// With the total as it was known then.
+    told: Option<(Figure, Option<u64>)>,
     /// Something is to be told, but not before `next`.
     pending: bool,
     next: u64,
@@ -78,7 +79,7 @@ impl Progress {
     /// The file is left as it is, nothing is on its way any more: the last acknowledged figure, unless it was told.
     pub(crate) fn flush(&mut self) -> Option<Figure> {
         self.reached = self.acknowledged;
-        if self.told.unwrap_or_default().acknowledged == self.acknowledged {
+        if self.told() == self.acknowledged {
             self.pending = false;
             return None;
         }
@@ -91,7 +92,7 @@ impl Progress {
         self.acknowledged = total;
         self.reached = total;
         let whole = Figure { acknowledged: total, in_flight: 0 };
-        if self.told == Some(whole) {
+        if self.told == Some((whole, self.total)) {
             self.pending = false;
             return None;
         }
@@ -100,7 +101,7 @@ impl Progress {
 
     /// The acknowledged bytes as last told.
     pub(crate) fn told(&self) -> u64 {
-        self.told.unwrap_or_default().acknowledged
+        self.told.map_or(0, |(figure, _)| figure.acknowledged)
     }
 
     fn most(&self) -> u64 {
@@ -120,10 +121,11 @@ impl Progress {
             acknowledged: self.acknowledged,
             in_flight: self.reached.saturating_sub(self.acknowledged),
         };
-        if self.told == Some(figure) {
+        let told = Some((figure, self.total));
+        if self.told == told {
             return None;
         }
-        self.told = Some(figure);
+        self.told = told;
         Some(figure)
     }
 }

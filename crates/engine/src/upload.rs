@@ -60,7 +60,9 @@ impl Transfer {
     }
 
     pub(crate) fn plan_anew(&mut self, desk: &mut Desk) {
-        let Some(length) = self.length() else {
+        // The cut of a source that grows does not depend on its length, though that may be known by now.
+        let grows = self.source.as_ref().is_some_and(Source::grows);
+        let Some(length) = self.length().filter(|_| !grows) else {
             self.parts = Plan::open(self.part_size, desk.config.max_buffered).map(Parts::new);
             return;
         };

@@ -22,6 +22,8 @@ pub(crate) struct AppFile {
     video: Option<String>,
     /// In the present engine.
     pub(crate) id: Option<FileId>,
+    /// Its writer gave up, or took back what it had announced.
+    pub(crate) broken: bool,
     pub(crate) outcome: Outcome,
 }
 
@@ -41,7 +43,10 @@ impl World {
     /// The application adds a file that it never added before.
     pub(crate) fn add(&mut self, plan: &FilePlan) -> Check {
         if self.sources.len() <= plan.source {
-            self.sources.push(SourceModel::new(plan.source, plan.length));
+            self.sources.push(match plan.grows {
+                true => SourceModel::growing(plan.source, plan.length),
+                false => SourceModel::new(plan.source, plan.length),
+            });
         } else {
             self.checker.shared(plan.source);
         }
@@ -64,6 +69,7 @@ impl World {
             key,
             video: None,
             id: None,
+            broken: false,
             outcome: Outcome::Open,
         });
         self.list(self.files.len() - 1)
@@ -93,9 +99,12 @@ impl World {
         match self.engine.add(now, spec.clone()) {
             Ok(id) => {
                 file.id = Some(id);
+                file.broken = false;
+                let (source, grows) = (file.plan.source, file.plan.grows);
                 self.note(|| format!("add {index} as file {}: {spec:?}", id.0));
                 self.coverage.hit("command", "add");
-                self.checker.added(id, index, &spec)?;
+                self.checker.added(id, index, &spec, grows)?;
+                self.write(id, source);
                 self.drain(usize::MAX).map(drop)
             }
             Err(misuse) => broken("a valid file is accepted", misuse.rule),
@@ -299,7 +308,7 @@ impl World {
         }
     }
 
-    fn index(&self, file: FileId) -> Option<usize> {
+    pub(crate) fn index(&self, file: FileId) -> Option<usize> {
         self.files.iter().position(|f| f.id == Some(file))
     }
 

@@ -10,6 +10,7 @@ use crate::world::{Pending, World};
 #[derive(Clone, Copy)]
 enum Command {
     Add,
+    Announce,
     Authorize,
     Cancel,
     ChangeSource,
@@ -30,6 +31,7 @@ enum Command {
 
 const COMMANDS: &[(Command, u64)] = &[
     (Command::Add, 3),
+    (Command::Announce, 10),
     (Command::Authorize, 4),
     (Command::Cancel, 7),
     (Command::ChangeSource, 4),
@@ -108,8 +110,12 @@ impl World {
                 let video = video.and_then(|v| v.video_id);
                 self.push(id, true, video.as_deref())?;
             }
+            (Command::Announce, Some(id)) => return self.say_again(id),
             (Command::Cancel, Some(id)) => return self.cancel(id),
-            (Command::ChangeSource, _) => self.change_source(index),
+            // What a writer has announced does not change any more.
+            (Command::ChangeSource, _) if !self.files.get(index).is_some_and(|f| f.plan.grows) => {
+                self.change_source(index);
+            }
             (Command::PauseFile, Some(id)) => return self.pause(Some(id)).map(drop),
             (Command::Remove, Some(id)) => {
                 let list = self.meet("remove", Some(id));
@@ -183,6 +189,8 @@ impl World {
             if self.mishap() {
                 self.change_source(index);
             }
+        }
+        for index in 0..self.files.len() {
             let Some(file) = self.files.get_mut(index) else { continue };
             file.id = None;
             let again = match file.outcome {
@@ -300,8 +308,13 @@ impl World {
             2..5 => plan.length + 1,
             _ => plan.length,
         };
+        // An export that is made again often begins like the one before.
+        let kept = if self.rng.chance(500) { self.rng.below(plan.length + 2) } else { 0 };
         if let Some(source) = self.sources.get_mut(plan.source) {
-            source.change(length);
+            match plan.grows {
+                true => source.change_after(kept, length),
+                false => source.change(length),
+            }
             self.coverage.hit("fault", "source changed between runs");
             self.note(|| format!("source {} changes", plan.source));
         }

@@ -29,3 +29,4 @@ pub mod world;
 mod app;
 mod commands;
 mod shell;
+mod writer;

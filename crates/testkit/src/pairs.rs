@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use vodferry_engine::{EffectId, FaultKind, FileState, Input, Reply};
+use vodferry_engine::{EffectId, FaultKind, FileId, FileState, Input, Reply};
 
 /// What a file under way waits for, by the last thing that it asked of the shell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,8 +62,8 @@ const ROWS: [&str; 22] = [
     "list stopped, paused",
 ];
 
-/// All inputs: commands, the timer, wanted answers, late ones.
-const COLUMNS: [&str; 51] = [
+/// All inputs: commands, the timer, announcements of writers, wanted answers, late ones.
+const COLUMNS: [&str; 54] = [
     "add",
     "authorize",
     "cancel",
@@ -79,6 +79,9 @@ const COLUMNS: [&str; 51] = [
     "start",
     "stop",
     "timer",
+    "Broken",
+    "Finished",
+    "Grown",
     "Abort done",
     "Abort fails",
     "Aborted",
@@ -174,12 +177,16 @@ const IMPOSSIBLE: &[(&[&str], &[&str], &str)] = &[
         ANSWERS,
         "nothing is sent before the source is known and a grant is there",
     ),
-    (&["Loading", "Granting"], APPENDS, "nothing is written before an upload is opened"),
+    (&["Loading"], APPENDS, "nothing is written before the source is known"),
     (&["Loading"], GRANTS, "no grant is asked for before the source is known"),
     (LOADED, LOADS, "a source is looked at once per attempt"),
     (&["SavingBegin"], ANSWERS, "nothing is sent before Begin is on disk"),
     (&["SavingLast"], ANSWERS, "every part is acknowledged, and Complete waits for the disk"),
-    (&["Putting"], APPENDS, "a small file has no checkpoint"),
+    (
+        &["Granting", "Putting"],
+        &["Append fails"],
+        "nothing is written but the End of an upload of what turned out small, which never fails here",
+    ),
     (
         &["Completing", "Looking"],
         APPENDS,
@@ -352,6 +359,16 @@ pub fn id_of(input: &Input) -> Option<EffectId> {
         | Input::Loaded { id, .. }
         | Input::Sent { id, .. } => Some(*id),
         Input::Broken { .. } | Input::Finished { .. } | Input::Grown { .. } => None,
+    }
+}
+
+/// The file that a writer's announcement is about; `None` for answers.
+pub fn announced_of(input: &Input) -> Option<FileId> {
+    match input {
+        Input::Broken { file, .. } | Input::Finished { file, .. } | Input::Grown { file, .. } => {
+            Some(*file)
+        }
+        _ => None,
     }
 }
 

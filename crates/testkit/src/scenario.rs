@@ -15,6 +15,8 @@ pub struct FilePlan {
     pub source: usize,
     /// Bytes of the source's first version.
     pub length: u64,
+    /// Its length is unknown at first: its writer announces what is final.
+    pub grows: bool,
     /// Bytes per part asked for; 0 leaves it to the configuration.
     pub part_size: u64,
     /// The application gives a grant when it adds the file.
@@ -61,22 +63,21 @@ impl Scenario {
             let plan = file(rng, files.len(), &config);
             files.push(plan);
         }
-        if rng.chance(80) {
+        // Two files of one source may come to share a place, where one would take the other's upload for an orphan.
+        if rng.chance(160) && !config.find_orphans {
             let mut twin = files[0].clone();
             twin.given = false;
             files.push(twin);
         }
         // Rare, as one such file costs as much as a hundred worlds.
-        let long = rng.chance(1);
+        let long = rng.chance(3) && rng.chance(600);
         if long {
-            let length = SMALL_FILE * MAX_PARTS + rng.between(1, 1 << 20);
-            files = vec![FilePlan {
-                source: 0,
-                length,
-                part_size: SMALL_FILE,
-                given: false,
-                priority: 0,
-            }];
+            // What grows has longer parts from number 1,001 on.
+            let grows = rng.chance(800);
+            let parts = if grows { rng.between(1_000, 1_300) } else { MAX_PARTS };
+            let length = SMALL_FILE * parts + rng.between(1, 1 << 20);
+            files[0] = FilePlan { length, grows, part_size: SMALL_FILE, ..files[0].clone() };
+            files.truncate(1);
         } else if rng.chance(3) {
             files[0].length = MAX_PART_SIZE * MAX_PARTS + rng.between(1, 1 << 40);
         }
@@ -121,6 +122,7 @@ pub fn file(rng: &mut Rng, source: usize, config: &Config) -> FilePlan {
     FilePlan {
         source,
         length,
+        grows: rng.chance(200),
         part_size,
         given: rng.chance(200),
         priority: rng.pick(&[0, 0, 0, 1, -1]),
@@ -141,7 +143,7 @@ fn config(rng: &mut Rng) -> Config {
         part_size: rng.pick(&[0, SMALL_FILE, 200_000]),
         parallel: if adaptive && rng.chance(700) { 0 } else { rng.between(1, 5) as u32 },
         adaptive,
-        max_buffered: 64 << 20,
+        max_buffered: rng.pick(&[64 << 20, 64 << 20, 4 << 20, 150_000]),
         max_in_flight: rng.pick(&[1, 3, 8, 16]),
         files_at_once: rng.between(1, 3) as u32,
         retry: Retry { budget, backoff },

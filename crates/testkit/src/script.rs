@@ -238,8 +238,7 @@ impl Script {
         let Some(source) = self.files.get(&file).and_then(|i| self.sources.get(*i)) else {
             return false;
         };
-        let whole = self.store.object(key).and_then(|o| o.whole(|v| source.length_of(v)));
-        whole == Some(source.version())
+        self.store.object(key).is_some_and(|o| o.is_whole(source.version(), source.length()))
     }
 
     fn list(&mut self, source: usize) -> FileId {

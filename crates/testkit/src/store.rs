@@ -164,6 +164,7 @@ impl Store {
         let Some(part) = part else { return false };
         // Content that no version of the source ever had.
         part.piece.version.number = u32::MAX;
+        part.piece.version.kept = 0;
         part.crc = part.piece.crc();
         part.etag = etag(part.crc);
         part.length += u64::from(other_length);
@@ -323,17 +324,17 @@ impl Object {
         }
     }
 
-    /// The version that this object is a whole copy of; `None` when it was spliced or has gaps.
-    pub fn whole(&self, length_of: impl Fn(Version) -> u64) -> Option<Version> {
-        let version = self.pieces.first()?.version;
+    /// Whether this is a whole copy of `version`, which has `length` bytes: neither spliced nor with gaps.
+    pub fn is_whole(&self, version: Version, length: u64) -> bool {
         let mut end = 0;
         for piece in &self.pieces {
-            if piece.version != version || piece.range.start != end {
-                return None;
+            let same = Piece { version, range: piece.range.clone() }.crc() == piece.crc();
+            if piece.range.start != end || !same {
+                return false;
             }
             end = piece.range.end;
         }
-        (end == length_of(version)).then_some(version)
+        end == length
     }
 }
 

@@ -23,7 +23,7 @@ use crate::journal::Journals;
 use crate::pairs::{Stage, list_row, row};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
-use crate::store::Store;
+use crate::store::{Object, Store};
 use crate::time::Clock;
 
 /// So many steps of calm without an end are a hang.
@@ -37,6 +37,8 @@ const BRIEF: u64 = 50;
 /// What will happen at a later moment.
 #[derive(Clone, Debug)]
 pub(crate) enum Pending {
+    /// The writer of a growing source has something to say.
+    Announce(Input),
     /// A request reaches the server.
     Arrive(Call),
     /// An answer reaches the engine.
@@ -266,7 +268,7 @@ impl World {
             length > MAX_PART_SIZE * MAX_PARTS
                 && file.outcome == Outcome::Failed("TooLarge".to_owned())
         };
-        let hopeless = |file: &AppFile| unknowable(file) || too_large(file);
+        let hopeless = |file: &AppFile| unknowable(file) || too_large(file) || file.broken;
         let halting = self.scenario.config.halt_on_failure;
         let halted = halting && (!last || self.files.iter().any(hopeless));
         for view in self.engine.files() {
@@ -292,18 +294,15 @@ impl World {
     fn check_objects(&self) -> Check {
         for (index, file) in self.files.iter().enumerate() {
             let Outcome::Succeeded(key) = &file.outcome else { continue };
-            let whole = self.store.object(key).and_then(|o| o.whole(|v| self.length_of(v)));
-            if whole.is_none_or(|version| version.source != file.plan.source) {
-                let what = format!("file no. {index} under {key}: {whole:?}");
+            let versions = self.sources.get(file.plan.source).map_or(&[][..], |s| s.versions());
+            let object = self.store.object(key);
+            let whole = |o: &Object| versions.iter().any(|(v, length)| o.is_whole(*v, *length));
+            if !object.is_some_and(whole) {
+                let what = format!("file no. {index} under {key}: {object:?}");
                 return Err(Violation { rule: "8 objects are whole", what });
             }
         }
         Ok(())
-    }
-
-    /// Bytes of a version of a source.
-    pub(crate) fn length_of(&self, version: Version) -> u64 {
-        self.sources.get(version.source).map_or(0, |s| s.length_of(version))
     }
 
     /// Something will happen in `delay_ms`.

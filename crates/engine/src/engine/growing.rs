@@ -286,6 +286,79 @@ fn after_a_crash_in_complete_equal_content_does_not_travel_again() {
     assert!(matches!(s.perform().1, Op::HeadObject { length, .. } if length == 2 * MIB));
 }
 
+/// The first of the two parts was compared; then the list is paused, and the server asked again.
+fn compared_and_interrupted() -> (Script, EffectId) {
+    let mut s = completed_before();
+    let ids = [compared(&mut s, 1, "E"), compared(&mut s, 2, "E")];
+    s.stored(ids[0]);
+    s.drain();
+    s.engine.pause(s.now, None).unwrap();
+    s.drain();
+    s.engine.resume(s.now, None).unwrap();
+    let (id, op) = s.perform();
+    assert!(matches!(op, Op::ListParts { .. }));
+    (s, id)
+}
+
+#[test]
+fn what_is_to_be_compared_is_not_forgotten_by_an_interruption() {
+    let (mut s, id) = compared_and_interrupted();
+    s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+    compared(&mut s, 1, "E");
+    compared(&mut s, 2, "E");
+}
+
+#[test]
+fn nor_where_the_server_refuses_to_list() {
+    let mut s = looked_at(Some(begun(Vec::from([part(1, MIB), part(2, MIB)]), None)));
+    grown(&mut s, 0..2 * MIB);
+    for _ in 0..2 {
+        let (id, op) = s.perform();
+        assert!(matches!(op, Op::ListParts { .. }));
+        s.answer(id, Err(fault(FaultKind::Fatal(ErrorKind::Auth))));
+        let sent = s.drain().into_iter().filter_map(|o| match o {
+            Output::Effect(Effect::Perform { op: Op::UploadPart { number, held, .. }, .. }) => {
+                Some((number, held))
+            }
+            _ => None,
+        });
+        let both = [(1, Some("E".into())), (2, Some("E".into()))];
+        assert!(sent.eq(both));
+        s.engine.pause(s.now, None).unwrap();
+        s.drain();
+        s.engine.resume(s.now, None).unwrap();
+    }
+}
+
+#[test]
+fn what_was_compared_and_not_sent_proves_nothing() {
+    let mut s = completed_before();
+    let ids = [compared(&mut s, 1, "E"), compared(&mut s, 2, "E")];
+    finished(&mut s, 2 * MIB);
+    s.answer(ids[0], Err(no_reply()));
+    assert!(matches!(s.event(), Event::Retry { .. }));
+    s.stored(ids[1]);
+    let told = s.drain();
+    let over = |o: &Output| matches!(o, Output::Event(Event::RetryResume { .. }));
+    assert!(!told.iter().any(over), "the network is as it was: {told:?}");
+    s.pass(60_000);
+    let id = compared(&mut s, 1, "E");
+    s.stored(id);
+    let saving = s.drain().into_iter().find_map(|o| match o {
+        Output::Effect(Effect::AppendCheckpoint { id, sync: true, .. }) => Some(id),
+        _ => None,
+    });
+    let saving = saving.expect("the last part is saved");
+    s.engine.handle(s.now, Input::Appended { id: saving, result: Ok(()) });
+    let id = completes(&mut s, 2);
+    s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+    let (id, op) = s.perform();
+    assert!(matches!(op, Op::HeadObject { .. }));
+    // The upload was never seen alive by this run, and nobody may look: success would be a guess.
+    s.answer(id, Err(fault(FaultKind::Fatal(ErrorKind::Auth))));
+    assert_eq!(s.failed().code, "CompletionUnknown");
+}
+
 #[test]
 fn after_a_crash_in_complete_other_content_begins_anew() {
     let mut s = completed_before();
@@ -306,6 +379,53 @@ fn what_was_longer_in_another_run_ends_that_upload_when_it_is_small_now() {
     finished(&mut s, 5);
     assert_eq!(s.saved(false), Record::End);
     assert_eq!(s.perform().1, Op::PutObject { length: 5 });
+}
+
+#[test]
+fn what_turns_out_small_keeps_its_place() {
+    let mut s = Script::new(config());
+    s.add();
+    finished(&mut s, 5);
+    s.engine.start(s.now);
+    let Effect::LoadCheckpoint { id, .. } = s.effect() else { panic!("expected a load") };
+    let found = begun(Vec::from([part(1, MIB)]), None);
+    s.engine.handle(s.now, Input::Loaded { id, result: Ok((open_source(), Some(found))) });
+    s.started_event();
+    assert_eq!(s.saved(false), Record::End);
+    assert_eq!(s.ask().1, Want::Refresh { video_id: Some("v".into()) });
+}
+
+#[test]
+fn the_cut_does_not_depend_on_a_length_that_is_known_early() {
+    let mut s = Script::new(config());
+    s.add();
+    finished(&mut s, 3 * MIB);
+    s.engine.start(s.now);
+    let Effect::LoadCheckpoint { id, .. } = s.effect() else { panic!("expected a load") };
+    s.engine.handle(s.now, Input::Loaded { id, result: Ok((open_source(), None)) });
+    s.started_event();
+    s.grant_asked(grant(1, None));
+    let (id, _) = s.perform();
+    s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+    let Record::Begin(begin) = s.saved(true) else { panic!("expected Begin") };
+    assert_eq!((begin.source.length, begin.grows_to), (None, Some(64 * MIB)));
+    s.parts(&[1, 2, 3]);
+}
+
+#[test]
+fn the_total_is_told_though_all_was_acknowledged_before_the_end() {
+    let mut s = sending(0..MIB);
+    let id = s.parts(&[1])[0];
+    s.acknowledge(id, false);
+    finished(&mut s, MIB);
+    s.saved(false);
+    s.saved(true);
+    let id = completes(&mut s, 1);
+    s.answer(id, Ok(Reply::Completed(ObjectInfo::default())));
+    let total = |o: &Output| {
+        matches!(o, Output::Event(Event::Progress { acknowledged: MIB, total: Some(MIB), .. }))
+    };
+    assert!(s.drain().iter().any(total));
 }
 
 #[test]

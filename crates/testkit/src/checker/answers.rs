@@ -85,10 +85,10 @@ impl Checker {
                     self.load(file, source, found.as_ref(), version, coverage);
                 }
             }
-            Input::Broken { .. }
-            | Input::Finished { .. }
-            | Input::Grown { .. }
-            | Input::Sent { .. } => {}
+            Input::Broken { .. } | Input::Finished { .. } | Input::Grown { .. } => {
+                self.announced(input);
+            }
+            Input::Sent { .. } => {}
         }
     }
 
@@ -100,10 +100,8 @@ impl Checker {
         version: Version,
         coverage: &mut Coverage,
     ) {
-        let (Some(watch), Some(length)) = (self.files.get_mut(&file), source.length) else {
-            return;
-        };
-        watch.loaded = Some(Loaded { version, length, checkpoint: found.cloned() });
+        let Some(watch) = self.files.get_mut(&file) else { return };
+        watch.loaded = Some(Loaded { version, length: source.length, checkpoint: found.cloned() });
         watch.video_gone = false;
         watch.gone = false;
         watch.high = 0;
@@ -118,10 +116,15 @@ impl Checker {
             version: Some(version),
             key: begin.target.key.clone(),
             part_size: begin.part_size,
+            grows_to: begin.grows_to,
             exempt: true,
             ..UploadWatch::default()
         });
         upload.begun = true;
+        if watch.written.is_some() && !upload.completed {
+            // What was sent before is compared with the content of today.
+            upload.version = Some(version);
+        }
         if !self.lists_parts {
             // Where the server may not be asked, the checkpoint is all that is known.
             upload.known = checkpoint.parts.iter().map(|p| (p.number, p.clone())).collect();
@@ -141,7 +144,8 @@ impl Checker {
         let file = flight.file;
         // What an Abort finds out, its file does not hear.
         let abort = matches!(flight.op, Op::AbortMultipartUpload { .. });
-        if !abort && result.as_ref().is_ok_and(|reply| answers(&flight.op, reply)) {
+        let answered = result.as_ref().is_ok_and(|reply| answers(&flight.op, reply));
+        if !abort && answered && !is_compared(&flight.op, result) {
             self.used.insert(flight.grant);
         }
         match (&flight.op, result) {
@@ -229,8 +233,18 @@ impl Checker {
 
     fn whole(&mut self, file: FileId) {
         self.watch(file, |watch| {
-            watch.high = watch.loaded.as_ref().map_or(watch.high, |l| l.length);
+            watch.high = watch.length().unwrap_or(watch.high);
         });
+    }
+}
+
+/// Whether the server was not asked at all: it holds what was to be sent.
+pub(super) fn is_compared(op: &Op, result: &Result<Reply, Fault>) -> bool {
+    match (op, result) {
+        (Op::UploadPart { held: Some(held), .. }, Ok(Reply::PartUploaded { etag, .. })) => {
+            held == etag
+        }
+        _ => false,
     }
 }
 

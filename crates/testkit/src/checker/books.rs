@@ -1,12 +1,14 @@
 //! What the checker writes down of files, attempts, requests and uploads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use vodferry_engine::{Checkpoint, EffectId, FileId, Grant, GrantId, Op, PartInfo};
 
 use super::completion::Ending;
 use super::giving_up::Doom;
 use super::patience::Patience;
+use super::written::{Written, cut};
 use crate::content::Version;
 use crate::pairs::Stage;
 
@@ -45,7 +47,8 @@ pub(crate) struct Attempt {
 #[derive(Clone, Debug)]
 pub(crate) struct Loaded {
     pub(crate) version: Version,
-    pub(crate) length: u64,
+    /// `None` where it grows.
+    pub(crate) length: Option<u64>,
     pub(crate) checkpoint: Option<Checkpoint>,
 }
 
@@ -56,6 +59,8 @@ pub(crate) struct FileWatch {
     /// As asked for when it was added; 0 is the configuration's.
     pub(super) part_size: u64,
     pub(super) priority: i32,
+    /// What was announced of a source that grows; `None` for others.
+    pub(super) written: Option<Written>,
     pub(super) standing: Standing,
     pub(super) stage: Stage,
     /// The load and the appends that the present attempt waits for.
@@ -112,6 +117,8 @@ pub(crate) struct UploadWatch {
     pub(super) version: Option<Version>,
     pub(super) key: String,
     pub(super) part_size: u64,
+    /// The largest part of a source that grows.
+    pub(super) grows_to: Option<u64>,
     pub(super) begun: bool,
     /// Its Begin could not be stored.
     pub(super) unsaved: bool,
@@ -133,7 +140,22 @@ pub(crate) struct UploadWatch {
 impl UploadWatch {
     /// How many parts a source of this length has in this upload.
     pub(super) fn count(&self, length: u64) -> u64 {
-        length.div_ceil(self.part_size.max(1))
+        let Some(most) = self.grows_to else { return length.div_ceil(self.part_size.max(1)) };
+        let before = |number: &u32| cut(*number, self.part_size, most).start < length;
+        (1..).take_while(before).count() as u64
+    }
+
+    /// The bytes of a part, of a source of this length.
+    pub(super) fn range(&self, number: u32, length: Option<u64>) -> Range<u64> {
+        let length = length.unwrap_or(u64::MAX);
+        let range = match self.grows_to {
+            Some(most) => cut(number, self.part_size, most),
+            None => {
+                let start = u64::from(number).saturating_sub(1) * self.part_size;
+                start..start + self.part_size
+            }
+        };
+        range.start.min(length)..range.end.min(length)
     }
 }
 
@@ -153,6 +175,12 @@ impl FileWatch {
         self.patience = Patience::default();
         self.ending = Ending::default();
         self.doom = Doom::default();
+    }
+
+    /// Bytes of the source, once known.
+    pub(super) fn length(&self) -> Option<u64> {
+        let length = self.loaded.as_ref()?.length;
+        length.or_else(|| self.written.as_ref()?.length())
     }
 
     /// It has its place among the files under way.

@@ -3,7 +3,7 @@
 
 use vodferry_engine::{ErrorInfo, Event, Fault, FaultKind, FileId, ObjectInfo, Op, Reply};
 
-use super::answers::answers;
+use super::answers::{answers, is_compared};
 use super::{Check, Checker, Flight, broken};
 
 /// What one attempt knows of the beginning and the end of its upload.
@@ -40,9 +40,12 @@ impl Checker {
         let Flight { file, op, .. } = flight;
         let find_orphans = self.config.find_orphans;
         let Some(watch) = self.files.get_mut(file) else { return Ok(()) };
+        let grows = watch.written.is_some();
         let ending = &mut watch.ending;
         ending.moved = false;
         match op {
+            // Of a source that grows what differs is sent, and no other.
+            Op::UploadPart { .. } if grows => Ok(()),
             Op::InitiateMultipartUpload | Op::UploadPart { .. } if ending.must_look => {
                 broken("4 the object is looked at before bytes travel again", format!("{op:?}"))
             }
@@ -111,9 +114,9 @@ impl Checker {
     /// A wanted answer came.
     pub(super) fn learn(&mut self, flight: &Flight, result: &Result<Reply, Fault>) {
         let Flight { file, op, .. } = flight;
-        let length = self.files.get(file).and_then(|f| f.loaded.as_ref()).map_or(0, |l| l.length);
         let Some(watch) = self.files.get_mut(file) else { return };
-        let mine = watch.upload.clone();
+        let (mine, length) = (watch.upload.clone(), watch.length());
+        let ours = watch.written.as_ref().and(watch.attempt.as_ref()).map(|a| a.parts.clone());
         let ending = &mut watch.ending;
         match (op, result) {
             (_, Ok(reply)) if !answers(op, reply) => {
@@ -134,6 +137,7 @@ impl Checker {
                 let empty = parts.is_empty() && next.is_none();
                 ending.opened = ending.sole.take().filter(|sole| empty && sole == upload_id);
             }
+            (Op::UploadPart { .. }, Ok(_)) if is_compared(op, result) => {}
             (Op::UploadPart { upload_id, .. }, Ok(_)) => {
                 ending.alive = Some(upload_id.clone());
                 if let Some(upload) = self.uploads.get_mut(upload_id) {
@@ -142,16 +146,22 @@ impl Checker {
             }
             (Op::ListParts { upload_id, marker }, Ok(Reply::Parts { parts, next })) => {
                 ending.alive = Some(upload_id.clone());
-                watch.must_list &= next.is_some();
                 let Some(upload) = self.uploads.get_mut(upload_id) else { return };
+                // What a source that was longer before has beyond its end is not asked for.
+                let count = length.map(|length| upload.count(length));
+                let more = next.is_some_and(|next| count.is_none_or(|c| u64::from(next) < c));
+                watch.must_list &= more;
                 upload.asked = None;
                 if *marker == 0 {
                     upload.listed.clear();
                 }
                 let sound = parts.iter().filter(|p| !upload.damaged.contains(&p.number));
                 upload.listed.extend(sound.map(|p| p.number));
-                // Alive with parts missing: no Complete was carried out.
-                if next.is_none() && (upload.listed.len() as u64) < upload.count(length) {
+                // Alive with parts missing: no Complete was carried out. What another process sent of a growing source is not
+                // known to be a part of it.
+                let there = |number: &&u32| ours.as_ref().is_none_or(|o| o.contains_key(*number));
+                let there = upload.listed.iter().filter(there).count() as u64;
+                if !more && count.is_none_or(|count| there < count) {
                     upload.may_be_object = false;
                 }
             }
@@ -179,8 +189,11 @@ impl Checker {
                 Err(fault),
             ) if fault.kind == FaultKind::NoSuchUpload => {
                 let upload = self.uploads.get(upload_id).filter(|u| !u.exempt);
-                ending.must_look =
-                    mine.as_ref() == Some(upload_id) && upload.is_some_and(|u| u.may_be_object);
+                watch.must_list &= !matches!(op, Op::ListParts { .. });
+                // Of a growing source a part is sent only when it is another one than what was completed.
+                let other = ours.is_some() && matches!(op, Op::UploadPart { .. });
+                let mine = mine.as_ref() == Some(upload_id) && !other;
+                ending.must_look = mine && upload.is_some_and(|u| u.may_be_object);
             }
             _ => {}
         }

@@ -7,6 +7,7 @@ use super::{Attempt, Check, Checker, FileWatch, Standing, broken};
 use crate::content::Version;
 use crate::coverage::Coverage;
 use crate::store::Store;
+use crate::writer::GAVE_UP;
 
 impl Checker {
     /// The application is told something.
@@ -60,10 +61,11 @@ impl Checker {
             watch.expired_told = false;
             return self.started_rightly(file, event);
         }
+        let total = watch.length();
+        let grows = watch.written.is_some();
         let Some(attempt) = watch.attempt.as_mut() else {
             return broken("1 an attempt begins with Started", format!("{event:?}"));
         };
-        let total = watch.loaded.as_ref().map(|l| l.length);
         let books = watch.upload.as_ref().and_then(|id| self.uploads.get(id));
         match event {
             Event::PartAcknowledged { part, .. } => {
@@ -87,6 +89,10 @@ impl Checker {
                     let what = format!("{event:?}, known are {most}");
                     return broken("1 Resumed once, with what the server holds", what);
                 }
+                if grows {
+                    // They are held, and do not count before they were compared.
+                    return Ok(());
+                }
                 if let Some(known) = known.filter(|known| known.len() == *parts as usize) {
                     attempt.parts = known.iter().map(|(n, p)| (*n, p.length)).collect();
                 }
@@ -94,14 +100,15 @@ impl Checker {
                 Ok(())
             }
             Event::Progress { acknowledged, in_flight, total: of, .. } => {
-                let Some(of) = of.as_ref().filter(|of| Some(**of) == total) else {
+                if *of != total || (of.is_none() && !grows) {
                     return broken("2 total", format!("{event:?}, the source has {total:?}"));
-                };
+                }
+                let of = of.unwrap_or(u64::MAX);
                 if *acknowledged < attempt.acknowledged {
                     let what = format!("{event:?} after {}", attempt.acknowledged);
                     return broken("2 progress is monotone", what);
                 }
-                if acknowledged + in_flight > *of {
+                if acknowledged + in_flight > of {
                     return broken("2 never above the total", format!("{event:?}"));
                 }
                 if *acknowledged > watch.high {
@@ -118,14 +125,14 @@ impl Checker {
                     return broken("2 a bar does not jump back", what);
                 }
                 let next = attempt.told_at.map_or(0, |at| at + self.config.progress_interval_ms);
-                let whole = acknowledged == of && *in_flight == 0;
+                let whole = *acknowledged == of && *in_flight == 0;
                 if self.now.mono_ms < next && !whole {
                     attempt.early = Some(format!("{event:?} before {next}"));
                 }
                 attempt.told_at = Some(self.now.mono_ms);
                 attempt.sum = attempt.sum.max(acknowledged + in_flight);
                 attempt.acknowledged = *acknowledged;
-                attempt.told = Some((*acknowledged, *of));
+                attempt.told = Some((*acknowledged, of));
                 Ok(())
             }
             Event::Retry { .. } if attempt.outage => {
@@ -149,7 +156,11 @@ impl Checker {
                     return broken("2 the last acknowledged figure is told", what);
                 }
                 let changed = std::mem::take(&mut watch.owes_changed);
-                if changed && error.kind != ErrorKind::SourceChanged {
+                let by_writer = Checker::is_of_writer(watch, error);
+                if error.code == GAVE_UP && !by_writer {
+                    return broken("8 only a writer that gave up fails so", format!("{event:?}"));
+                }
+                if changed && !by_writer && error.kind != ErrorKind::SourceChanged {
                     return broken("8 a source that changed fails its file", format!("{event:?}"));
                 }
                 watch.attempt = None;
@@ -184,8 +195,9 @@ impl Checker {
                 if outage && object.verified {
                     return broken("1 an outage ends before success", format!("{event:?}"));
                 }
-                let stored = store.object(&target.key).and_then(|o| o.whole(length_of));
-                if stored.is_none() || stored != version {
+                let stored = store.object(&target.key);
+                let whole = |v: Version| stored.is_some_and(|o| o.is_whole(v, length_of(v)));
+                if !version.is_some_and(whole) || version.map(&length_of) != total {
                     let what = format!("{event:?}: stored is {stored:?}, sent was {version:?}");
                     return broken("8 succeeded means stored whole", what);
                 }

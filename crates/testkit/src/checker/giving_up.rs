@@ -105,7 +105,8 @@ impl Checker {
         }
         let Some(watch) = self.files.get(&file) else { return Ok(()) };
         let first = watch.doom.code.as_ref().is_none_or(|code| *code == error.code)
-            || watch.doom.allows(&error.code);
+            || watch.doom.allows(&error.code)
+            || Checker::is_of_writer(watch, error);
         match first || error.code == "SourceChanged" {
             true => Ok(()),
             false => broken("10 the first error is told", format!("{event:?}: {:?}", watch.doom)),

@@ -2,7 +2,7 @@
 
 use vodferry_engine::{EffectId, Event, FileId, Grant, GrantId, Op, Want};
 
-use super::{Check, Checker, broken};
+use super::{Check, Checker, UploadWatch, broken};
 
 /// Divisions are rounded.
 const SLACK_MS: u64 = 8;
@@ -23,6 +23,10 @@ impl Checker {
         let before = self.files.get(&file).and_then(|f| f.grant.as_ref());
         if moves || before.is_some_and(|before| before.target.key != grant.target.key) {
             self.begins_elsewhere(file);
+            // What was done in the place before is on no record any more.
+            let app = self.files.get(&file).map(|f| f.app);
+            let left = |u: &&mut UploadWatch| Some(u.app) == app && u.key != grant.target.key;
+            self.uploads.values_mut().filter(left).for_each(|u| u.exempt = true);
         }
         let now = self.now.mono_ms;
         self.watch(file, |watch| {

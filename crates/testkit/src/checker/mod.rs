@@ -13,8 +13,8 @@
 //! | 5 | one question at a time, newest credential, silence of expiry, renewal at 80 %, the upload's place | `grants` |
 //! | 6 | `parallel`, `max_in_flight`, `files_at_once`; halving and growth; back-off, jitter, Retry-After, budgets | `traffic::limits`, `patience` |
 //! | 7 | pause, stop and cancel cut at once; the next file starts; the upload id is kept | `drained`, `keeps_busy`, `traffic::perform`, `traffic::part`, `traffic::append` |
-//! | 8 | never spliced; a changed source fails or begins anew with a grant of its own; one owner per checkpoint | `events::event`, `traffic::part`, `traffic::owned_alone`, `grants`, `World::check_objects` |
-//! | 9 | part sizes: refused, as asked, raised; equal but for the last; small files in one request | `traffic::append`, `traffic::part`, `traffic::perform`, `World::ask_too_much` |
+//! | 8 | never spliced; a changed source fails or begins anew with a grant of its own; one owner per checkpoint; of a growing source only what is final, compared before it counts | `events::event`, `traffic::part`, `traffic::owned_alone`, `written`, `grants`, `World::check_objects` |
+//! | 9 | part sizes: refused, as asked, raised; equal but for the last, or twice as long every thousand; small files in one request | `traffic::append`, `traffic::part`, `traffic::perform`, `World::ask_too_much` |
 //!
 //! `giving_up` asserts what ADR 0010 says of `OnPartFailure`, `traffic::starts_in_order` what it says of priorities.
 //! What is no rule of its own (runs end, timers lie ahead, every file arrives in the calm) is asserted by the world.
@@ -27,18 +27,20 @@ mod giving_up;
 mod grants;
 mod patience;
 mod traffic;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use vodferry_engine::{
-    Config, DEFAULT_PARALLEL, EffectId, FileId, FileSpec, FileState, FileView, GrantId, Input, Now,
-    Op,
+    Config, DEFAULT_PARALLEL, DEFAULT_PART_SIZE, EffectId, FileId, FileSpec, FileState, FileView,
+    GrantId, Input, Now, Op,
 };
 
 pub(crate) use self::books::{Attempt, FileWatch, Flight, Loaded, Standing, UploadWatch};
 use self::completion::Ending;
 use self::giving_up::Doom;
 use self::patience::Patience;
+use self::written::Written;
 use crate::pairs::{Stage, id_of};
 
 /// A broken rule.
@@ -123,11 +125,13 @@ impl Checker {
         self.offset_ms = offset_ms;
     }
 
-    /// `add` succeeded; `app` is the application's number of the file.
-    pub fn added(&mut self, file: FileId, app: usize, spec: &FileSpec) -> Check {
+    /// `add` succeeded; `app` is the application's number of the file; `grows`: its length is unknown at first.
+    pub fn added(&mut self, file: FileId, app: usize, spec: &FileSpec, grows: bool) -> Check {
         let FileSpec { grant, part_size, priority } = spec.clone();
         let given = grant.is_some();
-        let watch = FileWatch { app, part_size, priority, given, grant, ..FileWatch::default() };
+        let written = grows.then(Written::default);
+        let watch =
+            FileWatch { app, part_size, priority, given, grant, written, ..FileWatch::default() };
         match self.files.insert(file, watch) {
             None => Ok(()),
             Some(_) => broken("1 ids", format!("file id {} was used twice", file.0)),
@@ -319,6 +323,7 @@ impl Checker {
             }
         }
         self.gives_up_in_time()?;
+        self.breaks_rightly()?;
         self.keeps_busy(list)?;
         self.renews_in_time(deadline)?;
         for (id, flight) in &self.flights {
@@ -389,6 +394,12 @@ impl Checker {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// The part size that a file asks for; 0 asks for the configuration's.
+    fn asked_size(&self, of_file: u64) -> u64 {
+        let asked = [of_file, self.config.part_size, DEFAULT_PART_SIZE];
+        asked.into_iter().find(|size| *size > 0).unwrap_or_default()
     }
 
     /// Parts of one file that may be in flight.

@@ -5,7 +5,7 @@ use vodferry_engine::{
     Backoff, Budget, EffectId, ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileId, Op, Reply,
 };
 
-use super::answers::answers;
+use super::answers::{answers, is_compared};
 use super::{Check, Checker, Flight, broken};
 use crate::coverage::Coverage;
 
@@ -73,6 +73,8 @@ impl Checker {
         let Some(watch) = self.files.get_mut(&flight.file) else { return };
         let patience = &mut watch.patience;
         match result {
+            // Nothing was sent.
+            Ok(_) if is_compared(&flight.op, result) => {}
             Ok(reply) if answers(&flight.op, reply) => {
                 patience.slow = None;
                 if matches!(reply, Reply::PartUploaded { .. }) {

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vodferry_engine::{
-    DEFAULT_PART_SIZE, Effect, EffectId, FileId, MAX_PARTS, Op, Record, SMALL_FILE,
-};
+use vodferry_engine::{Effect, EffectId, FileId, MAX_PARTS, Op, Record, SMALL_FILE};
 
 use super::{Check, Checker, FileWatch, Flight, Standing, UploadWatch, broken};
 use crate::coverage::Coverage;
@@ -46,7 +44,7 @@ impl Checker {
                         watch.appends.insert(*id);
                     }
                 });
-                self.append(*id, *file, record, *sync)
+                self.append(*id, *file, record, *sync, coverage)
             }
             Effect::AskGrant { id, file, want } => {
                 self.owners.insert(*id, (*file, false));
@@ -117,9 +115,17 @@ impl Checker {
         })
     }
 
-    fn append(&mut self, id: EffectId, file: FileId, record: &Record, sync: bool) -> Check {
+    fn append(
+        &mut self,
+        id: EffectId,
+        file: FileId,
+        record: &Record,
+        sync: bool,
+        coverage: &mut Coverage,
+    ) -> Check {
         match record {
             Record::Begin(begin) => {
+                let growing = self.growing_size(self.files.get(&file).map_or(0, |f| f.part_size));
                 let Some(watch) = self.files.get_mut(&file) else {
                     return broken("1 only listed files", format!("Begin of file {}", file.0));
                 };
@@ -135,26 +141,27 @@ impl Checker {
                     let what = format!("file {} begins {} anew", file.0, begin.upload_id);
                     return broken("7 the upload id is kept", what);
                 }
-                if begin.source.length != Some(loaded.length) {
+                if begin.source.length != loaded.length {
                     return broken("8 Begin names the content", format!("{begin:?}"));
                 }
-                let asked = [watch.part_size, self.config.part_size, DEFAULT_PART_SIZE];
-                let asked = asked.into_iter().find(|size| *size > 0).unwrap_or_default();
-                let expected = part_size(loaded.length, asked);
                 let chosen = self.config.adaptive && watch.part_size + self.config.part_size == 0;
-                let fits = match chosen {
-                    true => is_suitable(begin.part_size, loaded.length, self.config.max_buffered),
-                    false => begin.part_size == expected,
+                let fits = match loaded.length {
+                    None => (begin.part_size, begin.grows_to) == (growing.0, Some(growing.1)),
+                    Some(_) if begin.grows_to.is_some() => false,
+                    Some(length) if chosen => {
+                        is_suitable(begin.part_size, length, self.config.max_buffered)
+                    }
+                    Some(length) => begin.part_size == part_size(length, growing.0),
                 };
                 if !fits {
-                    let what = format!("{begin:?}, asked {asked}, expected {expected}");
-                    return broken("9 part size", what);
+                    return broken("9 part size", format!("{begin:?}, asked {growing:?}"));
                 }
                 let upload = UploadWatch {
                     app: watch.app,
                     version: Some(loaded.version),
                     key: begin.target.key.clone(),
                     part_size: begin.part_size,
+                    grows_to: begin.grows_to,
                     exempt: self.shared.contains(&loaded.version.source),
                     ..UploadWatch::default()
                 };
@@ -180,7 +187,11 @@ impl Checker {
                     watch.owes_abort |=
                         watch.standing == Standing::Canceled && !watch.abort_skipped;
                 });
-                self.records_end(file);
+                if self.turns_out_small(file) {
+                    coverage.hit("story", "turned out small");
+                } else {
+                    self.records_end(file);
+                }
                 Ok(())
             }
             Record::Length(_) => Ok(()),
@@ -193,6 +204,18 @@ impl Checker {
                 }
             }
         }
+    }
+
+    /// End is recorded of an upload that another process began of something longer: this one goes up in one request.
+    fn turns_out_small(&mut self, file: FileId) -> bool {
+        let Some(watch) = self.files.get_mut(&file) else { return false };
+        let small = watch.written.is_some() && watch.length().is_some_and(|l| l < SMALL_FILE);
+        let goes_on = small && watch.standing == Standing::Queued;
+        if goes_on {
+            watch.upload = None;
+            watch.must_list = false;
+        }
+        goes_on
     }
 
     fn perform(
@@ -215,20 +238,32 @@ impl Checker {
             self.owned_alone(flight)?;
             self.sent_patiently(flight)?;
             self.ends_rightly(flight)?;
+            self.sends_what_is_final(flight)?;
         }
         match op {
             Op::AbortMultipartUpload { .. } => self.aborts_rightly(flight)?,
+            Op::InitiateMultipartUpload => self.leaves_elsewhere(*file),
             Op::UploadPart { .. } => self.part(flight, store, coverage)?,
             Op::CompleteMultipartUpload { .. } => self.complete(flight, journals)?,
             Op::PutObject { length } => {
-                let loaded = self.files.get(file).and_then(|f| f.loaded.as_ref());
-                if loaded.map(|l| l.length) != Some(*length) || *length >= SMALL_FILE {
+                let known = self.files.get(file).and_then(FileWatch::length);
+                if known != Some(*length) || *length >= SMALL_FILE {
                     return broken("9 only small files in one request", format!("{op:?}"));
                 }
             }
             _ => {}
         }
         self.limits(flight)
+    }
+
+    /// An upload is opened: one that was found in a checkpoint and stands in another place than the grant is left behind.
+    fn leaves_elsewhere(&mut self, file: FileId) {
+        let Some(watch) = self.files.get_mut(&file) else { return };
+        let found = watch.upload.as_ref().and_then(|id| self.uploads.get(id));
+        let place = watch.grant.as_ref().map(|grant| &grant.target.key);
+        if found.is_some_and(|upload| Some(&upload.key) != place) {
+            watch.upload = None;
+        }
     }
 
     fn limits(&self, next: &Flight) -> Check {
@@ -282,7 +317,9 @@ impl Checker {
     }
 
     fn part(&self, flight: &Flight, store: &Store, coverage: &mut Coverage) -> Check {
-        let Op::UploadPart { upload_id, number, range, .. } = &flight.op else { return Ok(()) };
+        let Op::UploadPart { upload_id, number, range, held: compared } = &flight.op else {
+            return Ok(());
+        };
         let what = || format!("{:?} of file {}", flight.op, flight.file.0);
         let Some(watch) = self.files.get(&flight.file) else {
             return broken("1 only listed files", what());
@@ -296,13 +333,15 @@ impl Checker {
         if watch.upload.as_ref() != Some(upload_id) {
             return broken("7 the upload id is kept", format!("{}: {:?}", what(), watch.upload));
         }
-        if upload.version != Some(loaded.version) {
+        if upload.version != Some(loaded.version) && watch.written.is_none() {
             return broken("8 never spliced", what());
         }
-        let start = u64::from(*number).saturating_sub(1) * upload.part_size;
-        let end = loaded.length.min(start + upload.part_size);
-        if *number == 0 || *range != (start..end) || range.is_empty() {
+        let cut = upload.range(*number, watch.length());
+        if *number == 0 || u64::from(*number) > MAX_PARTS || *range != cut || range.is_empty() {
             return broken("9 equal parts but for the last", what());
+        }
+        if watch.written.is_some() && range.end - range.start > upload.part_size {
+            coverage.hit("story", "part of a growing source twice as long");
         }
         if self.flights.values().any(|f| f.op == flight.op) {
             return broken("3 a part is sent once at a time", what());
@@ -311,18 +350,43 @@ impl Checker {
             return broken("3 the server is asked before anything is sent again", what());
         }
         let held = store.upload(upload_id).is_some_and(|u| u.parts.contains_key(number));
-        if held && upload.known.contains_key(number) {
+        // One of another length is certainly another one.
+        let known = upload.known.get(number).filter(|k| k.length == range.end - range.start);
+        let known = known.map(|part| &part.etag);
+        let acknowledged = watch.attempt.as_ref().is_some_and(|a| a.parts.contains_key(number));
+        if watch.written.is_some() && !upload.damaged.contains(number) {
+            // Who knows what the process before sent: it is compared. What this one sent is not asked about again.
+            if (known.is_some() && compared.as_ref() != known) || acknowledged {
+                let what = format!("{}: known {known:?}, acknowledged {acknowledged}", what());
+                return broken(
+                    "3 what another process sent is compared, what this one sent stays",
+                    what,
+                );
+            }
+        } else if compared.is_some() && watch.written.is_none() {
+            return broken("3 content that is known is not compared", what());
+        } else if held && known.is_some() {
             return broken("3 a part that the server is known to hold is never sent again", what());
         }
-        if held {
+        if held && known.is_none() {
             coverage.hit("story", "part sent again after a lost reply");
+        }
+        if compared.is_some() && upload.completed {
+            coverage.hit("story", "whole upload compared after its completion");
+        }
+        if compared.is_some() {
+            return Ok(());
+        }
+        if *number == 1 && upload.known.contains_key(&2) {
+            coverage.hit("story", "first part sent last");
         }
         let of_file = |f: &&Flight| f.file == flight.file;
         if self.climbs() && self.flights.values().filter(of_file).count() >= 4 {
             coverage.hit("story", "more parts than a climb begins with");
         }
         let again = self.uploads.iter().find(|(_, u)| {
-            let same = u.app == watch.app && u.version == upload.version && u.key == upload.key;
+            let content = u.version == Some(loaded.version);
+            let same = u.app == watch.app && content && u.key == upload.key;
             same && u.completed && !u.exempt
         });
         match again {
@@ -340,10 +404,12 @@ impl Checker {
         let Some(upload) = self.uploads.get(upload_id) else {
             return broken("1 order: Begin comes before Complete", what());
         };
-        let Some(loaded) = self.files.get(&flight.file).and_then(|f| f.loaded.as_ref()) else {
+        let length = self.files.get(&flight.file).and_then(FileWatch::length);
+        let Some(length) = length else {
             return broken("1 order: load comes before Complete", what());
         };
-        let expected = loaded.length.div_ceil(upload.part_size);
+        let grows = upload.grows_to.is_some();
+        let expected = upload.count(length);
         let counted = parts.iter().zip(1u32..).all(|(part, number)| part.number == number);
         if parts.len() as u64 != expected || !counted {
             return broken("3 Complete names all parts", format!("{}: {parts:?}", what()));
@@ -356,7 +422,13 @@ impl Checker {
         }
         match journals.synced(flight.file) {
             None => Ok(()),
-            Some(Some(c)) if c.begin.upload_id == *upload_id && c.parts.len() == parts.len() => {
+            // A source that was longer before has left records of parts beyond its end.
+            Some(Some(c))
+                if c.begin.upload_id == *upload_id
+                    && c.parts.iter().filter(|p| u64::from(p.number) <= expected).count()
+                        == parts.len()
+                    && c.length == grows.then_some(length) =>
+            {
                 Ok(())
             }
             Some(found) => {
