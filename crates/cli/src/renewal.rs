@@ -3,7 +3,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use vodferry::{Authorizer, BoxFuture, Error, ErrorInfo, ErrorKind, GrantRequest, UploadGrant};
+use vodferry::{
+    Authorizer, BoxFuture, Error, ErrorInfo, ErrorKind, GrantRequest, News, StsToken, UploadGrant,
+};
 
 /// The application server's code for a video that it does not know.
 pub(crate) const VIDEO_GONE: &str = "InvalidVideo.NotFound";
@@ -78,6 +80,14 @@ impl<A: Authorizer> Authorizer for Remembered<A> {
         })
     }
 
+    fn listen(&self, news: News) {
+        self.authorizer.listen(news);
+    }
+
+    fn set_token(&self, token: StsToken) -> Result<(), Error> {
+        self.authorizer.set_token(token)
+    }
+
     fn network_changed(&self) {
         self.authorizer.network_changed();
     }
@@ -112,7 +122,7 @@ mod tests {
         };
         let refusal = Refusal::default();
         let remembered = Remembered { authorizer, refusal: refusal.clone(), anew: true };
-        let ask = || remembered.authorize(GrantRequest::Refresh { video_id: None, target: None });
+        let ask = || remembered.authorize(GrantRequest::refresh(None, None));
         assert!(ask().await.is_err());
         assert_eq!(refusal.last().unwrap().kind, ErrorKind::Network);
         assert!(ask().await.is_ok());

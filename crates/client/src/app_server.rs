@@ -1,36 +1,29 @@
-//! The application server as an authorizer: `POST {base}/api/upload-auth/create` and `…/refresh`.
+//! The application server as an authorizer: `POST {base}/api/upload-auth/create`, `…/image` and `…/refresh`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use serde::Serialize;
 use vodferry_engine::{ErrorKind, FaultKind};
+use vodferry_exchange::fault::classify_api;
 use vodferry_oss::{Method, Request, Response, Secret};
+use vodferry_vod::api::{Granted, Refusal};
+use vodferry_vod::{Media, MediaKind, image_extension};
 
-use crate::{Authorizer, Body, BoxFuture, Error, GrantRequest, Http, Options, UploadGrant};
-
-/// For one question. The uploader asks again.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The code for a video that the service does not know (any more).
-const VIDEO_GONE: &str = "InvalidVideo.NotFound";
+use crate::ask::{Base, Line, bad_reply, refused};
+use crate::{Authorizer, BoxFuture, Error, GrantRequest, Http, UploadGrant};
 
 /// An application server that hands out upload address and upload auth.
 ///
-/// It is asked by `POST {base}/api/upload-auth/create` with `{"Title", "FileName", "FileSize"}` and by
-/// `POST {base}/api/upload-auth/refresh` with `{"VideoId"}`, and answers `{"RequestId", "VideoId", "UploadAddress", "UploadAuth"}`, or
-/// `{"RequestId", "Code", "Message"}` with a status of 400 or more. Clones share their connections.
+/// It is asked by `POST {base}/api/upload-auth/create` with `{"Title", "FileName", "FileSize"}` and what else [`Media`] says of a
+/// video, by `…/image` with `{"Title", "OriginalFileName", "ImageType", "ImageExt"}` and the same of an image, and by `…/refresh` with
+/// `{"VideoId"}`. It answers `{"RequestId", "VideoId", "UploadAddress", "UploadAuth"}`, of an image `ImageId` and `ImageURL` instead of
+/// `VideoId`, or `{"RequestId", "Code", "Message"}` with a status of 400 or more. Clones share their connections.
 #[derive(Clone)]
 pub struct AppServer {
-    scheme: String,
-    authority: String,
-    /// Without a slash at its end.
-    path: String,
+    base: Base,
     bearer: Option<Secret>,
-    http: Arc<Mutex<Option<Arc<dyn Http>>>>,
-    /// Hears when the way to the network changed.
-    changed: Arc<watch::Sender<()>>,
+    line: Line,
 }
 
 impl AppServer {
@@ -40,37 +33,8 @@ impl AppServer {
     ///
     /// Kind `Misuse` when `base` is not an `http://` or `https://` URL, or has a user, a query or a fragment.
     pub fn new(base: impl AsRef<str>) -> Result<AppServer, Error> {
-        // The text itself is not repeated: people put passwords into URLs.
-        let wrong = |what: &str| Error::misuse(format!("the application server's URL {what}"));
-        let base = base.as_ref();
-        // Parsing would pass over line ends without a word.
-        if base.contains(|c: char| c.is_control() || c.is_whitespace()) {
-            return Err(wrong("holds a space or a control character"));
-        }
-        let url = reqwest::Url::parse(base)
-            .map_err(|_| wrong("is not one that begins with http:// or https://"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong("does not begin with http:// or https://"));
-        }
-        let Some(host) = url.host_str() else { return Err(wrong("has no host")) };
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("names a user; give a bearer token instead"));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("has a query or a fragment"));
-        }
-        let authority = match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        };
-        Ok(AppServer {
-            scheme: url.scheme().to_owned(),
-            authority,
-            path: url.path().trim_end_matches('/').to_owned(),
-            bearer: None,
-            http: Arc::default(),
-            changed: Arc::default(),
-        })
+        let base = Base::parse("the application server's URL", base.as_ref())?;
+        Ok(AppServer { base, bearer: None, line: Line::default() })
     }
 
     /// Sends this token as `Authorization: Bearer …`.
@@ -81,55 +45,47 @@ impl AppServer {
 
     /// Sends through `http` instead of a client of its own with default options; see [`http_client`](crate::http_client).
     pub fn http(mut self, http: Arc<dyn Http>) -> AppServer {
-        self.http = Arc::new(Mutex::new(Some(http)));
+        self.line = Line::over(http);
         self
-    }
-
-    fn client(&self) -> Result<Arc<dyn Http>, Error> {
-        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*http {
-            Some(http) => Ok(http.clone()),
-            None => Ok(http.insert(crate::http_client(&Options::default())?).clone()),
-        }
     }
 
     async fn ask(&self, request: GrantRequest) -> Result<UploadGrant, Error> {
         let (verb, json) = match &request {
-            GrantRequest::Create { name, title, size } => {
-                ("create", serde_json::to_vec(&Create { title, file_name: name, file_size: *size }))
+            GrantRequest::Create { name, title, media, kind: MediaKind::Image, .. } => {
+                ("image", serde_json::to_vec(&Create::image(name, title, media)))
+            }
+            GrantRequest::Create { name, title, size, media, .. } => {
+                ("create", serde_json::to_vec(&Create::video(name, title, *size, media)))
             }
             GrantRequest::Refresh { video_id: Some(video_id), .. } => {
                 ("refresh", serde_json::to_vec(&Refresh { video_id }))
             }
-            GrantRequest::Refresh { video_id: None, .. } => {
-                let text = "this upload has no video id, so its credential cannot be refreshed";
-                return Err(Error::new(ErrorKind::Auth, "NoVideoId", text));
-            }
+            GrantRequest::Refresh { video_id: None, .. } => return Err(no_video_id()),
         };
         let json = json.map_err(|error| {
             Error::misuse("the question cannot be written as JSON").with_source(error)
         })?;
-        let response = self.send(verb, json).await?;
+        let path = format!("/api/upload-auth/{verb}");
+        let response = self.post("asking for upload auth", &path, &json).await?;
         if response.status >= 300 {
-            return Err(self.refusal(verb, &response));
+            let what = format!("{} refused to {verb} an upload", self.base.authority);
+            return Err(refusal(what, &response));
         }
-        let reply: Reply = serde_json::from_slice(&response.body).map_err(|error| {
-            // The parser's text names positions, not contents.
-            let text =
-                format!("{} does not answer {verb} as an application server", self.authority);
-            Error::transient(ErrorKind::Protocol, "BadReply", text).with_source(error)
-        })?;
-        let mut grant = UploadGrant::from_upload_auth(&reply.upload_address, &reply.upload_auth)
-            .map_err(|error| {
-                let text = format!("{} answered {verb}, but {}", self.authority, error.message());
-                Error::transient(ErrorKind::Protocol, "BadReply", text)
-                    .with_request_id(reply.request_id)
-            })?;
-        grant.video_id = Some(reply.video_id).filter(|id| !id.is_empty());
-        Ok(grant)
+        let Some(granted) = Granted::read(&response.body) else {
+            let host = &self.base.authority;
+            let text = format!("{host} does not answer {verb} as an application server");
+            return Err(bad_reply(text));
+        };
+        grant_of(granted, &format!("{} answered {verb}, but", self.base.authority))
     }
 
-    async fn send(&self, verb: &str, json: Vec<u8>) -> Result<Response, Error> {
+    /// Sends `json`; a status that is not success is no error here.
+    pub(crate) async fn post(
+        &self,
+        about: &str,
+        path: &str,
+        json: &[u8],
+    ) -> Result<Response, Error> {
         let mut headers = vec![
             ("accept".to_owned(), "application/json".to_owned()),
             ("content-type".to_owned(), "application/json".to_owned()),
@@ -141,68 +97,50 @@ impl AppServer {
             }
             headers.push(("authorization".to_owned(), format!("Bearer {}", token.expose())));
         }
-        let request = Request {
-            method: Method::Post,
-            scheme: self.scheme.clone(),
-            authority: self.authority.clone(),
-            path: format!("{}/api/upload-auth/{verb}", self.path),
-            query: Vec::new(),
-            headers,
-            body: Vec::new(),
+        let question = || {
+            Ok(Request {
+                method: Method::Post,
+                scheme: self.base.scheme.clone(),
+                authority: self.base.authority.clone(),
+                path: format!("{}{path}", self.base.path),
+                query: Vec::new(),
+                headers: headers.clone(),
+                body: json.to_vec(),
+            })
         };
-        let http = self.client()?;
-        let mut changed = self.changed.subscribe();
-        let answer = async {
-            loop {
-                let sent = http.send(request.clone(), Body::from_bytes(json.clone()));
-                tokio::select! {
-                    answer = sent => return answer,
-                    // What is under way is lost with its network.
-                    Ok(()) = changed.changed() => {}
-                }
-            }
-        };
-        match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => {
-                let text = format!("asking for upload auth: {error}");
-                Err(Error::of(error.fault_kind(), error.code(), text).with_source(error))
-            }
-            Err(_) => {
-                let text = format!("{} does not answer a question for upload auth", self.authority);
-                Err(Error::transient(ErrorKind::Network, "TimedOut", text))
-            }
-        }
+        self.line.ask(about, question).await
     }
+}
 
-    /// What a status that is not success means.
-    fn refusal(&self, verb: &str, response: &Response) -> Error {
-        let status = response.status;
-        let told: Refusal = serde_json::from_slice(&response.body).unwrap_or_default();
-        let kind = match status {
-            _ if told.code == VIDEO_GONE => FaultKind::NoSuchUpload,
-            429 | 503 => FaultKind::SlowDown,
-            408 | 500.. => FaultKind::Transient(ErrorKind::Service),
-            401 | 403 => FaultKind::Fatal(ErrorKind::Auth),
-            300..=399 => FaultKind::Fatal(ErrorKind::Protocol),
-            _ => FaultKind::Fatal(ErrorKind::Service),
-        };
-        let code = if told.code.is_empty() { format!("Http{status}") } else { told.code };
-        let mut text = format!("{} refused to {verb} an upload", self.authority);
-        if told.message.is_empty() {
-            text.push_str(&format!(": status {status}"));
-        } else {
-            let line: String = told
-                .message
-                .chars()
-                .take(300)
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .collect();
-            text.push_str(": ");
-            text.push_str(line.trim().trim_end_matches('.'));
-        }
-        Error::of(kind, code, text).with_request_id(told.request_id)
-    }
+/// What a status that is not success means. `what` says who refused what.
+pub(crate) fn refusal(what: String, response: &Response) -> Error {
+    let told = Refusal::read(&response.body);
+    let kind = match classify_api(response.status, &told.code, &told.message, false) {
+        _ if (300..400).contains(&response.status) => FaultKind::Fatal(ErrorKind::Protocol),
+        // Its own key at the service died: nothing that this side could supply.
+        FaultKind::Expired => FaultKind::Fatal(ErrorKind::Auth),
+        FaultKind::ClockSkew => FaultKind::Transient(ErrorKind::Auth),
+        kind => kind,
+    };
+    refused(kind, what, response, told)
+}
+
+/// The grant that a reply holds. `but` begins the error for one that does not: `host answered create, but`.
+pub(crate) fn grant_of(granted: Granted, but: &str) -> Result<UploadGrant, Error> {
+    let Granted { request_id, media_id, image_url, upload_address, upload_auth } = granted;
+    let grant = UploadGrant::from_upload_auth(&upload_address, upload_auth.expose());
+    let mut grant = grant.map_err(|error| {
+        bad_reply(format!("{but} {}", error.message())).with_request_id(request_id)
+    })?;
+    grant.video_id = media_id;
+    grant.image_url = image_url;
+    Ok(grant)
+}
+
+/// For an upload that belongs to no video.
+pub(crate) fn no_video_id() -> Error {
+    let text = "this upload has no video id, so its credential cannot be refreshed";
+    Error::new(ErrorKind::Auth, "NoVideoId", text)
 }
 
 impl Authorizer for AppServer {
@@ -211,26 +149,88 @@ impl Authorizer for AppServer {
     }
 
     fn network_changed(&self) {
-        let http = self.http.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(http) = http {
-            http.network_changed();
-        }
-        self.changed.send_replace(());
+        self.line.network_changed();
     }
 }
 
 impl fmt::Debug for AppServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AppServer({}://{}{})", self.scheme, self.authority, self.path)
+        let Base { scheme, authority, path } = &self.base;
+        write!(f, "AppServer({scheme}://{authority}{path})")
     }
 }
 
-#[derive(Serialize)]
+/// What is said of a new video or image; what was not set is left out.
+#[derive(Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Create<'a> {
     title: &'a str,
-    file_name: &'a str,
-    file_size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_file_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_ext: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    tags: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cate_id: Option<i64>,
+    #[serde(rename = "CoverURL", skip_serializing_if = "Option::is_none")]
+    cover_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_group_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storage_location: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_data: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trans_code_mode: Option<&'a str>,
+}
+
+impl<'a> Create<'a> {
+    fn video(name: &'a str, title: &'a str, size: u64, media: &'a Media) -> Create<'a> {
+        Create {
+            file_name: Some(name),
+            file_size: Some(size),
+            cover_url: media.cover_url.as_deref(),
+            template_group_id: media.template_group_id.as_deref(),
+            workflow_id: media.workflow_id.as_deref(),
+            trans_code_mode: media.transcode_mode(),
+            ..Create::common(title, media)
+        }
+    }
+
+    fn image(name: &'a str, title: &'a str, media: &'a Media) -> Create<'a> {
+        Create {
+            original_file_name: Some(name),
+            image_type: Some(media.image_type.as_str()),
+            image_ext: image_extension(name),
+            ..Create::common(title, media)
+        }
+    }
+
+    fn common(title: &'a str, media: &'a Media) -> Create<'a> {
+        Create {
+            title,
+            description: media.description.as_deref(),
+            tags: media.joined_tags(),
+            cate_id: media.category_id,
+            storage_location: media.storage_location.as_deref(),
+            app_id: media.app_id.as_deref(),
+            user_data: media.user_data.as_deref(),
+            ..Create::default()
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -239,50 +239,9 @@ struct Refresh<'a> {
     video_id: &'a str,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Reply {
-    #[serde(default)]
-    request_id: String,
-    #[serde(default)]
-    video_id: String,
-    upload_address: String,
-    upload_auth: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Refusal {
-    request_id: String,
-    code: String,
-    message: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_base_is_http_without_extras() {
-        for base in ["http://h", "https://h:8443/app/", "http://[::1]:9"] {
-            AppServer::new(base).unwrap();
-        }
-        for base in
-            ["", "h:80", "ftp://h", "http://", "http://h/?a=1", "http://h/#x", "http://u:hush@h"]
-                .into_iter()
-                .chain([
-                    "http://h\r\nx: y",
-                    "http://h/\n",
-                    " http://h",
-                    "http://h/\0",
-                    "http://h\t",
-                ])
-        {
-            let error = AppServer::new(base).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Misuse, "{base}");
-            assert!(!error.to_string().contains("hush"));
-        }
-    }
 
     #[test]
     fn debug_shows_no_token() {

@@ -1,15 +1,20 @@
 //! Who may upload where: grants, and the one who hands them out.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 
 use vodferry_engine::{Op, Target};
 use vodferry_exchange::{Authority, Digests, Signature, request};
 use vodferry_oss::Credential;
 use vodferry_oss::address::Style as AddressStyle;
+use vodferry_vod::{Media, MediaKind};
 
-use crate::Error;
 use crate::clock::wall_ms;
+use crate::media::kind_of;
+use crate::shell::Shared;
+use crate::{Error, StsToken};
 
 /// A future in a box, as the object-safe traits of this crate return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -25,8 +30,10 @@ pub struct UploadGrant {
     pub style: AddressStyle,
     /// When the credential dies, in milliseconds since 1970; `None` when it does not, or nobody knows.
     pub expires_at_ms: Option<i64>,
-    /// The video this upload belongs to; `None` for plain uploads.
+    /// The video (or image) this upload belongs to; `None` for plain uploads.
     pub video_id: Option<String>,
+    /// Where the image will be seen; `None` for what is no image.
+    pub image_url: Option<String>,
     /// Region of the bucket, for example `cn-hangzhou`: requests are signed by V4. `None`: by V1, unless
     /// [`Options::region`](crate::Options::region) says otherwise.
     pub region: Option<String>,
@@ -36,8 +43,8 @@ impl UploadGrant {
     /// For a place and a credential known beforehand.
     pub fn new(target: Target, credential: Credential) -> UploadGrant {
         let style = AddressStyle::Auto;
-        let (expires_at_ms, video_id, region) = (None, None, None);
-        UploadGrant { target, credential, style, expires_at_ms, video_id, region }
+        let (expires_at_ms, video_id, image_url, region) = (None, None, None, None);
+        UploadGrant { target, credential, style, expires_at_ms, video_id, image_url, region }
     }
 
     /// Reads an upload address and upload auth as the application server hands them out.
@@ -49,9 +56,7 @@ impl UploadGrant {
         let (authority, expires_at_ms) = Authority::from_upload(address, auth, wall_ms())
             .map_err(|error| Error::misuse(error.message()).with_source(error))?;
         // What no request can be made of is told here, where it is known who gave it.
-        if !is_sendable(&authority.credential) {
-            return Err(Error::misuse("the upload auth holds characters that HTTP does not allow"));
-        }
+        check_sendable(&authority.credential)?;
         let op = Op::InitiateMultipartUpload;
         request(&op, &authority, &Digests::default(), &[], 0).map_err(|fault| {
             Error::misuse(format!("the upload address cannot be used: {}", fault.message))
@@ -63,15 +68,14 @@ impl UploadGrant {
             style: authority.style,
             expires_at_ms,
             video_id: None,
+            image_url: None,
             region: None,
         })
     }
 
     /// What is wrong with it whatever the server says. (A place of which no request can be made fails its file alone.)
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if !is_sendable(&self.credential) {
-            return Err(Error::misuse("the access key holds characters that HTTP does not allow"));
-        }
+        check_sendable(&self.credential)?;
         self.region.as_deref().map_or(Ok(()), check_region)
     }
 
@@ -93,6 +97,12 @@ impl UploadGrant {
     /// Says for which video it is, so that it can be refreshed.
     pub fn video_id(mut self, video_id: impl Into<String>) -> UploadGrant {
         self.video_id = Some(video_id.into());
+        self
+    }
+
+    /// Says where the image will be seen.
+    pub fn image_url(mut self, url: impl Into<String>) -> UploadGrant {
+        self.image_url = Some(url.into());
         self
     }
 
@@ -140,32 +150,78 @@ pub(crate) fn check_region(region: &str) -> Result<(), Error> {
 }
 
 /// Whether a credential can stand in headers.
-fn is_sendable(credential: &Credential) -> bool {
+///
+/// # Errors
+///
+/// Kind `Misuse` when it cannot.
+pub(crate) fn check_sendable(credential: &Credential) -> Result<(), Error> {
     let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     let Credential { access_key_id, security_token, .. } = credential;
-    visible(access_key_id) && security_token.iter().all(|token| visible(token.expose()))
+    if !visible(access_key_id) || !security_token.iter().all(|token| visible(token.expose())) {
+        return Err(Error::misuse(
+            "the access key or its token holds characters that HTTP does not allow",
+        ));
+    }
+    Ok(())
 }
 
 /// What an [`Authorizer`] is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GrantRequest {
-    /// A place for a new video.
+    /// A place for a new video or image.
+    #[non_exhaustive]
     Create {
         /// The file's name, with its extension.
         name: String,
-        /// The video's title.
+        /// The title to give it: that of `media`, or the name without its extension.
         title: String,
-        /// The file's length in bytes.
+        /// The file's length in bytes; 0 when it is not known yet.
         size: u64,
+        /// Video or image.
+        kind: MediaKind,
+        /// What else the service is to be told.
+        media: Media,
+        /// The time in milliseconds since 1970: this machine's, corrected by what replies of servers told.
+        now_ms: i64,
     },
-    /// A new credential for the place the video already has.
+    /// A new credential for the place the file already has.
+    #[non_exhaustive]
     Refresh {
-        /// The video; `None` for uploads without one.
+        /// The file's name, with its extension.
+        name: String,
+        /// Video or image.
+        kind: MediaKind,
+        /// The video or image; `None` for uploads without one.
         video_id: Option<String>,
         /// The place.
         target: Option<Target>,
+        /// The credential that is to be replaced; `None` where none is known, as for an upload that an earlier process began.
+        replaces: Option<Credential>,
+        /// The time in milliseconds since 1970: this machine's, corrected by what replies of servers told.
+        now_ms: i64,
     },
+}
+
+impl GrantRequest {
+    /// Asks for a place: for applications that ask an [`Authorizer`] themselves.
+    pub fn create(
+        name: impl Into<String>,
+        title: impl Into<String>,
+        size: u64,
+        media: Media,
+    ) -> GrantRequest {
+        let (name, title) = (name.into(), title.into());
+        let kind = kind_of(&media, &name, None);
+        GrantRequest::Create { name, title, size, kind, media, now_ms: wall_ms() }
+    }
+
+    /// Asks for a new credential for a video: as [`GrantRequest::create`].
+    pub fn refresh(video_id: Option<String>, target: Option<Target>) -> GrantRequest {
+        let (name, kind) = (String::new(), MediaKind::Video);
+        let (replaces, now_ms) = (None, wall_ms());
+        GrantRequest::Refresh { name, kind, video_id, target, replaces, now_ms }
+    }
 }
 
 /// Hands out grants when the uploader needs them: at the start of a file, and before a credential dies.
@@ -182,10 +238,27 @@ pub enum GrantRequest {
 /// ```
 ///
 /// It is asked once at a time. An error made by [`Error::transient`] is followed by another question after a pause;
-/// [`Error::video_gone`] to a Refresh begins the upload anew; any other ends the file.
+/// [`Error::video_gone`] to a Refresh begins the upload anew; [`Error::token_expired`] makes the file wait, TokenExpired is told,
+/// until the authorizer [has news](News) or [`Uploader::authorize`](crate::Uploader::authorize) gives the grant; any other ends the
+/// file.
 pub trait Authorizer: Send + Sync + 'static {
     /// Gives the grant asked for.
     fn authorize(&self, request: GrantRequest) -> BoxFuture<'_, Result<UploadGrant, Error>>;
+
+    /// An uploader asks from now on, and wants to hear when there are grants again after there were none.
+    fn listen(&self, news: News) {
+        drop(news);
+    }
+
+    /// Takes a temporary credential that the application supplies, see [`Uploader::set_token`](crate::Uploader::set_token).
+    ///
+    /// # Errors
+    ///
+    /// Kind `Misuse` when this authorizer has no use for one, or it holds what no request can.
+    fn set_token(&self, token: StsToken) -> Result<(), Error> {
+        drop(token);
+        Err(Error::misuse("this authorizer takes no temporary credential"))
+    }
 
     /// The way to the network changed: connections kept from before are not to be used again, questions under way to be asked anew.
     fn network_changed(&self) {}
@@ -198,6 +271,37 @@ where
 {
     fn authorize(&self, request: GrantRequest) -> BoxFuture<'_, Result<UploadGrant, Error>> {
         Box::pin(self(request))
+    }
+}
+
+/// With this an authorizer tells an uploader that it can give what it could not give before: files that wait after TokenExpired ask
+/// again. It does not keep the uploader alive.
+#[derive(Clone)]
+pub struct News {
+    shared: Weak<Shared>,
+}
+
+impl News {
+    pub(crate) fn of(shared: &Arc<Shared>) -> News {
+        News { shared: Arc::downgrade(shared) }
+    }
+
+    /// Tells it. Harmless at any time, from any task, event handlers included.
+    pub fn tell(&self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.supplied();
+        }
+    }
+
+    /// Whether the uploader is still there.
+    pub fn is_wanted(&self) -> bool {
+        self.shared.strong_count() > 0
+    }
+}
+
+impl fmt::Debug for News {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("News").field("wanted", &self.is_wanted()).finish()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::perform::Means;
 use crate::shell::{Grants, Shared, Shell, State, Told};
 use crate::store::Store;
-use crate::{Authorizer, Error, ErrorKind, Holds, Http, Options, Uploader};
+use crate::{Authorizer, Error, ErrorKind, Holds, Http, News, Options, Reporter, Uploader, report};
 
 /// Makes an [`Uploader`]; see [`Uploader::builder`].
 #[derive(Clone, Default)]
@@ -19,6 +19,7 @@ pub struct UploaderBuilder {
     options: Options,
     authorizer: Option<Arc<dyn Authorizer>>,
     http: Option<Arc<dyn Http>>,
+    reporter: Option<Arc<dyn Reporter>>,
     clock: Option<Clock>,
 }
 
@@ -38,6 +39,12 @@ impl UploaderBuilder {
     /// Sends through this instead of [`http_client`](crate::http_client).
     pub fn http(mut self, http: Arc<dyn Http>) -> UploaderBuilder {
         self.http = Some(http);
+        self
+    }
+
+    /// Tells this what the uploader does, for statistics. Default: nobody.
+    pub fn reporter(mut self, reporter: impl Reporter) -> UploaderBuilder {
+        self.reporter = Some(Arc::new(reporter));
         self
     }
 
@@ -80,7 +87,7 @@ impl UploaderBuilder {
     pub fn build(self) -> Result<Uploader, Error> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| Error::misuse("an uploader is made inside of a tokio runtime"))?;
-        let UploaderBuilder { options, authorizer, http, clock } = self;
+        let UploaderBuilder { options, authorizer, http, reporter, clock } = self;
         let clock = clock.unwrap_or_else(Clock::system);
         let config = options.config(authorizer.is_some())?;
         let seed = getrandom::u64().map_err(|error| {
@@ -120,6 +127,15 @@ impl UploaderBuilder {
             Store::start(options.record_dir, options.on_busy, clock, move |answer| {
                 let _ = stored.send(Told::Stored(answer));
             })?;
+        if let Some(reporter) = reporter {
+            let (sender, events) = mpsc::unbounded_channel();
+            shared.lock().subscribers.push(sender);
+            runtime.spawn(report::run(Arc::downgrade(&shared), events, reporter));
+        }
+        let authorizer = shared.lock().authorizer.clone();
+        if let Some(authorizer) = authorizer {
+            authorizer.listen(News::of(&shared));
+        }
         runtime.spawn(Shell::new(shared.clone(), store, tell, told).run());
         Ok(Uploader::new(shared, ended))
     }

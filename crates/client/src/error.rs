@@ -37,6 +37,12 @@ impl Error {
         Error::of(FaultKind::NoSuchUpload, code, message)
     }
 
+    /// What an [`Authorizer`](crate::Authorizer) answers that has no credential until somebody supplies one: TokenExpired is told
+    /// once, and the file waits.
+    pub fn token_expired(message: impl Into<String>) -> Error {
+        Error::of(FaultKind::Expired, "TokenExpired", message)
+    }
+
     /// Adds the cause.
     pub fn with_source(mut self, source: impl Into<Cause>) -> Error {
         self.source = Some(source.into());
@@ -47,6 +53,17 @@ impl Error {
     pub fn with_request_id(mut self, request_id: impl Into<String>) -> Error {
         self.fault.request_id = request_id.into();
         self
+    }
+
+    /// Adds how long the service wants to be left alone, in milliseconds.
+    pub(crate) fn with_retry_after(mut self, after_ms: Option<u64>) -> Error {
+        self.fault.retry_after_ms = after_ms;
+        self
+    }
+
+    /// What to do about it.
+    pub(crate) fn fault_kind(&self) -> FaultKind {
+        self.fault.kind
     }
 
     /// What kind: the one thing to branch on.

@@ -11,7 +11,7 @@ use vodferry_oss::Credential;
 
 use crate::perform::Spec;
 use crate::source::{Origin, Stream};
-use crate::{Callback, Content, Error, Growth, UploadGrant};
+use crate::{Callback, Content, Error, Growth, Media, Place, UploadGrant};
 
 /// A file to upload: where its bytes are, and where they go if that is known already. A path is the usual thing; memory, streams and
 /// files that are still being written do as well.
@@ -31,7 +31,8 @@ use crate::{Callback, Content, Error, Growth, UploadGrant};
 pub struct File {
     pub(crate) origin: Origin,
     pub(crate) name: String,
-    pub(crate) title: Option<String>,
+    pub(crate) media: Media,
+    pub(crate) place: Place,
     pub(crate) part_size: u64,
     pub(crate) priority: i32,
     pub(crate) headers: Vec<(String, String)>,
@@ -92,7 +93,8 @@ impl File {
         File {
             origin,
             name,
-            title: None,
+            media: Media::default(),
+            place: Place::default(),
             part_size: 0,
             priority: 0,
             headers: Vec::new(),
@@ -110,7 +112,7 @@ impl File {
 
     /// What the authorizer is told as the video's title, instead of the first 128 bytes of the name without its extension.
     pub fn title(mut self, title: impl Into<String>) -> File {
-        self.title = Some(title.into());
+        self.media.title = Some(title.into());
         self
     }
 
@@ -192,12 +194,13 @@ impl File {
                 )));
             }
         }
+        self.place.check()?;
         self.callback.as_ref().map_or(Ok(()), Callback::check)?;
         self.grant.as_ref().map_or(Ok(()), UploadGrant::check)
     }
 
     pub(crate) fn title_or_stem(&self) -> String {
-        self.title.clone().unwrap_or_else(|| {
+        self.media.title.clone().unwrap_or_else(|| {
             let stem = Path::new(&self.name).file_stem();
             stem.map(|stem| cut(&stem.to_string_lossy())).unwrap_or_default()
         })
@@ -212,14 +215,22 @@ impl File {
         }
     }
 
-    /// The headers of the object, Content-Type guessed where none was given.
+    /// The Content-Type that was given.
+    pub(crate) fn given_content_type(&self) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find(|(name, _)| name == "content-type").map(|(_, value)| value.as_str())
+    }
+
+    /// The headers of the object, Content-Type guessed where none was given, and what the service is told of its content.
     pub(crate) fn object_headers(&self) -> Vec<(String, String)> {
         let mut headers = self.headers.clone();
-        if !headers.iter().any(|(name, _)| name == "content-type")
-            && let Some(guess) = content_type(&self.name)
-        {
-            headers.push(("content-type".to_owned(), guess.to_owned()));
-        }
+        let mut add = |name: &str, value: Option<String>| {
+            if let Some(value) = value.filter(|_| !headers.iter().any(|(n, _)| n == name)) {
+                headers.push((name.to_owned(), value));
+            }
+        };
+        add("content-type", content_type(&self.name).map(str::to_owned));
+        add("x-oss-notification", self.media.notification());
         headers
     }
 }
@@ -266,6 +277,8 @@ pub struct FileStatus {
     pub video_id: Option<String>,
     /// Its place, once known.
     pub target: Option<Target>,
+    /// Where the image will be seen, once known; `None` for what is no image.
+    pub image_url: Option<String>,
     /// The object, once it is in storage.
     pub object: Option<ObjectInfo>,
     /// Why it was given up, while its state is `Failed`.
@@ -278,8 +291,10 @@ pub struct FileStatus {
 pub struct Uploaded {
     /// Where it went.
     pub target: Target,
-    /// Its video; `None` for uploads by plain access key.
+    /// Its video or image; `None` for uploads straight into a bucket.
     pub video_id: Option<String>,
+    /// Where the image will be seen; `None` for what is no image.
+    pub image_url: Option<String>,
     /// ETag, CRC64, and whether the object was verified.
     pub object: ObjectInfo,
 }
@@ -303,6 +318,9 @@ pub(crate) fn content_type(name: &str) -> Option<&'static str> {
         "jpg" | "jpeg" => "image/jpeg",
         "png" => "image/png",
         "gif" => "image/gif",
+        "bmp" => "image/bmp",
+        "webp" => "image/webp",
+        "heic" => "image/heic",
         _ => return None,
     })
 }

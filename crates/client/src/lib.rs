@@ -40,6 +40,7 @@
 //! I/O and time enabled.
 
 mod app_server;
+mod ask;
 mod authorizer;
 pub mod blocking;
 mod body;
@@ -49,10 +50,12 @@ mod builder;
 mod callback;
 mod checkpoints;
 mod clock;
+mod direct;
 mod download;
 mod error;
 mod events;
 mod exported;
+mod faces;
 mod file;
 mod hint;
 mod holds;
@@ -61,21 +64,25 @@ mod journal;
 mod lanes;
 mod limit;
 mod listener;
+mod media;
 mod net;
 mod options;
 mod part;
 mod perform;
+mod report;
 mod route;
 mod shell;
 mod snapshots;
 mod source;
 mod store;
+mod sts;
 mod uploader;
+mod vod_api;
 mod watch;
 mod windows;
 
 pub use app_server::AppServer;
-pub use authorizer::{Authorizer, BoxFuture, GrantRequest, UploadGrant};
+pub use authorizer::{Authorizer, BoxFuture, GrantRequest, News, UploadGrant};
 pub use body::{Body, BodyError};
 pub use bucket::{
     AppendResult, Bucket, BucketBuilder, Initiate, ListObjects, Listed, ListedObject, ListedUpload,
@@ -85,6 +92,7 @@ pub use builder::UploaderBuilder;
 pub use callback::{Callback, CallbackBody};
 pub use checkpoints::{CheckpointInfo, Checkpoints, checkpoint_of};
 pub use clock::Clock;
+pub use direct::DirectOss;
 pub use download::{Download, presigned_url, presigned_url_v4};
 pub use error::Error;
 pub use events::Events;
@@ -92,16 +100,22 @@ pub use file::{File, FileStatus, Uploaded};
 pub use holds::Holds;
 pub use http::{Http, TransportError, TransportErrorKind, http_client};
 pub use listener::Listener;
+pub use media::Place;
 pub use options::{Duplicates, OnBusy, Options, Proxy, Timeouts};
+pub use report::{Report, Reported, Reporter};
 pub use snapshots::{Snapshot, Snapshots};
 pub use source::{Content, Growth};
+pub use sts::StsToken;
 pub use uploader::Uploader;
+pub use vod_api::VodApi;
 pub use vodferry_engine::{
     Backoff, Budget, ErrorInfo, ErrorKind, Event, FaultKind, FileId, FileState, ObjectInfo,
     OnCancel, OnPartFailure, PartInfo, Retry, Target,
 };
 pub use vodferry_oss::address::Style as AddressStyle;
 pub use vodferry_oss::{Credential, Method, Request, Response, Secret};
+pub use vodferry_vod::api::ApiSignature;
+pub use vodferry_vod::{ImageType, Media, MediaKind};
 
 /// Uploads one file with the default [`Options`] and waits for it. What an earlier call left unfinished is resumed.
 ///

@@ -21,6 +21,7 @@ use vodferry_engine::{
     Effect, EffectId, Engine, ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileId, Grant,
     GrantId, Input, ObjectInfo, Output, Target, Want,
 };
+use vodferry_oss::Credential;
 
 use crate::authorizer::Rights;
 use crate::clock::Clock;
@@ -70,12 +71,23 @@ pub(crate) struct Entry {
     pub(crate) file: Arc<File>,
     /// Where it goes, once known.
     pub(crate) target: Option<Target>,
+    /// What its grants said beyond the engine.
+    pub(crate) granted: Granted,
     /// Open while a transfer has it.
     pub(crate) source: Option<Arc<Source>>,
     /// Tells the engine how the source grows, from the first look at it on.
     pub(crate) feed: Option<Feeding>,
     pub(crate) object: Option<ObjectInfo>,
     pub(crate) error: Option<ErrorInfo>,
+}
+
+/// What is remembered of the grants of a file.
+#[derive(Default)]
+pub(crate) struct Granted {
+    /// With which this attempt signed its last request.
+    used: Option<GrantId>,
+    /// Where the image will be seen.
+    pub(crate) image_url: Option<String>,
 }
 
 /// A task that ends with its file.
@@ -111,6 +123,12 @@ impl Grants {
         }
     }
 
+    /// The credential behind `id`.
+    fn credential(&self, id: Option<GrantId>) -> Option<Credential> {
+        let (_, rights) = self.table.get(&id?)?;
+        Some(rights.authority.credential.clone())
+    }
+
     /// Keeps what is behind `id`.
     pub(crate) fn keep(&mut self, id: GrantId, file: FileId, grant: &UploadGrant) {
         let rights = grant.rights(self.region.as_deref());
@@ -118,9 +136,43 @@ impl Grants {
     }
 }
 
+impl Entry {
+    /// Of a file that is added.
+    pub(crate) fn new(file: Arc<File>) -> Entry {
+        let image_url = file.grant.as_ref().and_then(|grant| grant.image_url.clone());
+        Entry {
+            target: file.known_target(),
+            file,
+            granted: Granted { used: None, image_url },
+            source: None,
+            feed: None,
+            object: None,
+            error: None,
+        }
+    }
+
+    /// Notes what its newest grant says.
+    pub(crate) fn remember(&mut self, grant: &UploadGrant) {
+        if grant.image_url.is_some() {
+            self.granted.image_url.clone_from(&grant.image_url);
+        }
+        self.target = Some(grant.target.clone());
+    }
+}
+
 impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The authorizer has news.
+    pub(crate) fn supplied(&self) {
+        let mut state = self.lock();
+        if !state.closed {
+            state.engine.supplied(self.clock.now());
+        }
+        drop(state);
+        self.wake.notify_one();
     }
 
     /// Nothing more is told, the shell ends.
@@ -261,23 +313,26 @@ impl Shell {
             Effect::AskGrant { id, file, want } => self.ask(state, id, file, want),
             Effect::CloseCheckpoint { file } => self.store.close(file),
             Effect::LoadCheckpoint { id, file } => {
-                let entry = state.files.get(&file).map(|entry| entry.file.clone());
+                let entry = state.files.get_mut(&file).map(|entry| {
+                    entry.granted.used = None;
+                    entry.file.clone()
+                });
                 // No path is one that cannot be opened: a file that is not known fails as it should.
                 let unknown = || Origin::Path(PathBuf::new());
                 let origin = entry.as_ref().map_or_else(unknown, |file| file.origin.clone());
-                let fixed = entry.as_ref().and_then(|file| file.grant.as_ref());
-                let fixed = fixed.map(|grant| grant.target.clone());
+                let fixed = entry.as_ref().and_then(|file| file.known_target());
                 let sequential = entry.as_ref().is_some_and(|file| file.sequential);
                 self.store.load(id, file, origin, fixed, sequential);
             }
             Effect::Perform { id, file, grant, op, clock_offset_ms } => {
                 let rights = state.grants.table.get(&grant).map(|(_, known)| known.clone());
-                let (Some(entry), Some(rights)) = (state.files.get(&file), rights) else {
+                let (Some(entry), Some(rights)) = (state.files.get_mut(&file), rights) else {
                     let text = "the credential is not known any more";
                     let lost = fault(FaultKind::Fatal(ErrorKind::Auth), "UnknownGrant", text);
                     let _ = self.tell.send(Told::Done(id, answer(id, Err(lost))));
                     return;
                 };
+                entry.granted.used = Some(grant);
                 let errand = Errand {
                     id,
                     op,
@@ -307,19 +362,32 @@ impl Shell {
             let _ = self.tell.send(Told::Granted(id, file, Err(nobody)));
             return;
         };
+        let name = entry.file.name.clone();
+        let kind = entry.file.media_kind();
+        let offset = state.engine.clock_offset_ms();
+        let now_ms = self.shared.clock.wall_ms().saturating_add(offset);
         let request = match want {
             Want::Create => GrantRequest::Create {
-                name: entry.file.name.clone(),
+                name,
                 title: entry.file.title_or_stem(),
                 size: entry.source.as_ref().and_then(|s| s.identity().length).unwrap_or(0),
+                kind,
+                media: entry.file.media.clone(),
+                now_ms,
             },
-            Want::Refresh { video_id } => {
-                GrantRequest::Refresh { video_id, target: entry.target.clone() }
-            }
+            Want::Refresh { video_id } => GrantRequest::Refresh {
+                name,
+                kind,
+                video_id,
+                target: entry.target.clone(),
+                replaces: state.grants.credential(entry.granted.used),
+                now_ms,
+            },
         };
+        let owner = entry.file.clone();
         let work = async move {
             let answer = authorizer.authorize(request).await;
-            Told::Granted(id, file, answer.and_then(|grant| grant.check().map(|()| grant)))
+            Told::Granted(id, file, answer.and_then(|grant| owner.placed(grant)))
         };
         self.spawn(id, work, Told::Granted(id, file, Err(panicked().into())));
     }
@@ -371,7 +439,7 @@ impl Shell {
                     let issued = state.grants.issue(&grant);
                     state.grants.keep(issued.id, file, &grant);
                     if let Some(entry) = state.files.get_mut(&file) {
-                        entry.target = Some(grant.target);
+                        entry.remember(&grant);
                     }
                     issued
                 });
@@ -449,9 +517,9 @@ impl State {
         else {
             return Ok(());
         };
-        let target = |file: &File| file.grant.as_ref().map(|grant| grant.target.clone());
+        let target = file.known_target();
         let same = |entry: &Entry| {
-            entry.file.origin.path() == Some(path) && target(&entry.file) == target(file)
+            entry.file.origin.path() == Some(path) && entry.file.known_target() == target
         };
         let listed = self.files.iter().filter(|(_, entry)| same(entry));
         match listed.filter(|(id, _)| self.engine.file(**id).is_some()).count() {

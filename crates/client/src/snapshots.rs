@@ -66,8 +66,7 @@ impl Uploader {
 
     /// One file of the list as it stands now; `None` when it is not in it.
     pub fn file(&self, file: FileId) -> Option<FileStatus> {
-        let state = self.shared().lock();
-        state.status(state.engine.file(file)?)
+        self.shared().lock().status_of(file)
     }
 
     /// The file at this place of the list, counted from 0: what the verbs by index of other faces stand on. `None` behind its end.
@@ -84,6 +83,11 @@ impl State {
         Snapshot { files, running: self.engine.is_running(), held: self.holds }
     }
 
+    /// As [`Uploader::file`].
+    pub(crate) fn status_of(&self, file: FileId) -> Option<FileStatus> {
+        self.status(self.engine.file(file)?)
+    }
+
     fn status(&self, view: FileView) -> Option<FileStatus> {
         let entry = self.files.get(&view.id)?;
         Some(FileStatus {
@@ -95,6 +99,7 @@ impl State {
             total: view.total,
             video_id: view.video_id,
             target: view.target,
+            image_url: entry.granted.image_url.clone(),
             object: entry.object.clone(),
             error: entry.error.clone(),
         })

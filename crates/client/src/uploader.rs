@@ -52,8 +52,11 @@ impl Uploader {
     /// Kind `Misuse`: a file that is in the list already, where [`Options::duplicates`](crate::Options::duplicates) refuses that; an empty path or name, a source that can be read only once and was added before, a part size out of its range, a header that HTTP does not allow, a grant that
     /// holds what no request can.
     pub fn add(&self, file: impl Into<File>) -> Result<FileId, Error> {
-        let file = file.into();
+        let mut file = file.into();
         file.check()?;
+        if let Some(grant) = file.grant.take() {
+            file.grant = Some(file.placed(grant)?);
+        }
         if !file.origin.claim() {
             return Err(Error::misuse("the source can be read only once, and was added before"));
         }
@@ -68,10 +71,7 @@ impl Uploader {
             if let (Some(issued), Some(grant)) = (issued, &file.grant) {
                 state.grants.keep(issued, id, grant);
             }
-            let target = file.grant.as_ref().map(|grant| grant.target.clone());
-            let file = Arc::new(file);
-            let entry = Entry { file, target, source: None, feed: None, object: None, error: None };
-            state.files.insert(id, entry);
+            state.files.insert(id, Entry::new(Arc::new(file)));
             Ok(id)
         });
         added.inspect_err(|_| origin.let_go())
@@ -174,14 +174,18 @@ impl Uploader {
     ///
     /// Kind `Misuse` when the file is not in the list, or finished, or when the grant holds what no request can.
     pub fn authorize(&self, file: FileId, grant: UploadGrant) -> Result<(), Error> {
-        grant.check()?;
+        let owner = self.owner.shared.lock().files.get(&file).map(|entry| entry.file.clone());
+        let grant = match owner {
+            Some(owner) => owner.placed(grant)?,
+            None => grant,
+        };
         self.command(|state, now| {
             let issued = state.grants.issue(&grant);
             let id = issued.id;
             state.engine.authorize(now, file, issued)?;
             state.grants.keep(id, file, &grant);
             if let Some(entry) = state.files.get_mut(&file) {
-                entry.target = Some(grant.target);
+                entry.remember(&grant);
             }
             Ok(())
         })
@@ -279,8 +283,9 @@ pub(crate) async fn upload_one(file: File, authorizer: impl Authorizer) -> Resul
     let mut result = Err(Error::misuse("the upload ended without a result"));
     while let Some(event) = events.next().await {
         match event {
-            Event::Succeeded { target, video_id, object, .. } => {
-                result = Ok(Uploaded { target, video_id, object });
+            Event::Succeeded { file, target, video_id, object } => {
+                let image_url = uploader.file(file).and_then(|status| status.image_url);
+                result = Ok(Uploaded { target, video_id, image_url, object });
             }
             Event::Failed { error, .. } => result = Err(error.into()),
             Event::TokenExpired { file, .. } if file == id => {

@@ -214,6 +214,19 @@ impl Engine {
         Ok(())
     }
 
+    /// The authorizer can give grants again, as it was supplied with a credential: files that wait after TokenExpired ask anew.
+    /// Nothing happens to others, nor without an authorizer.
+    pub fn supplied(&mut self, now: Now) {
+        if !self.desk.config.authorizer {
+            return;
+        }
+        for file in self.list.active().clone() {
+            if let Some(transfer) = self.list.transfer(file) {
+                transfer.ask_again(now);
+            }
+        }
+    }
+
     /// The way to the network changed: requests under way are sent anew, back-off ends. No failure, no event.
     pub fn network_changed(&mut self, _now: Now) {
         for file in self.list.active().clone() {

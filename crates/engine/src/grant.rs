@@ -143,6 +143,13 @@ impl Transfer {
         self.accept(now, desk, grant);
     }
 
+    /// The authorizer can give what it could not give before: TokenExpired, if it was told, is answered by asking again.
+    pub(crate) fn ask_again(&mut self, now: Now) {
+        if core::mem::take(&mut self.access.told) {
+            self.retry.renew(now.mono_ms);
+        }
+    }
+
     /// A request wants to go out and no grant is usable: ask for one, or tell that one is needed.
     pub(crate) fn seek_grant(&mut self, desk: &mut Desk) {
         if self.access.told || self.access.ask.is_some() {
@@ -249,7 +256,8 @@ impl Transfer {
             self.access.renewal_hold = now.mono_ms.saturating_add(pause);
             return;
         }
-        let at_expiry = self.access.held.is_some();
+        // An authorizer whose own credential died says so by Expired: the file waits, whether or not it had a grant before.
+        let at_expiry = self.access.held.is_some() || fault.kind == FaultKind::Expired;
         let verdict = match fault.kind {
             FaultKind::SlowDown => self.on_slow_down(now, desk, &fault),
             FaultKind::Transient(_) | FaultKind::ClockSkew => {
@@ -512,6 +520,43 @@ mod tests {
         s.granted(ask, Err(fault(FaultKind::NoSuchUpload)));
         assert_eq!(s.grant_asked(grant(2, None)), Want::Create);
         assert_eq!(s.perform().1, crate::Op::InitiateMultipartUpload);
+    }
+
+    #[test]
+    fn an_authorizer_without_a_credential_is_told_once_and_asked_again_when_it_has_one() {
+        let mut s = Script::started(config(), 3 * MIB, None);
+        let (ask, _) = s.ask();
+        s.granted(ask, Err(expired()));
+        assert!(matches!(s.event(), Event::TokenExpired { video_id: None, .. }));
+        assert_eq!(s.engine.files()[0].state, FileState::Expired);
+        assert_eq!(s.idle(), None);
+        s.engine.supplied(s.now);
+        let (ask, want) = s.ask();
+        assert_eq!(want, Want::Create);
+        s.engine.supplied(s.now);
+        assert_eq!(s.idle(), None, "one that is being asked is not asked twice");
+        s.granted(ask, Ok(grant(1, None)));
+        let (id, _) = s.perform();
+        s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+        s.saved(true);
+        let ids = s.parts(&[1, 2, 3]);
+        s.acknowledge(ids[0], false);
+        s.answer(ids[1], Err(expired()));
+        let (ask, want) = s.ask();
+        assert_eq!(want, Want::Refresh { video_id: Some("v".into()) });
+        s.granted(ask, Err(expired()));
+        assert!(matches!(s.event(), Event::TokenExpired { .. }));
+        s.acknowledge(ids[2], false);
+        s.engine.supplied(s.now);
+        s.grant_asked(grant(2, None));
+        s.parts(&[2]);
+    }
+
+    #[test]
+    fn without_an_authorizer_nobody_is_supplied() {
+        let mut s = Script::started(Config { authorizer: false, ..config() }, 3 * MIB, None);
+        s.engine.supplied(s.now);
+        assert_eq!(s.idle(), None);
     }
 
     #[test]

@@ -48,6 +48,32 @@ pub fn classify(status: u16, code: &str, message: &str, with_token: bool) -> Fau
     }
 }
 
+/// As [`classify`], about a call of the RPC-style APIs (VOD, STS), whose gateway has codes of its own. A function of its own: who
+/// never makes such a call does not link it.
+pub fn classify_api(status: u16, code: &str, message: &str, with_token: bool) -> FaultKind {
+    use ErrorKind::{Auth, Service};
+    match code {
+        "InvalidSecurityToken.Expired" => FaultKind::Expired,
+        "InvalidTimeStamp.Expired" => FaultKind::ClockSkew,
+        "InvalidVideo.NotFound" => FaultKind::NoSuchUpload,
+        // The call goes out again with another nonce.
+        "SignatureNonceUsed" => FaultKind::Transient(Service),
+        _ if with_token && code.starts_with("InvalidAccessKeyId") => FaultKind::Expired,
+        "IncompleteSignature"
+        | "InvalidSignatureMethod"
+        | "MissingAccessKeyId"
+        | "MissingSecurityToken"
+        | "NoPermission" => FaultKind::Fatal(Auth),
+        _ if ["Forbidden", "InvalidAccessKeyId", "InvalidSecurityToken", "OperationDenied"]
+            .iter()
+            .any(|family| code.starts_with(family)) =>
+        {
+            FaultKind::Fatal(Auth)
+        }
+        _ => classify(status, code, message, with_token),
+    }
+}
+
 /// A fault without a reply of the service behind it.
 pub(crate) fn fault(kind: FaultKind, code: &str, message: String) -> Fault {
     Fault {
@@ -63,7 +89,7 @@ pub(crate) fn fault(kind: FaultKind, code: &str, message: String) -> Fault {
 mod tests {
     use vodferry_engine::{ErrorKind, FaultKind};
 
-    use super::classify;
+    use super::{classify, classify_api};
 
     const EXPIRED: FaultKind = FaultKind::Expired;
     const AUTH: FaultKind = FaultKind::Fatal(ErrorKind::Auth);
@@ -136,5 +162,45 @@ mod tests {
     fn a_refused_signing_date_is_skew() {
         let message = "Invalid signing date in Authorization header.";
         assert_eq!(classify(400, "InvalidArgument", message, true), FaultKind::ClockSkew);
+    }
+
+    #[test]
+    fn every_code_of_the_gateway_has_its_fault() {
+        let table = [
+            (400, "MissingParameter", SERVICE),
+            (400, "MissingTitle", SERVICE),
+            (400, "MissingSecurityToken", AUTH),
+            (400, "InvalidParameter.FileName", SERVICE),
+            (400, "InvalidVersion", SERVICE),
+            (404, "InvalidAction.NotFound", SERVICE),
+            (400, "UnsupportedOperation", SERVICE),
+            (404, "InvalidAccessKeyId.NotFound", EXPIRED),
+            (400, "InvalidAccessKeyId.Inactive", EXPIRED),
+            (400, "SignatureDoesNotMatch", AUTH),
+            (400, "IncompleteSignature", AUTH),
+            (400, "InvalidTimeStamp.Format", SERVICE),
+            (400, "InvalidTimeStamp.Expired", FaultKind::ClockSkew),
+            (400, "SignatureNonceUsed", AGAIN),
+            (400, "InvalidSecurityToken.Expired", EXPIRED),
+            (400, "InvalidSecurityToken.Malformed", AUTH),
+            (400, "InvalidSecurityToken.MismatchWithAccessKey", AUTH),
+            (400, "Throttling", FaultKind::SlowDown),
+            (400, "Throttling.User", FaultKind::SlowDown),
+            (429, "Throttling.Api", FaultKind::SlowDown),
+            (403, "UnsupportedHTTPMethod", AUTH),
+            (403, "Forbidden.RAM", AUTH),
+            (403, "NoPermission", AUTH),
+            (403, "OperationDenied.Suspended", AUTH),
+            (500, "InternalError", AGAIN),
+            (503, "ServiceUnAvailable", FaultKind::SlowDown),
+            (503, "AddVideoFailed", FaultKind::SlowDown),
+            (404, "InvalidVideo.NotFound", FaultKind::NoSuchUpload),
+            (400, "InvalidVideo.Damaged", SERVICE),
+            (502, "", AGAIN),
+        ];
+        for (status, code, kind) in table {
+            assert_eq!(classify_api(status, code, "", true), kind, "{status} {code}");
+        }
+        assert_eq!(classify_api(404, "InvalidAccessKeyId.NotFound", "", false), AUTH);
     }
 }

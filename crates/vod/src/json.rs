@@ -49,12 +49,22 @@ impl Object {
 
 /// Appends `"name":"value"` to an object begun with `{`, with a comma where it is not the first member.
 pub(crate) fn push_member(out: &mut String, name: &str, value: &str) {
+    push_name(out, name);
+    push_string(out, value);
+}
+
+/// As [`push_member`], of a value that is JSON already.
+pub(crate) fn push_raw(out: &mut String, name: &str, json: &str) {
+    push_name(out, name);
+    out.push_str(json);
+}
+
+fn push_name(out: &mut String, name: &str) {
     if !out.ends_with('{') {
         out.push(',');
     }
     push_string(out, name);
     out.push(':');
-    push_string(out, value);
 }
 
 fn push_string(out: &mut String, text: &str) {

@@ -118,8 +118,7 @@ impl Doctor<'_> {
 
     /// Whether the application server takes us for who we are, found out by a question that changes nothing.
     async fn ask(&mut self, server: &AppServer) -> bool {
-        let request =
-            GrantRequest::Refresh { video_id: Some(NO_VIDEO.to_owned()), target: None };
+        let request = GrantRequest::refresh(Some(NO_VIDEO.to_owned()), None);
         match server.authorize(request).await {
             Err(error) if error.code() == VIDEO_GONE => {
                 self.report.ok("authority", "the application server takes the token, or needs none");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use vodferry::{Bucket, Error, ErrorKind, GrantRequest, Initiate};
+use vodferry::{Bucket, Error, ErrorKind, GrantRequest, Initiate, Media};
 
 use super::report::Report;
 use crate::exit_code::ExitCode;
@@ -19,11 +19,8 @@ const FAREWELL: Duration = Duration::from_secs(30);
 
 /// What an application server is asked for to try an upload.
 pub(crate) fn new_video() -> GrantRequest {
-    GrantRequest::Create {
-        name: "vodferry-doctor.mp4".to_owned(),
-        title: "vodferry doctor".to_owned(),
-        size: FIRST as u64,
-    }
+    let media = Media::default();
+    GrantRequest::create("vodferry-doctor.mp4", "vodferry doctor", FIRST as u64, media)
 }
 
 /// Tries what an upload does, in its order. Whatever becomes of it, and also when nobody waits for the answer any more, the upload is

@@ -14,7 +14,9 @@ use crate::common::content::{Chance, assert_same_bytes};
 use crate::common::ledger::{self, Acknowledged};
 use crate::common::observer::{Observer, Verdict};
 use crate::common::{Process, Server, TestEnv, bytes};
-use vodferry::{AppServer, Authorizer, Event, GrantRequest, Options, Proxy as HttpProxy, Uploader};
+use vodferry::{
+    AppServer, Authorizer, Event, GrantRequest, Media, Options, Proxy as HttpProxy, Uploader,
+};
 use vodferry_testkit::net::proxy::{Faults, Proxy};
 
 /// Seconds that a credential lives.
@@ -229,17 +231,14 @@ async fn pushed_by_hand(passage: &Passage, keys: &str) -> Told {
     while let Some(event) = events.next().await {
         match event {
             Event::Started { .. } => {
-                let request = GrantRequest::Create {
-                    name: "film.mp4".to_owned(),
-                    title: "film".to_owned(),
-                    size: passage.size,
-                };
+                let media = Media::default();
+                let request = GrantRequest::create("film.mp4", "film", passage.size, media);
                 uploader.authorize(file, app.authorize(request).await.unwrap()).unwrap();
             }
             Event::TokenExpired { video_id, .. } => {
                 assert!(!waits, "one expiry was told twice");
                 told.expired += 1;
-                let request = GrantRequest::Refresh { video_id, target: None };
+                let request = GrantRequest::refresh(video_id, None);
                 uploader.authorize(file, app.authorize(request).await.unwrap()).unwrap();
                 waits = true;
             }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vodferry::{
-    AppServer, Error, ErrorKind, Event, File, FileState, GrantRequest, UploadGrant, Uploader,
+    AppServer, Error, ErrorKind, Event, File, FileState, GrantRequest, ImageType, Media, Place,
+    UploadGrant, Uploader,
 };
 
 use crate::script::{Desk, PART, credential, event, failure, response, script, target};
 
 /// Base64 of `{"Endpoint":"http://127.0.0.1:9","Bucket":"films","FileName":"k.mp4"}` and of a credential.
-fn address() -> String {
+pub(crate) fn address() -> String {
     vodferry_vod::UploadAddress {
         endpoint: "http://127.0.0.1:9".into(),
         bucket: "films".into(),
@@ -19,7 +20,7 @@ fn address() -> String {
     .encode()
 }
 
-fn auth(token: &str) -> String {
+pub(crate) fn auth(token: &str) -> String {
     vodferry_vod::UploadAuth {
         access_key_id: "STS.a".into(),
         access_key_secret: "hush-secret".into(),
@@ -31,7 +32,7 @@ fn auth(token: &str) -> String {
     .encode()
 }
 
-fn reply(video: &str, token: &str) -> vodferry::Response {
+pub(crate) fn reply(video: &str, token: &str) -> vodferry::Response {
     let body = format!(
         r#"{{"RequestId":"R","VideoId":"{video}","UploadAddress":"{}","UploadAuth":"{}"}}"#,
         address(),
@@ -223,4 +224,90 @@ async fn a_video_that_is_gone_is_created_anew() {
     assert_eq!(storage.be_good().await, [1, 2]);
     let files = uploader.wait().await;
     assert_eq!((files[0].state, files[0].video_id.as_deref()), (FileState::Succeeded, Some("v2")));
+}
+
+#[tokio::test]
+async fn an_application_server_is_told_all_media_information() {
+    let desk = Desk::new(10);
+    let (http, mut server) = script();
+    let (oss, mut storage) = script();
+    let app = AppServer::new("http://app.test").unwrap().http(http);
+    let builder = Uploader::builder().options(desk.options()).authorizer(app).http(oss);
+    let uploader = builder.build().unwrap();
+    let media = Media {
+        tags: vec!["a".into(), "b".into()],
+        description: Some("D".into()),
+        category_id: Some(3),
+        cover_url: Some("http://c".into()),
+        template_group_id: Some("tg".into()),
+        storage_location: Some("sl".into()),
+        workflow_id: Some("wf".into()),
+        app_id: Some("app".into()),
+        user_data: Some("{}".into()),
+        process: Some(false),
+        image_type: ImageType::Cover,
+        ..Media::default()
+    };
+    uploader.add(File::path(desk.path()).title("T").media(media.clone())).unwrap();
+    let plain = Media { template_group_id: None, ..media.clone() };
+    uploader.add(File::path(desk.path()).title("T").media(plain)).unwrap();
+    let image = uploader.add(File::path(desk.path()).name("x.PNG").media(media)).unwrap();
+    uploader.start();
+    let video = |mode: Option<&str>, group: Option<&str>| {
+        let mut json = serde_json::json!({
+            "Title": "T", "FileName": "a.mp4", "FileSize": 10, "Tags": "a,b", "Description": "D", "CateId": 3,
+            "CoverURL": "http://c", "StorageLocation": "sl", "WorkflowId": "wf", "AppId": "app", "UserData": "{}",
+        });
+        for (name, value) in [("TransCodeMode", mode), ("TemplateGroupId", group)] {
+            if let Some(value) = value {
+                json[name] = value.into();
+            }
+        }
+        json
+    };
+    for expected in [video(None, Some("tg")), video(Some("NoTranscode"), None)] {
+        let asked = server.expect("POST /api/upload-auth/create").await;
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&asked.body).unwrap(), expected);
+        asked.reply(reply("v1", "t1"));
+        storage.expect("put").await.stored();
+    }
+    let asked = server.expect("POST /api/upload-auth/image").await;
+    let expected = serde_json::json!({
+        "Title": "x", "OriginalFileName": "x.PNG", "ImageType": "cover", "ImageExt": "png", "Tags": "a,b",
+        "Description": "D", "CateId": 3, "StorageLocation": "sl", "AppId": "app", "UserData": "{}",
+    });
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&asked.body).unwrap(), expected);
+    let body = String::from_utf8(reply("x", "t1").body).unwrap();
+    let body = body.replace(r#""VideoId":"x""#, r#""ImageId":"i1","ImageURL":"https://i/1.png""#);
+    asked.reply(response(200, &[], body));
+    storage.expect("put").await.stored();
+    uploader.wait().await;
+    assert_eq!(uploader.file(image).unwrap().image_url.as_deref(), Some("https://i/1.png"));
+}
+
+#[tokio::test]
+async fn what_a_file_says_of_its_place_wins_over_the_upload_address() {
+    let desk = Desk::new(PART as usize * 2);
+    let (http, mut server) = script();
+    let (oss, mut storage) = script();
+    let app = AppServer::new("http://app.test").unwrap().http(http);
+    let builder = Uploader::builder().options(desk.options()).authorizer(app).http(oss);
+    let uploader = builder.build().unwrap();
+    let place =
+        Place { bucket: Some("other".into()), key: Some("own/k.mp4".into()), ..Place::default() };
+    uploader.add(File::path(desk.path()).target(place)).unwrap();
+    uploader.start();
+    server.expect("POST /api/upload-auth/create").await.reply(reply("v1", "t1"));
+    let asked = storage.expect("initiate").await;
+    assert_eq!(asked.request.path, "/other/own/k.mp4");
+    asked.initiated("u1");
+    storage.expect("part 1").await.stored();
+    storage.expect("part 2").await.refuse(403, "SecurityTokenExpired");
+    // After a refresh it is the same place still, so that the upload goes on.
+    server.expect("POST /api/upload-auth/refresh").await.reply(reply("v1", "t2"));
+    let asked = storage.expect("part 2").await;
+    assert_eq!(asked.request.path, "/other/own/k.mp4");
+    asked.stored();
+    storage.expect("complete").await.completed();
+    assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
 }

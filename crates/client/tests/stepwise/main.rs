@@ -2,11 +2,14 @@
 
 mod bad_replies;
 mod bad_sources;
+mod direct;
 mod faces;
 mod grants;
 mod handles;
 mod processes;
+mod reports;
 mod resume;
 mod script;
 mod two_at_once;
+mod vod_api;
 mod whole_upload;

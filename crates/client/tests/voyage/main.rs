@@ -3,3 +3,4 @@
 mod files;
 mod harbour;
 mod sources;
+mod video_api;

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use axum::body::Body as ReplyBody;
 use http::{Method, Response};
 use serde_json::{Map, Value, json};
+use vodferry_vod::MediaKind;
 
 use super::App;
 use super::body::Body;
@@ -27,15 +28,21 @@ pub(crate) const PREFIX: &str = "/api/upload-auth/";
 pub(crate) async fn handle(app: &App, call: &Call, body: &mut Body) -> Response<ReplyBody> {
     let id = call.id.uuid();
     match answer(app, call, body).await {
-        Ok(granted) => json::answer(
-            200,
-            &json!({
+        Ok(granted) => {
+            let mut members = json!({
                 "RequestId": id,
-                "VideoId": granted.video_id,
                 "UploadAddress": granted.upload_address,
                 "UploadAuth": granted.upload_auth,
-            }),
-        ),
+            });
+            match granted.image_url {
+                Some(url) => {
+                    members["ImageId"] = granted.video_id.into();
+                    members["ImageURL"] = url.into();
+                }
+                None => members["VideoId"] = granted.video_id.into(),
+            }
+            json::answer(200, &members)
+        }
         Err(error) => {
             call.notes.code(&error.code);
             let members = json!({ "RequestId": id, "Code": error.code, "Message": error.message });
@@ -47,8 +54,8 @@ pub(crate) async fn handle(app: &App, call: &Call, body: &mut Body) -> Response<
 async fn answer(app: &App, call: &Call, body: &mut Body) -> Result<Granted, ApiError> {
     authorize(app, call)?;
     let action = call.path.strip_prefix(PREFIX).unwrap_or_default();
-    if !matches!(action, "create" | "refresh") {
-        let message = format!("there is only {PREFIX}create and {PREFIX}refresh");
+    if !matches!(action, "create" | "image" | "refresh") {
+        let message = format!("there is only {PREFIX}create, {PREFIX}image and {PREFIX}refresh");
         return Err(ApiError::new(404, "NotFound", message));
     }
     if call.method != Method::POST {
@@ -57,13 +64,14 @@ async fn answer(app: &App, call: &Call, body: &mut Body) -> Result<Granted, ApiE
     let bytes = json::read(app, call, body).await?;
     let members = Members::of(&bytes)?;
     match action {
-        "create" => video::create(app, None, proposal(&members)?).await,
+        "create" => video::create(app, None, video(&members)?).await,
+        "image" => video::create(app, None, image(&members)?).await,
         _ => video::refresh(app, None, members.required_text("VideoId")?).await,
     }
 }
 
 /// Whether the caller may ask at all.
-fn authorize(app: &App, call: &Call) -> Result<(), ApiError> {
+pub(crate) fn authorize(app: &App, call: &Call) -> Result<(), ApiError> {
     if let Some(given) = json::bearer(call) {
         let right = &app.keys.current().app_server_token;
         if given.is_some_and(|token| is_same_secret(&token, right)) {
@@ -99,14 +107,38 @@ fn is_loopback_name(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
-fn proposal(members: &Members) -> Result<Proposal, ApiError> {
+fn video(members: &Members) -> Result<Proposal, ApiError> {
+    let text = |name: &str| Ok::<_, ApiError>(members.text(name)?.unwrap_or_default().to_owned());
     Ok(Proposal {
         file_name: members.required_text("FileName")?.to_owned(),
+        cover_url: text("CoverURL")?,
+        template_group_id: text("TemplateGroupId")?,
+        workflow_id: text("WorkflowId")?,
+        transcode_mode: text("TransCodeMode")?,
+        ..common(members)?
+    })
+}
+
+fn image(members: &Members) -> Result<Proposal, ApiError> {
+    let text = |name: &str| Ok::<_, ApiError>(members.text(name)?.unwrap_or_default().to_owned());
+    Ok(Proposal {
+        kind: MediaKind::Image,
+        file_name: text("OriginalFileName")?,
+        image_type: text("ImageType")?,
+        image_ext: text("ImageExt")?.to_ascii_lowercase(),
+        ..common(members)?
+    })
+}
+
+/// What is said of videos and images alike.
+fn common(members: &Members) -> Result<Proposal, ApiError> {
+    Ok(Proposal {
         title: members.text("Title")?.filter(|title| !title.is_empty()).map(str::to_owned),
         file_size: members.number("FileSize")?,
         description: members.text("Description")?.unwrap_or_default().to_owned(),
         tags: members.text("Tags")?.unwrap_or_default().to_owned(),
-        cover_url: members.text("CoverURL")?.unwrap_or_default().to_owned(),
+        app_id: members.text("AppId")?.unwrap_or_default().to_owned(),
+        storage_location: members.text("StorageLocation")?.unwrap_or_default().to_owned(),
         cate_id: members.number("CateId")?,
         // JSON text, or the object itself.
         user_data: match members.get("UserData") {
@@ -114,6 +146,7 @@ fn proposal(members: &Members) -> Result<Proposal, ApiError> {
             Some(Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),
         },
+        ..Proposal::default()
     })
 }
 
@@ -200,7 +233,7 @@ mod tests {
 
     #[test]
     fn sizes_and_user_data_come_in_two_forms() {
-        let proposal = |text: &str| proposal(&Members::of(text.as_bytes())?);
+        let proposal = |text: &str| video(&Members::of(text.as_bytes())?);
         let both = proposal(r#"{"FileName":"a.mp4","FileSize":"7","UserData":{"a":1},"Other":1}"#)
             .unwrap();
         assert_eq!(both.file_size, Some(7));

@@ -21,6 +21,7 @@ mod oss;
 mod patient;
 mod pipeline;
 mod reply;
+mod reports;
 mod request_id;
 mod rpc;
 mod serve;

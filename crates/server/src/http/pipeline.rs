@@ -16,7 +16,7 @@ use super::observe::Watched;
 use super::oss::Operation;
 use super::reply::{XML, empty, reply, set, stamp};
 use super::request_id::RequestId;
-use super::{App, admin, app_server, cors, health, oss, rpc};
+use super::{App, admin, app_server, cors, health, oss, reports, rpc};
 use crate::callback::{KEY_PATH, KEY_URL};
 
 /// Answers a request, whatever it is.
@@ -88,6 +88,10 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
         if call.path.starts_with(app_server::PREFIX) {
             call.notes.operation("UploadAuth");
             return app_server::handle(app, call, body).await;
+        }
+        if call.path == reports::PATH {
+            call.notes.operation("UploadReports");
+            return reports::handle(app, call, body).await;
         }
         if call.path.starts_with(admin::PREFIX) {
             call.notes.operation("Admin");

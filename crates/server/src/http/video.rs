@@ -1,8 +1,9 @@
-//! Videos, as both faces of the upload service see them: the VOD API and the application server.
+//! Videos and images, as both faces of the upload service see them: the VOD API and the application server.
 
 use std::time::Duration;
 
-use vodferry_vod::{UploadAddress, UploadAuth};
+use vodferry_oss::{Method, Request, Style, Target};
+use vodferry_vod::{MediaKind, UploadAddress, UploadAuth, image_extension};
 
 use super::App;
 use crate::policy::Policy;
@@ -12,7 +13,9 @@ use crate::token::{IssueError, KeyMark, Subject, issue_to};
 /// What the application says about a file that is to be uploaded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proposal {
-    /// Name with an extension that is known; a whole path is allowed.
+    /// Video or image.
+    pub(crate) kind: MediaKind,
+    /// Name with an extension that is known; a whole path is allowed. Of an image it may be empty.
     pub(crate) file_name: String,
     /// Up to 128 characters; without one, the file's name without its extension.
     pub(crate) title: Option<String>,
@@ -28,12 +31,28 @@ pub(crate) struct Proposal {
     pub(crate) cate_id: Option<i64>,
     /// JSON, taken as it is.
     pub(crate) user_data: String,
+    /// Taken as it is.
+    pub(crate) template_group_id: String,
+    /// Taken as it is.
+    pub(crate) workflow_id: String,
+    /// Taken as it is.
+    pub(crate) app_id: String,
+    /// `FastTranscode`, `NoTranscode`, or empty.
+    pub(crate) transcode_mode: String,
+    /// The bucket of videos, by its name or host, or empty.
+    pub(crate) storage_location: String,
+    /// Of an image: `default` (taken when empty) or `cover`.
+    pub(crate) image_type: String,
+    /// Of an image: `png`, `jpg`, `jpeg` or `gif`; when empty, that of the file's name, otherwise `png`.
+    pub(crate) image_ext: String,
 }
 
-/// The right to upload one video.
+/// The right to upload one video or image.
 pub(crate) struct Granted {
-    /// The video.
+    /// The video or image.
     pub(crate) video_id: String,
+    /// Where an image will be; none for a video.
+    pub(crate) image_url: Option<String>,
     /// Base64 of where.
     pub(crate) upload_address: String,
     /// Base64 of with what.
@@ -59,13 +78,27 @@ pub(crate) async fn create(
     proposal: Proposal,
 ) -> Result<Granted, ApiError> {
     let extension = check(&proposal)?;
+    let bucket = app.config.bucket.clone();
+    let location = proposal.storage_location.split('.').next().unwrap_or_default();
+    if !location.is_empty() && location != bucket {
+        let message = "StorageLocation is not the bucket of this server";
+        return Err(ApiError::new(404, "InvalidStorage.NotFound", message));
+    }
     let name = base_name(&proposal.file_name);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let title = proposal.title.unwrap_or_else(|| stem.chars().take(MAX_TITLE).collect());
     let video_id = new_video_id()?;
+    let image_type = match proposal.kind {
+        MediaKind::Video => String::new(),
+        MediaKind::Image if proposal.image_type.is_empty() => IMAGE_TYPES[0].to_owned(),
+        MediaKind::Image => proposal.image_type,
+    };
     let video = NewVideo {
-        bucket: app.config.bucket.clone(),
-        key: format!("sv/{video_id}/{video_id}.{extension}"),
+        bucket,
+        key: match proposal.kind {
+            MediaKind::Video => format!("sv/{video_id}/{video_id}.{extension}"),
+            MediaKind::Image => format!("image/{image_type}/{video_id}.{extension}"),
+        },
         title,
         file_name: proposal.file_name,
         size: proposal.file_size.unwrap_or(0),
@@ -74,6 +107,12 @@ pub(crate) async fn create(
         cover_url: proposal.cover_url,
         cate_id: proposal.cate_id,
         user_data: proposal.user_data,
+        kind: proposal.kind,
+        template_group_id: proposal.template_group_id,
+        workflow_id: proposal.workflow_id,
+        app_id: proposal.app_id,
+        transcode_mode: proposal.transcode_mode,
+        image_type,
         video_id,
     };
     let video = app.meta.create_video(video, app.now_ms()).await?;
@@ -111,9 +150,25 @@ fn grant(app: &App, issuer: Option<KeyMark>, video: &Video) -> Result<Granted, A
     };
     Ok(Granted {
         video_id: video.info.video_id.clone(),
+        image_url: image_url(app, video)?,
         upload_address: address.encode(),
         upload_auth: auth.encode(),
     })
+}
+
+/// Where an image is; none for a video.
+fn image_url(app: &App, video: &Video) -> Result<Option<String>, ApiError> {
+    if video.info.kind == MediaKind::Video {
+        return Ok(None);
+    }
+    let target = Target {
+        endpoint: app.endpoint.clone(),
+        bucket: video.info.bucket.clone(),
+        key: video.info.key.clone(),
+    };
+    let request = Request::to(Method::Get, &target, Style::Auto)
+        .map_err(|error| ApiError::internal(&std::io::Error::other(error.message().to_owned())))?;
+    Ok(Some(request.url()))
 }
 
 impl ApiError {
@@ -172,6 +227,9 @@ const MAX_TITLE: usize = 128;
 const MAX_DESCRIPTION: usize = 1024;
 const MAX_FILE_NAME: usize = 1024;
 const MAX_USER_DATA: usize = 4096;
+const MAX_NAME: usize = 128;
+/// The default first.
+const IMAGE_TYPES: &[&str] = &["default", "cover"];
 const EXTENSIONS: &[&str] = &[
     "3gp", "aac", "ac3", "acm", "amr", "ape", "asf", "avi", "caf", "dat", "dv", "f4v", "flac",
     "flv", "gif", "m2t", "m2ts", "m3u8", "m4a", "m4v", "mj2", "mjpeg", "mkv", "mov", "mp3", "mp4",
@@ -198,12 +256,31 @@ fn check(proposal: &Proposal) -> Result<String, ApiError> {
     if let Some(title) = &proposal.title {
         bounded("Title", title, MAX_TITLE)?;
     }
+    bounded("TemplateGroupId", &proposal.template_group_id, MAX_NAME)?;
+    bounded("WorkflowId", &proposal.workflow_id, MAX_NAME)?;
+    bounded("AppId", &proposal.app_id, MAX_NAME)?;
+    let one_of = |name: &str, value: &str, allowed: &[&str]| {
+        if value.is_empty() || allowed.contains(&value) {
+            return Ok(());
+        }
+        let message = format!("{name} must be one of {}", allowed.join(", "));
+        Err(ApiError::bad(&format!("InvalidParameter.{name}"), message))
+    };
+    one_of("TransCodeMode", &proposal.transcode_mode, &["FastTranscode", "NoTranscode"])?;
+    one_of("ImageType", &proposal.image_type, IMAGE_TYPES)?;
+    one_of("ImageExt", &proposal.image_ext, &["png", "jpg", "jpeg", "gif"])?;
     let tags = proposal.tags.split(',').map(|tag| tag.chars().count());
     if tags.clone().count() > 16 || tags.clone().any(|length| length > 32) {
         return Err(ApiError::bad(
             "TagsExceededMax",
             "at most 16 tags of 32 characters are allowed",
         ));
+    }
+    if proposal.kind == MediaKind::Image {
+        if !proposal.image_ext.is_empty() {
+            return Ok(proposal.image_ext.clone());
+        }
+        return Ok(image_extension(&proposal.file_name).unwrap_or("png").to_owned());
     }
     let extension = base_name(&proposal.file_name)
         .rsplit_once('.')
@@ -265,5 +342,24 @@ mod tests {
         assert_eq!(code(|p| p.tags = vec!["t"; 17].join(",")), "TagsExceededMax");
         assert_eq!(code(|p| p.tags = "t".repeat(33)), "TagsExceededMax");
         assert_eq!(code(|p| p.title = Some("a\0b".into())), "IllegalCharacters");
+        assert_eq!(code(|p| p.app_id = "a".repeat(129)), "LengthExceededMax");
+    }
+
+    #[test]
+    fn images_have_extensions_of_their_own() {
+        let image = |name: &str, extension: &str| {
+            code(|p| {
+                p.kind = MediaKind::Image;
+                p.file_name = name.into();
+                p.image_ext = extension.into();
+            })
+        };
+        assert_eq!(image("", ""), "png");
+        assert_eq!(image("a/b.JPEG", ""), "jpeg");
+        assert_eq!(image("b.jpeg", "gif"), "gif");
+        assert_eq!(image("b.webp", ""), "png");
+        assert_eq!(image("b", "../x"), "InvalidParameter.ImageExt");
+        assert_eq!(code(|p| p.image_type = "../..".into()), "InvalidParameter.ImageType");
+        assert_eq!(code(|p| p.transcode_mode = "Slow".into()), "InvalidParameter.TransCodeMode");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Blob, BlobId, BoxFuture, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, MetaError,
-    NewVideo, ObjectPage, Page, UploadPage, Video,
+    NewReport, NewVideo, ObjectPage, Page, Report, ReportQuery, UploadPage, Video,
 };
 
 /// The database. Each verb is one transaction: it happens whole or not at all, and when it has
@@ -247,6 +247,12 @@ pub trait MetaStore: Send + Sync {
     /// # Errors
     /// `NoSuchVideo`.
     fn get_video<'a>(&'a self, video_id: &'a str) -> Answer<'a, Video>;
+
+    /// Writes reports of uploaders down, and forgets the oldest so that no more than `most` are kept.
+    fn add_reports(&self, reports: Vec<NewReport>, most: u64, now_ms: u64) -> Answer<'_, ()>;
+
+    /// Reports, the newest first.
+    fn list_reports(&self, query: ReportQuery) -> Answer<'_, Vec<Report>>;
 
     /// Succeeds when a change would be durable now: writes and syncs without changing anything. Asked
     /// often, it writes once a second.

@@ -20,6 +20,7 @@ mod listing;
 mod meta;
 mod meta_error;
 mod quota;
+mod report;
 mod sqlite;
 mod steady;
 mod video;
@@ -48,6 +49,7 @@ pub use meta::{
 };
 pub use meta_error::MetaError;
 pub use quota::{Quota, Quotas};
+pub use report::{NewReport, Report, ReportQuery};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 pub use video::{NewVideo, Video, VideoStatus};
 

@@ -1,4 +1,6 @@
-//! Videos as the database knows them.
+//! Videos and images as the database knows them.
+
+use vodferry_vod::MediaKind;
 
 /// A video to be written down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +27,18 @@ pub struct NewVideo {
     pub cate_id: Option<i64>,
     /// JSON text, or empty.
     pub user_data: String,
+    /// Video or image.
+    pub kind: MediaKind,
+    /// Given by the application, or empty.
+    pub template_group_id: String,
+    /// Given by the application, or empty.
+    pub workflow_id: String,
+    /// Given by the application, or empty.
+    pub app_id: String,
+    /// `FastTranscode`, `NoTranscode`, or empty.
+    pub transcode_mode: String,
+    /// Of an image: `default` or `cover`. Empty for videos.
+    pub image_type: String,
 }
 
 /// A video.

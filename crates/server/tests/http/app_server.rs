@@ -1,6 +1,7 @@
 //! The JSON interface that hands out upload address and credential.
 
 use vodferry_oss::{Method, Response};
+use vodferry_vod::UploadAddress;
 
 use crate::support::{Grant, Server, exchange, text};
 
@@ -110,6 +111,56 @@ async fn a_foreign_page_gets_no_leave() {
         assert_eq!(refused(&response, 415), "UnsupportedMediaType");
     }
     assert_eq!(refused(&post(&server, CREATE, "", FILE).await, 415), "UnsupportedMediaType");
+}
+
+#[tokio::test]
+async fn images_get_a_place_and_an_address_of_their_own() {
+    let server = Server::start().await;
+    let image = "/api/upload-auth/image";
+    let of = |response: &Response| -> serde_json::Value {
+        assert_eq!(response.status, 200, "{}", text(response));
+        serde_json::from_slice(&response.body).unwrap()
+    };
+    let body = r#"{"OriginalFileName":"c/Cover.JPG","ImageType":"cover","Title":"T","Tags":"a,b","CateId":"3","AppId":"app-1"}"#;
+    let made = of(&post(&server, image, JSON, body).await);
+    let id = made["ImageId"].as_str().unwrap();
+    assert!(made.get("VideoId").is_none());
+    let url = format!("http://{}/vod-media/image/cover/{id}.jpg", server.addr());
+    assert_eq!(made["ImageURL"], url.as_str());
+    let address = UploadAddress::decode(made["UploadAddress"].as_str().unwrap()).unwrap();
+    assert_eq!(address.file_name, format!("image/cover/{id}.jpg"));
+    // Its right is renewed as that of a video, for the same place.
+    let body = format!(r#"{{"VideoId":"{id}"}}"#);
+    let again = of(&post(&server, "/api/upload-auth/refresh", JSON, &body).await);
+    assert_eq!((&again["ImageId"], &again["ImageURL"]), (&made["ImageId"], &made["ImageURL"]));
+    assert_eq!(again["UploadAddress"], made["UploadAddress"]);
+    let plain = of(&post(&server, image, JSON, "{}").await);
+    assert!(plain["ImageURL"].as_str().unwrap().contains("/image/default/"));
+    for (body, code) in [
+        (r#"{"ImageType":"poster"}"#, "InvalidParameter.ImageType"),
+        (r#"{"ImageExt":"exe"}"#, "InvalidParameter.ImageExt"),
+        (r#"{"ImageType":7}"#, "InvalidParameter"),
+    ] {
+        assert_eq!(refused(&post(&server, image, JSON, body).await, 400), code, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_video_is_kept_and_shown_by_the_api() {
+    let server = Server::start().await;
+    let body = r#"{"FileName":"a.mp4","Title":"T","TemplateGroupId":"tg","WorkflowId":"wf","AppId":"app-1",
+        "TransCodeMode":"NoTranscode","StorageLocation":"vod-media.oss.test","Tags":"a","CateId":3}"#;
+    let grant = Grant::of(&post(&server, CREATE, JSON, body).await);
+    let shown = crate::rpc::call(&server, "GetVideoInfo", &[("VideoId", &grant.video_id)]).await;
+    let shown: serde_json::Value = serde_json::from_slice(&shown.body).unwrap();
+    assert_eq!(shown["Video"]["TemplateGroupId"], "tg");
+    assert_eq!(shown["Video"]["AppId"], "app-1");
+    for (body, status, code) in [
+        (r#"{"FileName":"a.mp4","StorageLocation":"other"}"#, 404, "InvalidStorage.NotFound"),
+        (r#"{"FileName":"a.mp4","TransCodeMode":"x"}"#, 400, "InvalidParameter.TransCodeMode"),
+    ] {
+        assert_eq!(refused(&post(&server, CREATE, JSON, body).await, status), code, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ mod power_fs;
 mod quotas;
 #[path = "../store/random.rs"]
 mod random;
+mod reports;
 mod rpc;
 mod slow;
 mod start;

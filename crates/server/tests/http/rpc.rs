@@ -232,3 +232,20 @@ async fn an_object_request_with_an_action_parameter_is_still_one() {
     let request = server.request(Method::Get, "a").query("Action", "GetVideoInfo");
     assert_eq!(server.send("a", request).await.body, b"x");
 }
+
+#[tokio::test]
+async fn an_image_is_created_and_is_no_video() {
+    let server = Server::start().await;
+    let given = [("ImageType", "default"), ("ImageExt", "GIF"), ("Title", "T")];
+    let response = call(&server, "CreateUploadImage", &given).await;
+    assert_eq!(response.status, 200, "{}", text(&response));
+    let made: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    let id = made["ImageId"].as_str().unwrap();
+    let url = made["ImageURL"].as_str().unwrap();
+    assert!(url.ends_with(&format!("/image/default/{id}.gif")), "{url}");
+    assert_eq!(made["FileURL"], made["ImageURL"]);
+    let info = call(&server, "GetVideoInfo", &[("VideoId", id)]).await;
+    assert_eq!(refused(&info, 404), "InvalidVideo.NotFound");
+    let nothing = call(&server, "CreateUploadImage", &[]).await;
+    assert_eq!(refused(&nothing, 400), "MissingImageType");
+}

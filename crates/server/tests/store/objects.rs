@@ -102,6 +102,12 @@ async fn videos(meta: &dyn MetaStore) {
         cover_url: "http://c".to_owned(),
         cate_id: Some(-1),
         user_data: "{}".to_owned(),
+        kind: vodferry_vod::MediaKind::Image,
+        template_group_id: "tg".to_owned(),
+        workflow_id: "wf".to_owned(),
+        app_id: "app".to_owned(),
+        transcode_mode: "NoTranscode".to_owned(),
+        image_type: "cover".to_owned(),
     };
     let made = meta.create_video(new.clone(), NOW).await.unwrap();
     assert_eq!((&made.info, made.status), (&new, VideoStatus::Uploading));

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use vodferry_oss::time::format_iso;
+use vodferry_vod::MediaKind;
 
 use super::members;
 use super::parameters::Parameters;
@@ -9,7 +10,7 @@ use crate::http::App;
 use crate::http::caller::Caller;
 use crate::http::video::{self, ApiError, Granted, Proposal, as_i64};
 use crate::keys::DEFAULT_TENANT;
-use crate::store::Video;
+use crate::store::{MetaError, Video};
 
 /// Version of the API.
 pub(super) const VERSION: &str = "2017-03-21";
@@ -17,6 +18,7 @@ pub(super) const VERSION: &str = "2017-03-21";
 /// The calls of this server.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operation {
+    CreateUploadImage,
     CreateUploadVideo,
     GetVideoInfo,
     RefreshUploadVideo,
@@ -26,6 +28,7 @@ impl Operation {
     /// The one of this name.
     pub(super) fn named(action: &str) -> Option<Operation> {
         Some(match action {
+            "CreateUploadImage" => Operation::CreateUploadImage,
             "CreateUploadVideo" => Operation::CreateUploadVideo,
             "GetVideoInfo" => Operation::GetVideoInfo,
             "RefreshUploadVideo" => Operation::RefreshUploadVideo,
@@ -51,12 +54,22 @@ impl Operation {
                 let proposal = Proposal {
                     title: Some(given.required("Title")?.to_owned()),
                     file_name: given.required("FileName")?.to_owned(),
-                    file_size: given.number("FileSize")?,
-                    description: given.text("Description"),
-                    tags: given.text("Tags"),
                     cover_url: given.text("CoverURL"),
-                    cate_id: given.number("CateId")?,
-                    user_data: given.text("UserData"),
+                    template_group_id: given.text("TemplateGroupId"),
+                    workflow_id: given.text("WorkflowId"),
+                    transcode_mode: given.text("TransCodeMode"),
+                    ..common(given)?
+                };
+                video::create(app, issuer, proposal).await.map(granted)
+            }
+            Operation::CreateUploadImage => {
+                let proposal = Proposal {
+                    kind: MediaKind::Image,
+                    image_type: given.required("ImageType")?.to_owned(),
+                    image_ext: given.text("ImageExt").to_ascii_lowercase(),
+                    title: given.get("Title").map(str::to_owned),
+                    file_name: given.text("OriginalFileName"),
+                    ..common(given)?
                 };
                 video::create(app, issuer, proposal).await.map(granted)
             }
@@ -65,18 +78,46 @@ impl Operation {
             }
             Operation::GetVideoInfo => {
                 let video = app.meta.get_video(given.required("VideoId")?).await?;
+                if video.info.kind == MediaKind::Image {
+                    return Err(MetaError::NoSuchVideo(video.info.video_id).into());
+                }
                 Ok(members(json!({ "Video": describe(app, &video) })))
             }
         }
     }
 }
 
+/// What is said of videos and images alike.
+fn common(given: &Parameters) -> Result<Proposal, ApiError> {
+    Ok(Proposal {
+        file_size: given.number("FileSize")?,
+        description: given.text("Description"),
+        tags: given.text("Tags"),
+        cate_id: given.number("CateId")?,
+        user_data: given.text("UserData"),
+        app_id: given.text("AppId"),
+        storage_location: given.text("StorageLocation"),
+        ..Proposal::default()
+    })
+}
+
 fn granted(granted: Granted) -> Map<String, Value> {
-    members(json!({
-        "VideoId": granted.video_id,
+    let mut members = members(json!({
         "UploadAddress": granted.upload_address,
         "UploadAuth": granted.upload_auth,
-    }))
+    }));
+    let mut add = |name: &str, value: String| members.insert(name.to_owned(), value.into());
+    match granted.image_url {
+        Some(url) => {
+            add("ImageId", granted.video_id);
+            add("FileURL", url.clone());
+            add("ImageURL", url);
+        }
+        None => {
+            add("VideoId", granted.video_id);
+        }
+    }
+    members
 }
 
 /// A video in the words of the API. Optional members that are not known are left out.
@@ -97,6 +138,8 @@ fn describe(app: &App, video: &Video) -> Value {
         ("Tags", &info.tags),
         ("CoverURL", &info.cover_url),
         ("UserData", &info.user_data),
+        ("TemplateGroupId", &info.template_group_id),
+        ("AppId", &info.app_id),
     ];
     for (name, value) in optional.into_iter().filter(|(_, value)| !value.is_empty()) {
         members.insert(name.to_owned(), Value::String(value.clone()));

@@ -12,6 +12,7 @@ mod inspect;
 mod list;
 mod objects;
 mod quota;
+mod reports;
 mod schema;
 mod snapshot;
 mod upkeep;
@@ -33,8 +34,8 @@ use super::meta::{
     PartPage, PutObject,
 };
 use super::{
-    Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, MetaError, NewVideo,
-    ObjectPage, Page, Quotas, UploadPage, Video,
+    Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, MetaError, NewReport,
+    NewVideo, ObjectPage, Page, Quotas, Report, ReportQuery, UploadPage, Video,
 };
 
 /// A [`MetaStore`] in one SQLite file.
@@ -346,6 +347,15 @@ impl MetaStore for SqliteStore {
     fn get_video<'a>(&'a self, video_id: &'a str) -> Answer<'a, Video> {
         let id = video_id.to_owned();
         Box::pin(self.readers.run("look for a video", move |db| videos::get(db, &id)))
+    }
+
+    fn add_reports(&self, reports: Vec<NewReport>, most: u64, now_ms: u64) -> Answer<'_, ()> {
+        let verb = move |db: &_| reports::add(db, &reports, most, now_ms);
+        Box::pin(self.writer.run("write reports down", verb))
+    }
+
+    fn list_reports(&self, query: ReportQuery) -> Answer<'_, Vec<Report>> {
+        Box::pin(self.readers.run("list reports", move |db| reports::list(db, &query)))
     }
 
     fn check_writable(&self) -> Answer<'_, ()> {

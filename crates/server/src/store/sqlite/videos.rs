@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
+use vodferry_vod::MediaKind;
 
 use super::objects::need_bucket;
 use super::{int, uint};
@@ -13,8 +14,9 @@ pub(super) fn create(db: &Connection, video: NewVideo, now_ms: u64) -> Result<Vi
     let status = VideoStatus::Uploading;
     db.prepare_cached(
         "INSERT INTO video (video_id, bucket, key, status, title, file_name, size, description,
-                            tags, cover_url, cate_id, user_data, created_ms, modified_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                            tags, cover_url, cate_id, user_data, created_ms, modified_ms, kind,
+                            template_group_id, workflow_id, app_id, transcode_mode, image_type)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         video.video_id,
@@ -31,6 +33,12 @@ pub(super) fn create(db: &Connection, video: NewVideo, now_ms: u64) -> Result<Vi
         video.user_data,
         int(now_ms),
         int(now_ms),
+        kind_text(video.kind),
+        video.template_group_id,
+        video.workflow_id,
+        video.app_id,
+        video.transcode_mode,
+        video.image_type,
     ])?;
     Ok(Video { info: video, status, created_ms: now_ms, modified_ms: now_ms })
 }
@@ -39,7 +47,8 @@ pub(super) fn get(db: &Connection, video_id: &str) -> Result<Video, MetaError> {
     let found = db
         .prepare_cached(
             "SELECT bucket, key, title, file_name, size, description, tags, cover_url, cate_id,
-                    user_data, status, created_ms, modified_ms
+                    user_data, status, created_ms, modified_ms, kind, template_group_id,
+                    workflow_id, app_id, transcode_mode, image_type
              FROM video WHERE video_id = ?",
         )?
         .query_row([video_id], |row| {
@@ -55,6 +64,15 @@ pub(super) fn get(db: &Connection, video_id: &str) -> Result<Video, MetaError> {
                 cover_url: row.get(7)?,
                 cate_id: row.get(8)?,
                 user_data: row.get(9)?,
+                kind: match row.get_ref(13)?.as_str()? {
+                    IMAGE => MediaKind::Image,
+                    _ => MediaKind::Video,
+                },
+                template_group_id: row.get(14)?,
+                workflow_id: row.get(15)?,
+                app_id: row.get(16)?,
+                transcode_mode: row.get(17)?,
+                image_type: row.get(18)?,
             };
             let status: String = row.get(10)?;
             Ok((info, status, uint(row.get(11)?), uint(row.get(12)?)))
@@ -91,6 +109,15 @@ pub(super) fn object_left(
     db.prepare_cached("UPDATE video SET status = ?, modified_ms = ? WHERE bucket = ? AND key = ?")?
         .execute(params![VideoStatus::Uploading.as_str(), int(now_ms), bucket, key])?;
     Ok(())
+}
+
+const IMAGE: &str = "image";
+
+fn kind_text(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Image => IMAGE,
+        MediaKind::Video => "video",
+    }
 }
 
 fn read_status(text: &str) -> Result<VideoStatus, MetaError> {
