@@ -12,7 +12,7 @@ use script::{Desk, event};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
-use vodferry::Event;
+use vodferry::{ErrorKind, Event, File, Target};
 
 /// The table and the root of the repository.
 fn table() -> (String, &'static Path) {
@@ -83,6 +83,29 @@ async fn without_a_record_folder_nothing_is_kept() {
     }
     let left: Vec<_> = std::fs::read_dir(desk.dir()).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[tokio::test]
+async fn a_place_with_a_blank_fails_its_file_before_anything_is_sent() {
+    let desk = Desk::new(3);
+    let (uploader, mut server) = desk.uploader();
+    let mut events = uploader.events();
+    for (endpoint, bucket, key) in
+        [("", "films", "k"), ("http://127.0.0.1:9", "", "k"), ("http://127.0.0.1:9", "films", "")]
+    {
+        let [endpoint, bucket, key] = [endpoint, bucket, key].map(str::to_owned);
+        let target = Target { endpoint, bucket, key };
+        uploader.add(File::path(desk.path()).to(target, script::credential())).unwrap();
+    }
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    // The first request is that of the file whose place is whole.
+    server.expect("put").await.stored();
+    for _ in 0..3 {
+        let error = script::failure(&mut events).await;
+        assert_eq!(error.kind(), ErrorKind::Misuse, "{error}");
+    }
+    while !matches!(event(&mut events).await, Event::Succeeded { .. }) {}
 }
 
 #[tokio::test]

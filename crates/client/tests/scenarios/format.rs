@@ -164,6 +164,20 @@ pub(crate) enum Refusal {
 pub(crate) struct File {
     /// Bytes; absent: there is no such file.
     pub(crate) size: Option<u64>,
+    #[serde(default)]
+    pub(crate) source: SourceKind,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SourceKind {
+    /// Can be read anywhere, and again.
+    #[default]
+    Content,
+    /// Comes once, its length unknown.
+    Stream,
+    /// Is still being written: steps say what is final.
+    Growing,
 }
 
 /// The object store. Without rules it does what a good one does.
@@ -273,6 +287,8 @@ pub(crate) struct Step {
     pub(crate) by_s: Option<i64>,
     /// `set_metered`, `set_online`: yes or no.
     pub(crate) to: Option<bool>,
+    /// `grow`: from this byte to before that one.
+    pub(crate) range: Option<(u64, u64)>,
     /// `list`: file and state, in order.
     pub(crate) is: Option<Vec<(String, State)>>,
 }
@@ -294,6 +310,12 @@ pub(crate) enum Verb {
     Authorize,
     Cancel,
     Clear,
+    /// The writer of a growing file is done.
+    Finish,
+    /// It gives up.
+    GiveUp,
+    /// It announces bytes that are final.
+    Grow,
     List,
     NetworkChanged,
     Pause,
@@ -417,21 +439,32 @@ impl Scenario {
 impl Step {
     fn check(&self) -> Result<(), String> {
         use Verb::{
-            Add, Authorize, Cancel, Change, List, Pause, Remove, Restore, Resume, SetClock,
-            SetPriority,
+            Add, Authorize, Cancel, Change, Finish, GiveUp, Grow, List, Pause, Remove, Restore,
+            Resume, SetClock, SetPriority,
         };
         let fits = |has: bool, may: bool, must: bool, name: &str| match (has, may, must) {
             (true, false, _) => Err(format!("{name} is of no use to it")),
             (false, _, true) => Err(format!("{name} is missing")),
             _ => Ok(()),
         };
-        let of_file =
-            matches!(self.verb, Add | Authorize | Cancel | Change | Remove | Restore | SetPriority);
+        let of_file = matches!(
+            self.verb,
+            Add | Authorize
+                | Cancel
+                | Change
+                | Finish
+                | GiveUp
+                | Grow
+                | Remove
+                | Restore
+                | SetPriority
+        );
         let may = of_file || matches!(self.verb, Pause | Resume);
         fits(self.file.is_some(), may, of_file, "file")?;
         fits(self.part_size.is_some(), self.verb == Add, false, "part_size")?;
         let ranked = self.verb == SetPriority;
         fits(self.priority.is_some(), ranked || self.verb == Add, ranked, "priority")?;
+        fits(self.range.is_some(), self.verb == Grow, self.verb == Grow, "range")?;
         fits(self.life_s.is_some(), self.verb == Authorize, false, "life_s")?;
         fits(self.key.is_some(), self.verb == Authorize, false, "key")?;
         fits(self.by_s.is_some(), self.verb == SetClock, self.verb == SetClock, "by_s")?;

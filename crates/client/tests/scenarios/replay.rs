@@ -7,11 +7,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 use vodferry::{
-    Backoff, Budget, Clock, Error, ErrorKind, Event, Events, FileId, FileState, Uploader,
+    Backoff, Budget, Clock, Error, ErrorKind, Event, Events, FileId, FileState, Growth, Uploader,
 };
 
 use crate::app::{Grants, Source};
-use crate::format::{Expected, Kind, Mode, OnCancel, OnPartFailure, Scenario, State, Step, Verb};
+use crate::format::{
+    Expected, Kind, Mode, OnCancel, OnPartFailure, Scenario, SourceKind, State, Step, Verb,
+};
 use crate::server::{Seen, Store};
 
 /// What the device's wall clock shows when a replay begins: 2026-01-01T00:00:00Z.
@@ -74,6 +76,9 @@ struct Replay<'a> {
     store: Store,
     grants: Arc<Grants>,
     sources: BTreeMap<String, Source>,
+    /// The writers of growing files.
+    growths: BTreeMap<String, Growth>,
+    /// Records, and growing files.
     records: tempfile::TempDir,
     uploader: Option<Uploader>,
     events: Option<Events>,
@@ -102,6 +107,7 @@ impl<'a> Replay<'a> {
             began: Instant::now(),
             grants: Arc::new(Grants::new(&scenario.authority, store.clone())),
             sources: scenario.files.iter().filter_map(source).collect(),
+            growths: BTreeMap::new(),
             records: tempfile::tempdir().expect("a temporary folder"),
             uploader: None,
             events: None,
@@ -269,6 +275,7 @@ impl<'a> Replay<'a> {
                 let source = step.file.as_ref().and_then(|name| self.sources.get(name));
                 source.into_iter().for_each(Source::change);
             }
+            Verb::Grow | Verb::Finish | Verb::GiveUp => self.write(step),
             Verb::Release => self.release().await,
             Verb::Restart => {
                 self.release().await;
@@ -330,9 +337,32 @@ impl<'a> Replay<'a> {
             Verb::SetPriority => uploader.set_priority(file, step.priority.unwrap_or_default())?,
             Verb::Start => uploader.start(),
             Verb::Stop => uploader.stop(),
-            Verb::Change | Verb::List | Verb::Release | Verb::Restart | Verb::SetClock => {}
+            Verb::Change
+            | Verb::Finish
+            | Verb::GiveUp
+            | Verb::Grow
+            | Verb::List
+            | Verb::Release
+            | Verb::Restart
+            | Verb::SetClock => {}
         }
         Ok(())
+    }
+
+    /// The writer of a growing file does something.
+    fn write(&mut self, step: &Step) {
+        let name = step.file.clone().unwrap_or_default();
+        match (step.verb, step.range) {
+            (Verb::Grow, Some((from, to))) => {
+                self.growths.get(&name).into_iter().for_each(|growth| growth.ready(from..to));
+            }
+            (Verb::Finish, _) => {
+                let size = self.scenario.files.get(&name).and_then(|file| file.size);
+                let growth = self.growths.remove(&name);
+                growth.into_iter().for_each(|growth| growth.finish(size.unwrap_or_default()));
+            }
+            _ => drop(self.growths.remove(&name)),
+        }
     }
 
     async fn release(&mut self) {
@@ -341,6 +371,7 @@ impl<'a> Replay<'a> {
         if let Some(uploader) = self.uploader.take() {
             uploader.close().await;
         }
+        self.growths.clear();
     }
 
     /// Notes in which state a verb is called.
@@ -373,10 +404,22 @@ impl<'a> Replay<'a> {
         files.into_iter().map(|file| (name(file.id), state(file.state))).collect()
     }
 
-    fn file(&self, name: &str, step: &Step) -> vodferry::File {
-        let mut file = match self.sources.get(name) {
-            Some(source) => vodferry::File::content(format!("{name}.mp4"), source.now()),
-            None => vodferry::File::path(self.records.path().join("gone").join(name)),
+    fn file(&mut self, name: &str, step: &Step) -> vodferry::File {
+        let kind = self.scenario.files.get(name).map(|file| file.source);
+        let full = format!("{name}.mp4");
+        let mut file = match (self.sources.get(name), kind) {
+            (None, _) => vodferry::File::path(self.records.path().join("gone").join(name)),
+            (Some(source), Some(SourceKind::Stream)) => {
+                vodferry::File::reader(full, std::io::Cursor::new(source.bytes()))
+            }
+            (Some(source), Some(SourceKind::Growing)) => {
+                let path = self.records.path().join(full);
+                std::fs::write(&path, source.bytes()).expect("a file");
+                let (file, growth) = vodferry::File::growing(path);
+                self.growths.insert(name.to_owned(), growth);
+                file
+            }
+            (Some(source), _) => vodferry::File::content(full, source.now()),
         };
         if let Some(priority) = step.priority {
             file = file.priority(priority);

@@ -61,7 +61,7 @@ fn copy(scenario: &Scenario) -> Scenario {
         files: scenario
             .files
             .iter()
-            .map(|(n, f)| (n.clone(), crate::format::File { size: f.size }))
+            .map(|(n, f)| (n.clone(), crate::format::File { size: f.size, source: f.source }))
             .collect(),
         server: Default::default(),
         steps: Vec::new(),

@@ -47,6 +47,8 @@ struct State {
     /// Access key id to when it dies; absent: never.
     credentials: HashMap<String, Option<i64>>,
     revoked: Vec<String>,
+    /// Access key ids that were refused as expired: nobody should try them again.
+    dead: Vec<String>,
     seen: BTreeMap<Operation, u32>,
     /// Bodies on their way, by key.
     bodies: HashMap<String, u32>,
@@ -120,6 +122,10 @@ impl Store {
         let rule = {
             let mut state = self.lock();
             *state.seen.entry(call.operation).or_default() += 1;
+            if state.dead.contains(&call.access_key_id) {
+                let wrong = format!("{}: a credential refused as expired was used again", call.key);
+                state.wrongs.push(wrong);
+            }
             state.rule(&call, self.began.elapsed().as_millis() as u64)
         };
         let _flight = Flight::begin(&self, &call);
@@ -191,6 +197,9 @@ impl Store {
                 self.response(status, &headers, body)
             }
             Err(code) => {
+                if code == Code::SecurityTokenExpired {
+                    self.lock().dead.push(call.access_key_id.clone());
+                }
                 let error = ServiceError::of(code);
                 self.response(error.status, &[], error.to_xml())
             }

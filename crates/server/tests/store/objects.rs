@@ -144,9 +144,9 @@ async fn a_database_of_another_kind_or_time_is_refused() {
     let raw = rusqlite::Connection::open(&path).unwrap();
     raw.pragma_update(None, "user_version", 7).unwrap();
     let refused = open().err().unwrap();
-    assert!(matches!(refused, OpenError::Newer { found: 7, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { found: 7, known: 3, .. }), "{refused}");
     assert!(refused.to_string().contains("schema version 7"), "{refused}");
-    raw.pragma_update(None, "user_version", 2).unwrap();
+    raw.pragma_update(None, "user_version", 3).unwrap();
     open().unwrap();
     drop(raw);
 
