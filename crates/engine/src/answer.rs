@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 
 use crate::checkpoint::Record;
 use crate::desk::Desk;
+use crate::flight::{Flight, What};
 use crate::parts::{Parts, by_number};
-use crate::transfer::{Flight, Phase, Transfer, What};
+use crate::transfer::{Phase, Transfer};
 use crate::vocab::{EffectId, ErrorKind, Event, Fault, FaultKind, Now, PartInfo, Reply, Source};
 
 impl Transfer {

@@ -43,11 +43,11 @@ impl Transfer {
                 return self.begin_anew(desk, fault);
             }
             // The content is compared with the records, part by part, and Complete repeated when all are equal.
-            let plan = parts.plan();
+            let (plan, equal) = (parts.plan(), parts.records());
             self.cut(desk);
             // They are needed again when this is interrupted.
             let recorded = self.upload.as_ref().map_or(&[][..], |u| &u.recorded);
-            let mut parts = Parts::reconcile_held(plan, recorded, &[]);
+            let mut parts = Parts::reconcile_held(plan, recorded, &equal);
             parts.grow(&self.ready, 0);
             self.parts = Some(parts);
             self.phase = Phase::Sending;

@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::aborts::{Aborts, abort_skipped};
+use crate::access::Access;
 use crate::config::{Config, OnCancel};
 use crate::desk::{Desk, Kind, Owner};
-use crate::grant::Access;
 use crate::list::{List, is_terminal};
 use crate::plan::may_be_asked;
 use crate::ready::Ready;

@@ -3,8 +3,9 @@
 
 use crate::config::OnPartFailure;
 use crate::desk::Desk;
+use crate::flight::{Flight, What};
 use crate::retry::Verdict;
-use crate::transfer::{Flight, Phase, Transfer, What};
+use crate::transfer::{Phase, Transfer};
 use crate::upload::MOST_DETOURS;
 use crate::vocab::{EffectId, ErrorInfo, ErrorKind, Event, Fault, FaultKind, Now};
 

@@ -1,137 +1,16 @@
-//! Grants of one file: held, proven, renewed at 80 % of their life, dead; and how the next one is come by.
+//! Grants of one file: how the next one is come by. What is known of the one it holds is in `access.rs`.
 //!
 //! With an authorizer the engine asks; when that fails at expiry, or without one, it tells TokenExpired once and
 //! waits for `authorize`. See `docs/adr/0002-grants-and-secrets.md`.
 
-use crate::clock::Clock;
+use crate::access::dead_by_date;
 use crate::desk::Desk;
 use crate::retry::{Verdict, wish};
 use crate::transfer::Transfer;
-use crate::vocab::{
-    EffectId, ErrorKind, Event, Fault, FaultKind, Grant, GrantId, Now, Target, Want,
-};
+use crate::vocab::{EffectId, ErrorKind, Event, Fault, FaultKind, Grant, Now, Target, Want};
 
-/// A grant that tells no date counts as fresh for so long.
-const FRESH_MS: u64 = 900_000;
 /// The least pause between two failed renewals.
 const RENEWAL_PAUSE_MS: u64 = 1_000;
-
-/// What a file holds, and waits for.
-#[derive(Debug, Default)]
-pub(crate) struct Access {
-    held: Option<Held>,
-    /// Grants received so far: tells requests of an older grant apart, even when the shell names two alike.
-    received: u64,
-    ask: Option<EffectId>,
-    /// Failed renewals in a row, and no further one before this moment.
-    renewals_failed: u32,
-    renewal_hold: u64,
-    /// TokenExpired was told: only `authorize` helps.
-    told: bool,
-}
-
-/// A grant, and what was learned of it.
-#[derive(Debug)]
-pub(crate) struct Held {
-    grant: Grant,
-    since: u64,
-    /// Something succeeded with it.
-    proven: bool,
-    /// The server called it expired.
-    refused: bool,
-}
-
-impl Access {
-    /// What a file has that was given a grant beforehand.
-    pub(crate) fn of(now: Now, grant: Grant) -> Access {
-        let mut access = Access::default();
-        access.accept(now, grant);
-        access
-    }
-
-    /// What a file has that starts again: what was learned of its grant is still true.
-    pub(crate) fn again(held: Held) -> Access {
-        Access { held: Some(held), ..Access::default() }
-    }
-
-    /// The grant, for the next attempt.
-    pub(crate) fn take(&mut self) -> Option<Held> {
-        self.held.take()
-    }
-
-    pub(crate) fn accept(&mut self, now: Now, grant: Grant) {
-        self.received += 1;
-        self.held = Some(Held { grant, since: now.mono_ms, proven: false, refused: false });
-        self.renewals_failed = 0;
-        self.renewal_hold = 0;
-        self.told = false;
-    }
-
-    /// Forgets the grant: its place is gone.
-    pub(crate) fn drop_grant(&mut self) {
-        self.held = None;
-    }
-
-    pub(crate) fn grant(&self) -> Option<&Grant> {
-        self.held.as_ref().map(|h| &h.grant)
-    }
-
-    pub(crate) fn target(&self) -> Option<&Target> {
-        self.grant().map(|g| &g.target)
-    }
-
-    /// Tells requests of this grant from those of an older one.
-    pub(crate) fn serial(&self) -> u64 {
-        self.received
-    }
-
-    /// The grant for a new request. As long as the server's time is unknown, one that looks dead is tried all the same: the
-    /// server decides.
-    pub(crate) fn usable(&self, now: Now, clock: &Clock) -> Option<GrantId> {
-        let held = self.held.as_ref().filter(|h| !h.refused)?;
-        let dead = dead_by_date(&held.grant, now, clock);
-        (!dead || !clock.learned(now)).then_some(held.grant.id)
-    }
-
-    /// Something succeeded with the grant of this serial.
-    pub(crate) fn on_success(&mut self, serial: u64) {
-        if let Some(held) = self.held.as_mut().filter(|_| serial == self.received) {
-            held.proven = true;
-        }
-    }
-
-    /// The server called the grant of this serial expired. True: it was fresh, so the next one would fare no better.
-    pub(crate) fn on_expired(&mut self, serial: u64, now: Now, clock: &Clock) -> bool {
-        let Some(held) = self.held.as_mut().filter(|_| serial == self.received) else {
-            return false;
-        };
-        if held.refused {
-            return false;
-        }
-        held.refused = true;
-        let young = match held.grant.expires_at {
-            Some(_) => !dead_by_date(&held.grant, now, clock),
-            None => now.mono_ms.saturating_sub(held.since) < FRESH_MS,
-        };
-        !held.proven && young
-    }
-
-    /// Whether TokenExpired was told and not answered.
-    pub(crate) fn waits_for_authorize(&self) -> bool {
-        self.told
-    }
-
-    /// When the grant should be renewed, on the monotonic clock; `None` when its life is unknown or over.
-    fn renewal_at(&self, now: Now, clock: &Clock) -> Option<u64> {
-        let held = self.held.as_ref().filter(|h| !h.refused)?;
-        let left = held.grant.expires_at?.saturating_sub(clock.server_now(now));
-        let left = u64::try_from(left).ok().filter(|left| *left > 0)?;
-        // At 80 % of its life the age is four times what is left.
-        let age = now.mono_ms.saturating_sub(held.since);
-        let due = left.saturating_mul(4).saturating_sub(age).div_ceil(5);
-        Some(now.mono_ms.saturating_add(due).max(self.renewal_hold))
-    }
-}
 
 impl Transfer {
     /// Takes a grant that the application pushed; one that was asked for is no longer wanted.
@@ -159,7 +38,7 @@ impl Transfer {
             if desk.asking.is_none() {
                 self.ask(desk);
             }
-        } else if self.access.held.is_some() {
+        } else if self.access.grant().is_some() {
             self.tell_expired(desk);
         }
     }
@@ -211,7 +90,7 @@ impl Transfer {
     fn ask(&mut self, desk: &mut Desk) {
         // A place is kept though nothing is there to be continued: the file turned out to be small, say.
         let known = self.upload.is_some() || self.video_id.is_some();
-        let continues = self.access.held.is_some() || known;
+        let continues = self.access.grant().is_some() || known;
         let want = match continues {
             true => Want::Refresh { video_id: self.video_id.clone() },
             false => Want::Create,
@@ -240,7 +119,7 @@ impl Transfer {
     fn not_granted(&mut self, now: Now, desk: &mut Desk, id: EffectId, fault: Fault) {
         let usable = self.access.usable(now, &desk.clock).is_some();
         if fault.kind == FaultKind::NoSuchUpload
-            && (self.upload.is_some() || self.access.held.is_some())
+            && (self.upload.is_some() || self.access.grant().is_some())
         {
             // The video is gone: nothing of this upload can be continued anywhere.
             self.video_id = None;
@@ -257,7 +136,7 @@ impl Transfer {
             return;
         }
         // An authorizer whose own credential died says so by Expired: the file waits, whether or not it had a grant before.
-        let at_expiry = self.access.held.is_some() || fault.kind == FaultKind::Expired;
+        let at_expiry = self.access.grant().is_some() || fault.kind == FaultKind::Expired;
         let verdict = match fault.kind {
             FaultKind::SlowDown => self.on_slow_down(now, desk, &fault),
             FaultKind::Transient(_) | FaultKind::ClockSkew => {
@@ -290,10 +169,6 @@ pub(crate) fn same_place(a: &Target, b: &Target) -> bool {
     a.bucket == b.bucket && a.key == b.key
 }
 
-fn dead_by_date(grant: &Grant, now: Now, clock: &Clock) -> bool {
-    grant.expires_at.is_some_and(|at| at <= clock.server_now(now))
-}
-
 /// An authorizer that hands out dead credentials is one that fails: asking it at once again would loop for ever.
 fn dead_grant() -> Fault {
     Fault {
@@ -308,8 +183,9 @@ fn dead_grant() -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::FRESH_MS;
     use crate::script::*;
-    use crate::{Config, Effect, FileState, Output, Reply};
+    use crate::{Config, Effect, FileState, GrantId, Output, Reply};
 
     fn expired() -> Fault {
         fault(FaultKind::Expired)

@@ -5,6 +5,7 @@
 extern crate alloc;
 
 mod aborts;
+mod access;
 mod answer;
 mod checkpoint;
 mod clock;
@@ -13,6 +14,7 @@ mod config;
 mod desk;
 mod engine;
 mod fault;
+mod flight;
 mod grant;
 mod limit;
 mod list;

@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use crate::grant::Held;
+use crate::access::Held;
 use crate::ready::Ready;
 use crate::transfer::Transfer;
 use crate::vocab::{FileId, FileSpec, FileState, FileView, Grant, Misuse, Target};

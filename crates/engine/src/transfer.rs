@@ -2,17 +2,18 @@
 //!
 //! Requests are level-triggered: [`Transfer::step`] looks at the phase and sends what is wanted and not in flight. So whatever
 //! cuts a request (pause, a network change, an expired grant, a back-off) only has to take it out of flight; the
-//! same step sends it again when nothing holds it back. What an answer means is in `answer.rs`, what a fault means in
-//! `fault.rs`, finishing in `complete.rs`, grants in `grant.rs`.
+//! same step sends it again when nothing holds it back. What is in flight is in `flight.rs`, what an answer means in
+//! `answer.rs`, what a fault means in `fault.rs`, finishing in `complete.rs`, grants in `grant.rs`.
 
 use crate::map::Map;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::access::Access;
 use crate::checkpoint::{Checkpoint, Record};
 use crate::config::SMALL_FILE;
 use crate::desk::{Desk, Owner};
-use crate::grant::Access;
+use crate::flight::{Flight, What};
 use crate::limit::Limit;
 use crate::list::Facts;
 use crate::parts::Parts;
@@ -21,8 +22,7 @@ use crate::ready::Ready;
 use crate::retry::Retry;
 use crate::upload::Upload;
 use crate::vocab::{
-    EffectId, ErrorInfo, ErrorKind, Event, Fault, FileState, GrantId, Now, Op, PartInfo, Source,
-    Target,
+    EffectId, ErrorInfo, ErrorKind, Event, Fault, FileState, Now, Op, PartInfo, Source, Target,
 };
 
 /// What the transfer is about.
@@ -58,30 +58,6 @@ pub(crate) enum Phase {
     Completing,
     /// The upload is gone after a Complete that may have been carried out: looks at the object.
     Looking,
-}
-
-/// A request in flight.
-#[derive(Debug)]
-pub(crate) struct Flight {
-    pub(crate) what: What,
-    /// What it was signed with…
-    pub(crate) grant: GrantId,
-    /// …and which grant of the file that is.
-    pub(crate) serial: u64,
-    /// Of its body; 0 where it has none.
-    pub(crate) length: u64,
-    sent: u64,
-    /// Counts among the bodies on their way.
-    body: bool,
-}
-
-/// What is in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    /// The one request of the phase.
-    Only,
-    /// One part.
-    Part(u32),
 }
 
 /// One attempt at one file.
@@ -220,7 +196,7 @@ impl Transfer {
 
     /// Sends what the phase wants, but for bodies, if nothing holds it back.
     pub(crate) fn step(&mut self, now: Now, desk: &mut Desk) {
-        if self.over.is_some() || self.failing.is_some() || !self.is_loaded() {
+        if self.over.is_some() || !self.is_loaded() {
             return;
         }
         self.renew_grant(now, desk);
@@ -276,14 +252,6 @@ impl Transfer {
         true
     }
 
-    /// Bytes of a body were handed to the network.
-    pub(crate) fn on_sent(&mut self, id: EffectId, bytes: u64) {
-        if let Some(flight) = self.flight.get_mut(&id) {
-            flight.sent = flight.sent.max(bytes.min(flight.length));
-            self.progress.on_sent(self.stored_bytes(), self.sent_bytes());
-        }
-    }
-
     /// Tells progress that is due.
     pub(crate) fn tell_progress(&mut self, mono_ms: u64, desk: &mut Desk) {
         let figure = self.progress.due(mono_ms);
@@ -309,36 +277,6 @@ impl Transfer {
         }
     }
 
-    /// Takes everything out of flight. What was cut is sent again when its time comes.
-    pub(crate) fn cut(&mut self, desk: &mut Desk) {
-        for (id, flight) in core::mem::take(&mut self.flight) {
-            let left = desk.abandon(id);
-            Transfer::land(desk, &flight);
-            match flight.what {
-                What::Part(number) => {
-                    self.unsure |= left;
-                    if let Some(parts) = &mut self.parts {
-                        parts.give_back(number);
-                    }
-                }
-                What::Only => self.initiate_lost |= left && matches!(self.phase, Phase::Initiating),
-            }
-        }
-    }
-
-    /// The way to the network changed: what is in flight is sent anew at once. Where nothing is sent any more it may still arrive.
-    pub(crate) fn network_changed(&mut self, desk: &mut Desk) {
-        if self.failing.is_some() {
-            return;
-        }
-        let unsure = self.unsure;
-        self.cut(desk);
-        // Sending a part twice costs less than a listing would on a network that is just coming back.
-        self.unsure = unsure;
-        self.limit.on_network_changed(desk.next_id());
-        self.retry.on_network_changed();
-    }
-
     /// Leaves the file as it is, for stop, pause, remove and cancel; the next attempt loads the checkpoint.
     pub(crate) fn leave(&mut self, desk: &mut Desk) {
         self.cut(desk);
@@ -358,13 +296,6 @@ impl Transfer {
     pub(crate) fn fail_when_answered(&mut self, desk: &mut Desk) {
         if let Some(error) = self.failing.take_if(|_| self.flight.is_empty()) {
             self.fail(desk, error);
-        }
-    }
-
-    /// A request is no longer in flight.
-    pub(crate) fn land(desk: &mut Desk, flight: &Flight) {
-        if flight.body {
-            desk.bodies = desk.bodies.saturating_sub(1);
         }
     }
 
@@ -431,10 +362,6 @@ impl Transfer {
         self.parts.as_ref().map_or(0, Parts::stored_bytes)
     }
 
-    pub(crate) fn sent_bytes(&self) -> u64 {
-        self.flight.values().map(|f| f.sent).sum()
-    }
-
     /// Whether a request could go out now, were there a grant and no pause.
     fn wants_request(&mut self) -> bool {
         match self.phase {
@@ -467,12 +394,6 @@ impl Transfer {
             Phase::Looking => Op::HeadObject { length: self.length()?, parts: parts()? },
             _ => return None,
         })
-    }
-
-    fn fly(&mut self, id: EffectId, grant: GrantId, what: What, body: Option<u64>) {
-        let (serial, length) = (self.access.serial(), body.unwrap_or(0));
-        let body = body.is_some();
-        self.flight.insert(id, Flight { what, grant, serial, length, sent: 0, body });
     }
 
     fn tell_started(&mut self, desk: &mut Desk) {
