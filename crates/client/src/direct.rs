@@ -54,7 +54,8 @@ impl DirectOss {
         DirectOss::with(Tokens::waiting())
     }
 
-    fn with(tokens: Tokens) -> DirectOss {
+    /// By credentials that somebody else holds as well.
+    pub(crate) fn with(tokens: Tokens) -> DirectOss {
         DirectOss {
             tokens,
             endpoint: String::new(),

@@ -193,7 +193,7 @@ pub(crate) fn etag(response: &Response) -> Result<String, No> {
 }
 
 /// CRC64 of the parts in a row, where that of each is known.
-fn combined(parts: &[PartInfo]) -> Option<u64> {
+pub(crate) fn combined(parts: &[PartInfo]) -> Option<u64> {
     parts.iter().try_fold(0, |sum, part| Some(combine(sum, part.crc64?, part.length)))
 }
 

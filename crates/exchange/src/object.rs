@@ -8,10 +8,12 @@ use alloc::string::String;
 use vodferry_engine::{Fault, FaultKind, Op, Reply};
 use vodferry_oss::etag::{etag_of_md5, normalise};
 use vodferry_oss::sign::{OptionsV4, sign_v1, sign_v4};
+use vodferry_oss::text::push_u64;
 use vodferry_oss::xml::CompleteMultipartUploadResult;
 use vodferry_oss::{Request, Response, ServiceError};
 
-use crate::answer::{No, completed, etag, told};
+use crate::answer::{No, combined, completed, etag, told};
+use crate::fault::CHECKSUM_MISMATCH;
 use crate::request::unsigned;
 use crate::{Answer, Authority, Digests, Signature, answer};
 
@@ -90,6 +92,11 @@ pub fn answer_for(
         Some(result) => told(op, authority, response, result),
         None => answer(op, authority, response, digests),
     };
+    if let Err(fault) = &mut answer.result
+        && fault.code == CHECKSUM_MISMATCH
+    {
+        name_both(&mut fault.message, op, response, digests);
+    }
     if let Ok(Reply::Completed(info) | Reply::Put(info) | Reply::Head(Some(info))) =
         &mut answer.result
     {
@@ -150,6 +157,23 @@ fn out_of_order(response: &Response, digests: &Digests) -> Option<Result<Reply, 
         }
         "PartNotSequential" => no(FaultKind::Relist, "it is not the next part of the upload"),
         _ => None,
+    }
+}
+
+/// Says what was compared, for whoever looks for where bytes change.
+fn name_both(message: &mut String, op: &Op, response: &Response, digests: &Digests) {
+    let ours = match op {
+        Op::CompleteMultipartUpload { parts, .. } => combined(parts),
+        _ => digests.crc64,
+    };
+    if let (Some(ours), Some(theirs)) = (ours, response.crc64())
+        && ours != theirs
+    {
+        message.push_str(" (sent ");
+        push_u64(message, ours);
+        message.push_str(", there ");
+        push_u64(message, theirs);
+        message.push(')');
     }
 }
 

@@ -79,6 +79,7 @@ fn the_application_answers_in_place_of_the_service() {
     let wrong = [headers[0], headers[1], ("x-oss-hash-crc64ecma", "8")];
     let fault = called(&complete(), &reply(200, &wrong, JSON)).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Fatal(ErrorKind::Integrity));
+    assert!(fault.message.ends_with("(sent 7, there 8)"), "{}", fault.message);
     // A page of somebody else has neither.
     for headers in [&headers[..1], &headers[1..]] {
         let fault = called(&complete(), &reply(200, headers, "<html>")).unwrap_err();

@@ -9,7 +9,7 @@ use vodferry_exchange::fault::classify;
 use vodferry_exchange::{Digests, Signature};
 use vodferry_oss::sign::{OptionsV4, sign_v1, sign_v4};
 use vodferry_oss::xml::XmlError;
-use vodferry_oss::{Method, Request, Response, ServiceError};
+use vodferry_oss::{Credential, Method, Request, Response, ServiceError};
 
 use super::Bucket;
 use crate::authorizer::Rights;
@@ -92,6 +92,8 @@ impl Plain {
 struct Patience {
     failures: u32,
     corrected: bool,
+    /// Refused as dead: another one is used.
+    dead: Option<Credential>,
 }
 
 impl Bucket {
@@ -106,23 +108,27 @@ impl Bucket {
     ) -> Result<Reply, Error> {
         let mut patience = Patience::default();
         loop {
+            let rights = self.rights(key, patience.dead.as_ref()).await?;
             let errand = Errand {
                 id: EffectId(0),
                 op: op.clone(),
-                rights: self.rights(key),
+                rights: rights.clone(),
                 source: source.clone(),
                 spec: spec.clone(),
                 clock_offset_ms: self.clock_offset_ms(),
                 clock: Clock::system(),
             };
-            let (fault, date) = match exchange(&self.inner.means, errand, sent.clone()).await {
+            let answered = exchange(&self.inner.means, errand, sent.clone()).await;
+            // Whether more is coming nobody knows: what was lent goes back to the system.
+            self.inner.means.buffers.trim();
+            let (fault, date) = match answered {
                 Err(fault) => (fault, None),
                 Ok(answer) => match answer.result {
                     Ok(reply) => return Ok(reply),
                     Err(fault) => (fault, answer.server_date_ms),
                 },
             };
-            self.bear(&mut patience, fault, date).await?;
+            self.bear(&mut patience, &rights, fault, date).await?;
         }
     }
 
@@ -130,11 +136,12 @@ impl Bucket {
     pub(super) async fn ask(&self, plain: &Plain, accepted: &[u16]) -> Result<Response, Error> {
         let mut patience = Patience::default();
         loop {
-            let (fault, date) = match self.ask_once(plain, accepted).await {
+            let rights = self.rights(&plain.key, patience.dead.as_ref()).await?;
+            let (fault, date) = match self.ask_once(plain, &rights, accepted).await {
                 Ok(reply) => return Ok(reply),
                 Err(refused) => refused,
             };
-            self.bear(&mut patience, fault, date).await?;
+            self.bear(&mut patience, &rights, fault, date).await?;
         }
     }
 
@@ -146,10 +153,10 @@ impl Bucket {
     async fn ask_once(
         &self,
         plain: &Plain,
+        rights: &Rights,
         accepted: &[u16],
     ) -> Result<Response, (Fault, Option<i64>)> {
-        let rights = self.rights(&plain.key);
-        let request = self.signed(plain, &rights).map_err(|error| (error.into_fault(), None))?;
+        let request = self.signed(plain, rights).map_err(|error| (error.into_fault(), None))?;
         let means = &self.inner.means;
         let watch = Arc::new(Watch::new(means.timeouts, plain.body.len() as u64));
         let meter = Meter::new(means.limit.clone(), watch.clone(), |_| {});
@@ -184,6 +191,7 @@ impl Bucket {
     async fn bear(
         &self,
         patience: &mut Patience,
+        rights: &Rights,
         fault: Fault,
         date_ms: Option<i64>,
     ) -> Result<(), Error> {
@@ -193,6 +201,18 @@ impl Bucket {
                 let offset = date.saturating_sub(wall_ms());
                 self.inner.clock_offset_ms.store(offset, Ordering::Relaxed);
                 return Ok(());
+            }
+            (FaultKind::Expired, _) if patience.dead.is_none() => {
+                let dead = &rights.authority.credential;
+                self.inner.tokens.retire(dead);
+                // Whoever supplies none is told what the server said.
+                return match self.rights("", Some(dead)).await {
+                    Ok(_) => {
+                        patience.dead = Some(dead.clone());
+                        Ok(())
+                    }
+                    Err(_) => Err(fault.into()),
+                };
             }
             (FaultKind::Transient(_) | FaultKind::SlowDown, _) => {}
             _ => return Err(fault.into()),

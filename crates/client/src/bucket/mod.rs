@@ -14,15 +14,18 @@ mod resumable;
 mod task;
 
 use std::fmt;
-use std::sync::Arc;
+use std::future::Future;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vodferry_engine::{ErrorKind, Target};
 use vodferry_oss::{Method, Request};
 
 use crate::authorizer::{Rights, check_region};
+use crate::clock::wall_ms;
 use crate::perform::Means;
-use crate::{AddressStyle, Credential, Error, Http, Options, UploadGrant};
+use crate::sts::Tokens;
+use crate::{AddressStyle, BoxFuture, Credential, Error, Http, Options, StsToken, UploadGrant};
 
 pub use listing::{ListObjects, Listed, ListedObject, ListedUpload, Listing};
 pub use multipart::Initiate;
@@ -57,7 +60,9 @@ struct Inner {
     endpoint: String,
     name: String,
     style: AddressStyle,
-    credential: Credential,
+    tokens: Tokens,
+    /// The credential used or supplied last.
+    newest: Mutex<StsToken>,
     options: Options,
     means: Means,
     /// What the server's clock is ahead of ours, in milliseconds, once it said so.
@@ -69,16 +74,30 @@ struct Inner {
 pub struct BucketBuilder {
     endpoint: String,
     name: String,
-    credential: Credential,
+    token: StsToken,
+    supplier: Option<Supplier>,
     style: AddressStyle,
     options: Options,
     http: Option<Arc<dyn Http>>,
 }
 
+type Supplier = Arc<dyn Fn() -> BoxFuture<'static, Result<StsToken, Error>> + Send + Sync>;
+
 impl BucketBuilder {
     /// Says how the bucket is named in requests. The default suits the service's own domains, IP addresses and `localhost`.
     pub fn style(mut self, style: AddressStyle) -> BucketBuilder {
         self.style = style;
+        self
+    }
+
+    /// Asks this for another temporary credential when the present one has come to its end; see also
+    /// [`Bucket::set_token`].
+    pub fn supplier<F, R>(mut self, supplier: F) -> BucketBuilder
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<StsToken, Error>> + Send + 'static,
+    {
+        self.supplier = Some(Arc::new(move || Box::pin(supplier())));
         self
     }
 
@@ -102,17 +121,28 @@ impl BucketBuilder {
     /// Kind `Misuse` when the endpoint or the bucket is none, or the credential or an option holds what no request can; those of
     /// [`http_client`](crate::http_client).
     pub fn build(self) -> Result<Bucket, Error> {
-        let BucketBuilder { endpoint, name, credential, style, options, http } = self;
+        let BucketBuilder { endpoint, name, token, supplier, style, options, http } = self;
         options.region.as_deref().map_or(Ok(()), check_region)?;
         let http = match http {
             Some(http) => http,
             None => crate::http_client(&options)?,
         };
         let means = Means::new(&options, http);
-        let clock_offset_ms = AtomicI64::new(0);
-        let inner = Inner { endpoint, name, style, credential, options, means, clock_offset_ms };
+        let mut tokens = Tokens::new(token.clone())?;
+        if let Some(supplier) = supplier {
+            tokens.supplier(move || supplier());
+        }
+        let inner = Inner {
+            endpoint,
+            name,
+            style,
+            tokens,
+            newest: Mutex::new(token),
+            options,
+            means,
+            clock_offset_ms: AtomicI64::new(0),
+        };
         let bucket = Bucket { inner: Arc::new(inner) };
-        bucket.grant("").check()?;
         bucket.unsigned(Method::Get, "")?;
         Ok(bucket)
     }
@@ -128,7 +158,7 @@ impl Bucket {
     pub fn new(
         endpoint: impl Into<String>,
         name: impl Into<String>,
-        credential: Credential,
+        credential: impl Into<StsToken>,
     ) -> Result<Bucket, Error> {
         Bucket::builder(endpoint, name, credential).build()
     }
@@ -137,16 +167,29 @@ impl Bucket {
     pub fn builder(
         endpoint: impl Into<String>,
         name: impl Into<String>,
-        credential: Credential,
+        credential: impl Into<StsToken>,
     ) -> BucketBuilder {
         BucketBuilder {
             endpoint: endpoint.into(),
             name: name.into(),
-            credential,
+            token: credential.into(),
+            supplier: None,
             style: AddressStyle::Auto,
             options: Options::default(),
             http: None,
         }
+    }
+
+    /// Signs with this from now on, uploads under way included once theirs has come to its end.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Misuse` when it is blank, or holds what no request can.
+    pub fn set_token(&self, token: impl Into<StsToken>) -> Result<(), Error> {
+        let token = token.into();
+        self.inner.tokens.push(token.clone())?;
+        *self.newest() = token;
+        Ok(())
     }
 
     /// Its name.
@@ -168,14 +211,27 @@ impl Bucket {
         }
     }
 
-    /// The right to do something with `key`; with the bucket where that is empty.
+    /// The right to do something with `key`, by the credential used last; with the bucket where that is empty.
     fn grant(&self, key: &str) -> UploadGrant {
-        let grant = UploadGrant::new(self.target(key), self.inner.credential.clone());
-        grant.style(self.inner.style)
+        let StsToken { credential, expires_at_ms } = self.newest().clone();
+        let grant = UploadGrant::new(self.target(key), credential).style(self.inner.style);
+        UploadGrant { expires_at_ms, ..grant }
     }
 
-    fn rights(&self, key: &str) -> Arc<Rights> {
-        Arc::new(self.grant(key).rights(self.inner.options.region.as_deref()))
+    /// As [`Bucket::grant`], by a credential that is alive as far as anybody knows, and another than `instead_of`.
+    async fn rights(
+        &self,
+        key: &str,
+        instead_of: Option<&Credential>,
+    ) -> Result<Arc<Rights>, Error> {
+        let now_ms = wall_ms().saturating_add(self.clock_offset_ms());
+        let given = self.inner.tokens.current(instead_of, now_ms).await?;
+        *self.newest() = given.token;
+        Ok(Arc::new(self.grant(key).rights(self.inner.options.region.as_deref())))
+    }
+
+    fn newest(&self) -> MutexGuard<'_, StsToken> {
+        self.inner.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A request about `key`, or about the bucket where that is empty.

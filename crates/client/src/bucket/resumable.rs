@@ -8,7 +8,7 @@ use std::time::Duration;
 use vodferry_engine::{OnCancel, OnPartFailure};
 
 use super::{Bucket, Progress, UploadTask};
-use crate::{Error, File, Options, Uploader};
+use crate::{DirectOss, Error, File, Options, Uploader};
 
 /// Bytes per part when nothing else is said (`partSize` of the mobile SDKs): 256 KiB.
 const PART_SIZE: u64 = 256 << 10;
@@ -138,9 +138,16 @@ impl Bucket {
         file.sequential = sequential;
         // Nobody may say twice how large parts are.
         file.part_size = 0;
-        let builder = Uploader::builder().options(options).http(self.inner.means.http.clone());
-        let uploader = builder.build()?;
-        UploadTask::begin(uploader, file.grant(self.grant(&key)), progress)
+        let grant = self.grant(&key);
+        let mut builder = Uploader::builder().options(options).http(self.inner.means.http.clone());
+        if grant.credential.security_token.is_some() {
+            let renewed = DirectOss::with(self.inner.tokens.clone())
+                .bucket(&self.inner.endpoint, &self.inner.name)
+                .style(self.inner.style)
+                .key(move |_| key.clone());
+            builder = builder.authorizer(renewed);
+        }
+        UploadTask::begin(builder.build()?, file.grant(grant), progress)
     }
 }
 

@@ -17,10 +17,11 @@ fn seconds(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// One request for a part, and how it ended.
+/// One request, and how it ended.
 #[derive(Clone, Debug)]
 struct Sent {
-    part: u32,
+    /// `None`: it is about the upload.
+    part: Option<u32>,
     token: String,
     /// Places in the order of all beginnings and ends.
     begun: usize,
@@ -44,7 +45,6 @@ impl Http for Logged {
             number.filter(|_| request.method == Method::Put).map(|(_, n)| n.parse().unwrap());
         let token = request.header("x-oss-security-token").unwrap_or_default().to_owned();
         let sent = self.http.send(request, body);
-        let Some(part) = part else { return sent };
         let log = self.log.clone();
         let at = {
             let mut log = log.lock().unwrap();
@@ -101,12 +101,13 @@ fn check(log: &Mutex<(usize, Vec<Sent>)>) -> usize {
         }
     }
     let ended = |part: u32, status: u16| {
-        let of = |one: &&Sent| one.part == part && one.ended.is_some_and(|(_, got)| got == status);
+        let of =
+            |one: &&Sent| one.part == Some(part) && one.ended.is_some_and(|(_, got)| got == status);
         sent.iter().filter(of).count()
     };
     for part in 1..=40 {
         assert_eq!(ended(part, 200), 1, "part {part} is acknowledged once");
-        let tries = sent.iter().filter(|one| one.part == part).count();
+        let tries = sent.iter().filter(|one| one.part == Some(part)).count();
         assert_eq!(
             tries,
             1 + ended(part, 403),

@@ -9,6 +9,7 @@ mod script;
 
 mod callbacks;
 mod checkpoints;
+mod credentials;
 mod expiry;
 mod faults;
 mod large;

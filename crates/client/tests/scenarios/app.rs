@@ -166,6 +166,7 @@ impl Grants {
             match answer.fail {
                 None => Ok(self.push(&file, video, answer.life_s.or(self.authority.life_s), None)),
                 Some(Refusal::Again) => Err(Error::transient(ErrorKind::Auth, answer.code, text)),
+                Some(Refusal::Expired) => Err(Error::token_expired(text)),
                 Some(Refusal::Gone) => Err(Error::video_gone(answer.code, text)),
                 Some(Refusal::Fatal) => Err(refused(&answer.code)),
             }

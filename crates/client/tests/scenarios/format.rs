@@ -152,6 +152,8 @@ pub(crate) enum Want {
 pub(crate) enum Refusal {
     /// Is asked again after a pause.
     Again,
+    /// There is no credential until somebody supplies one.
+    Expired,
     /// The video is gone.
     Gone,
     /// For good.
