@@ -8,6 +8,7 @@ use vodferry_engine::{
 };
 
 use super::answers::answers;
+use super::written::Written;
 use super::{Check, Checker, Flight, broken};
 use crate::coverage::Coverage;
 
@@ -87,7 +88,9 @@ impl Checker {
         let part = matches!(flight.op, Op::UploadPart { .. });
         let Some(watch) = self.files.get(&flight.file).filter(|_| part) else { return Ok(()) };
         let doomed = watch.doom.code.is_some() && self.finishes_others();
-        let needless = watch.owes_changed || watch.ending.is_moved() || !self.may_send(flight.file);
+        let broken_off = watch.written.as_ref().is_some_and(Written::is_broken);
+        let useless = watch.owes_changed || broken_off || watch.ending.is_moved();
+        let needless = useless || !self.may_send(flight.file);
         match doomed && !needless {
             true => broken(
                 "10 the others in flight are finished",

@@ -42,6 +42,11 @@ impl Written {
         self.length
     }
 
+    /// Whether the writer gave up, or took back what it had announced.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
     fn finish(&mut self, length: u64) {
         if length < self.reach() {
             self.broken = Some("SourceChanged".to_owned());
