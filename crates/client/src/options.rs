@@ -40,7 +40,8 @@ pub struct Options {
     pub on_cancel: OnCancel,
     /// What becomes of a file's other parts in flight when one fails for good. Default: they are stopped at once.
     pub on_part_failure: OnPartFailure,
-    /// A failed file ends the run. Default false: the list goes on.
+    /// A failed file stops the run, as [`Uploader::stop`](crate::Uploader::stop) does: without `Ended`; `start` goes on with the next one.
+    /// Default false: the list goes on.
     pub halt_on_failure: bool,
     /// `start` queues failed files again. Default false.
     pub restart_failed: bool,

@@ -40,7 +40,7 @@ pub struct Config {
     /// The shell answers [`Effect::AskGrant`](crate::Effect::AskGrant). Default false: grants are pushed with
     /// [`Engine::authorize`](crate::Engine::authorize).
     pub authorizer: bool,
-    /// A failed file stops the run. Default false.
+    /// A failed file stops the run, as a call of `stop` does: without [`Event::Ended`](crate::Event::Ended). Default false.
     pub halt_on_failure: bool,
     /// `start` queues failed files again. Default false.
     pub restart_failed: bool,
