@@ -25,14 +25,29 @@ fn begun(parts: Vec<PartInfo>, length: Option<u64>) -> Checkpoint {
     Checkpoint { begin, parts, length }
 }
 
+/// The source is looked at: its length is not known, and this was found.
+fn answer_look(s: &mut Script, found: Option<Checkpoint>) {
+    let Effect::LoadCheckpoint { id, .. } = s.effect() else { panic!("expected a load") };
+    s.engine.handle(s.now, Input::Loaded { id, result: Ok((open_source(), found)) });
+    s.started_event();
+}
+
+/// From the look at a new source to its opened upload.
+fn begins(s: &mut Script) -> Begin {
+    answer_look(s, None);
+    s.grant_asked(grant(1, None));
+    let (id, _) = s.perform();
+    s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
+    let Record::Begin(begin) = s.saved(true) else { panic!("expected Begin") };
+    begin
+}
+
 /// A run in which the source was looked at and the grant is there.
 fn looked_at(found: Option<Checkpoint>) -> Script {
     let mut s = Script::new(config());
     s.add();
     s.engine.start(s.now);
-    let Effect::LoadCheckpoint { id, .. } = s.effect() else { panic!("expected a load") };
-    s.engine.handle(s.now, Input::Loaded { id, result: Ok((open_source(), found)) });
-    s.started_event();
+    answer_look(&mut s, found);
     s.grant_asked(grant(1, None));
     s
 }
@@ -145,13 +160,7 @@ fn what_was_announced_before_the_turn_came_counts() {
     grown(&mut s, 0..3 * MIB);
     finished(&mut s, 3 * MIB);
     s.engine.start(s.now);
-    let Effect::LoadCheckpoint { id, .. } = s.effect() else { panic!("expected a load") };
-    s.engine.handle(s.now, Input::Loaded { id, result: Ok((open_source(), None)) });
-    s.started_event();
-    s.grant_asked(grant(1, None));
-    let (id, _) = s.perform();
-    s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
-    s.saved(true);
+    begins(&mut s);
     s.parts(&[1, 2, 3]);
     // Stop and start again: it is not forgotten.
     s.engine.stop(s.now);
@@ -191,9 +200,7 @@ fn a_writer_that_gives_up_fails_the_file_and_the_checkpoint_stays() {
     s.add();
     s.engine.handle(s.now, Input::Broken { file: FILE, error: error.clone() });
     s.engine.start(s.now);
-    let Effect::LoadCheckpoint { id, .. } = s.effect() else { panic!("expected a load") };
-    s.engine.handle(s.now, Input::Loaded { id, result: Ok((open_source(), None)) });
-    s.started_event();
+    answer_look(&mut s, None);
     assert_eq!(s.failed(), error);
 }
 
@@ -203,9 +210,7 @@ fn a_source_without_end_is_refused_where_parts_end() {
     let mut s = Script::new(small);
     s.add();
     s.engine.start(s.now);
-    let Effect::LoadCheckpoint { id, .. } = s.effect() else { panic!("expected a load") };
-    s.engine.handle(s.now, Input::Loaded { id, result: Ok((open_source(), None)) });
-    s.started_event();
+    answer_look(&mut s, None);
     grown(&mut s, 0..SMALL_FILE * MAX_PARTS);
     assert!(matches!(s.effect(), Effect::AskGrant { .. }));
     grown(&mut s, SMALL_FILE * MAX_PARTS..SMALL_FILE * MAX_PARTS + 1);
@@ -387,10 +392,7 @@ fn what_turns_out_small_keeps_its_place() {
     s.add();
     finished(&mut s, 5);
     s.engine.start(s.now);
-    let Effect::LoadCheckpoint { id, .. } = s.effect() else { panic!("expected a load") };
-    let found = begun(Vec::from([part(1, MIB)]), None);
-    s.engine.handle(s.now, Input::Loaded { id, result: Ok((open_source(), Some(found))) });
-    s.started_event();
+    answer_look(&mut s, Some(begun(Vec::from([part(1, MIB)]), None)));
     assert_eq!(s.saved(false), Record::End);
     assert_eq!(s.ask().1, Want::Refresh { video_id: Some("v".into()) });
 }
@@ -401,13 +403,7 @@ fn the_cut_does_not_depend_on_a_length_that_is_known_early() {
     s.add();
     finished(&mut s, 3 * MIB);
     s.engine.start(s.now);
-    let Effect::LoadCheckpoint { id, .. } = s.effect() else { panic!("expected a load") };
-    s.engine.handle(s.now, Input::Loaded { id, result: Ok((open_source(), None)) });
-    s.started_event();
-    s.grant_asked(grant(1, None));
-    let (id, _) = s.perform();
-    s.answer(id, Ok(Reply::Initiated { upload_id: "U".into() }));
-    let Record::Begin(begin) = s.saved(true) else { panic!("expected Begin") };
+    let begin = begins(&mut s);
     assert_eq!((begin.source.length, begin.grows_to), (None, Some(64 * MIB)));
     s.parts(&[1, 2, 3]);
 }
