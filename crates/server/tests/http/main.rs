@@ -36,6 +36,7 @@ mod random;
 mod reports;
 mod rpc;
 mod slow;
+mod small;
 mod start;
 mod sts_assume;
 mod sts_policy;

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use self::group::{Readers, Writer};
-pub(super) use self::inspect::{Inspection, NamedBlob, WrongVideo};
+pub(super) use self::inspect::{Inspection, NamedBlob, NamedSmall, WrongVideo};
 pub use self::schema::OpenError;
 pub(super) use self::snapshot::{SnapshotError, snapshot};
 use super::meta::{

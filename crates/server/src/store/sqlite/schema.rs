@@ -8,8 +8,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{SqliteOptions, int};
 
 /// One script per schema version, oldest first; a database of version n has seen the first n.
-const SCRIPTS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const SCRIPTS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 /// `VFRY`: tells our databases from others.
 const APPLICATION_ID: i32 = 0x5646_5259;
 
