@@ -1,12 +1,12 @@
 //! A copy of a data folder, taken while its server runs: a data folder of its own, on which a server
 //! can be started.
 //!
-//! First the database, as it was at one moment, with the small bodies in it; then every blob that it names. Blobs are never changed,
-//! so that a link is as good as a copy, and one that a row of that moment named is deleted no earlier than
-//! some minutes after the row is gone. A copy that takes longer may come too late for some; then the
-//! database is taken anew, and only what came since is left to do. The database gets its name when
-//! everything it names is there, and the keys come last: a backup that was cut is one that no server
-//! starts on.
+//! First the database, as it was at one moment, with the small bodies in it; then every blob that it
+//! names. Blobs are never changed, so that a link is as good as a copy, and one that a row of that moment
+//! named is deleted no earlier than some minutes after the row is gone. A copy that takes longer may come
+//! too late for some; then the database is taken anew, and only what came since is left to do. The
+//! database gets its name when everything it names is there, and the keys come last: a backup that was
+//! cut is one that no server starts on.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

@@ -23,12 +23,12 @@ pub(crate) const DATABASE_FILE: &str = "meta.sqlite";
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FsckOptions {
     /// Moves blobs and small bodies that no row names to the folder `unnamed` beside `blobs`, removes
-    /// half-written files, takes blobs that a row names off the garbage list, and lets videos say what their
-    /// objects say. Bytes are never deleted that were once whole, nor a row. Default off: nothing is
-    /// changed.
+    /// half-written files, takes blobs that a row names off the garbage list, and lets videos say what
+    /// their objects say. Bytes are never deleted that were once whole, nor a row. Default off: nothing
+    /// is changed.
     pub repair: bool,
-    /// Reads every blob and small body and compares its MD5 and CRC64 with its row. Default off: only lengths are
-    /// compared.
+    /// Reads every blob and small body and compares its MD5 and CRC64 with its row. Default off: only
+    /// lengths are compared.
     pub verify_hashes: bool,
 }
 

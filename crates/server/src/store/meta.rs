@@ -7,7 +7,8 @@ use super::{
 
 /// The database. Each verb is one transaction: it happens whole or not at all, and when it has
 /// answered `Ok` it survives a power cut. The verbs that name a [`Blob`] store its bytes as well when
-/// it is a small body, and those bytes are gone with the last row that names them. Times are milliseconds since 1970, given by the caller.
+/// it is a small body, and those bytes are gone with the last row that names them. Times are
+/// milliseconds since 1970, given by the caller.
 pub trait MetaStore: Send + Sync {
     /// Makes a bucket; `false` when it was there before.
     fn create_bucket<'a>(&'a self, bucket: &'a str, now_ms: u64) -> Answer<'a, bool>;
