@@ -68,12 +68,20 @@ fn parse(text: &str) -> Result<Vec<Line>, (usize, String)> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(at, text)| {
-            let line: Line =
-                serde_json::from_str(text).map_err(|error| (at + 1, error.to_string()))?;
+            let line: Line = serde_json::from_str(text).map_err(|error| (at + 1, why(&error)))?;
             line.check().map_err(|why| (at + 1, why.to_owned()))?;
             Ok(line)
         })
         .collect()
+}
+
+/// The parser's words; the line is known better here.
+fn why(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" at line ") {
+        Some((what, _)) => format!("{what}, at column {}", error.column()),
+        None => text,
+    }
 }
 
 impl Line {
@@ -171,7 +179,7 @@ mod tests {
             let text = format!("{{\"path\": \"a\"}}\n\n{wrong}\n");
             let (number, told) = parse(&text).unwrap_err();
             assert_eq!(number, 3);
-            assert!(told.contains(why), "{told}");
+            assert!(told.contains(why) && !told.contains("line"), "{told}");
         }
     }
 }
