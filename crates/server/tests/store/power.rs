@@ -12,6 +12,9 @@
 //!    hold more than was visible, and gets a torn tail: an unsynced write that survived in part.
 //! 4. What survived of the blobs is written beside the copy, and a server starts on both.
 //!
+//! Half of the bodies that are small enough are small bodies: rows like the others, which need nothing of
+//! the file system.
+//!
 //! So the model sees a blob that was not durable before its row, a row whose blob was deleted, and an
 //! answer before its commit. It does not see whether SQLite itself syncs: a test beside its settings
 //! does.
