@@ -10,6 +10,7 @@ import shutil
 from harness import median
 
 CONNECTIONS = 8
+TARGET = 0.8
 
 
 def run(bench):
@@ -29,4 +30,6 @@ def run(bench):
     for name, seconds in (("floor: plain loop", loops), ("loop that hashes too", hashing), ("UploadPart", servers)):
         print(f"{name:22}{parts / median(seconds):16.0f}{parts / max(seconds):10.0f}{parts / min(seconds):10.0f}")
     print(f"the server took {median(cpu) / parts * 1024:.1f} CPU-s/GiB, {median(cpu) / median(servers):.1f} of {os.cpu_count()} processors")
-    bench.target("durable parts per second, server ÷ plain loop", median(loops) / median(servers), 0.8, at_least=True)
+    hashed = median(loops) / median(hashing)
+    why = f"a loop that hashes its parts, and receives none, reaches {hashed:.2f} itself: this disk outruns what {os.cpu_count()} processors can hash"
+    bench.target("durable parts per second, server ÷ plain loop", median(loops) / median(servers), TARGET, at_least=True, known=why if hashed < TARGET else None)

@@ -26,9 +26,9 @@ pub struct Options {
     pub part_size: u64,
     /// Parts of one file in flight. 0 (default): what the measured goodput asks for (see `adaptive`).
     pub parallel: u32,
-    /// Choose by measurement what is not set, that is 0: the part size once per upload, from 256 KiB to a sixteenth of `max_buffered`;
-    /// the parts in flight while it runs, up to `max_in_flight`. A long fast line gets many large ones, a slow one that often breaks
-    /// few small ones. Default true; false means 1 MiB and 5.
+    /// Choose by measurement what is not set, that is 0: the part size once per upload, from 256 KiB to 8 MiB and to an eighth of
+    /// `max_buffered`; the parts in flight while it runs, up to `max_in_flight`. A long fast line gets many large ones, a slow one that
+    /// often breaks few small ones; before anything was measured a part is about 1/256 of the file. Default true; false means 1 MiB and 5.
     pub adaptive: bool,
     /// Parts of all files in flight, at least 1. Default 16.
     pub max_in_flight: u32,

@@ -10,8 +10,9 @@ use crate::vocab::PartInfo;
 const GRAIN: u64 = 64 << 10;
 /// A part size that nobody set is a multiple of this.
 const LEAST_SUITABLE: u64 = 256 << 10;
-/// The largest part for a network that was not measured yet.
-const MOST_UNMEASURED: u64 = 2 << 20;
+/// The largest part that nobody set: sixteen of them fill a line of 1 Gbit/s and 200 ms, where a connection waits for its answer a
+/// round trip after each.
+const MOST_SUITABLE: u64 = 8 << 20;
 /// Of a source of unknown length, parts are twice as long after so many.
 const STEP: u64 = 1_000;
 
@@ -73,15 +74,15 @@ impl Plan {
     }
 
     /// The part size for a file and a network when nobody set one: a part takes about a second while eight of them share
-    /// the goodput last measured (bytes per second), sixteen fit into `max_buffered` bytes, and a small file still has parts
-    /// to send side by side. From 256 KiB to [`MAX_PART_SIZE`]. Before anything was measured it goes by the file's length, up to 2 MiB:
-    /// how many parts the network bears is learned part by part.
+    /// the goodput last measured (bytes per second), eight fit into `max_buffered` bytes, and a small file still has parts
+    /// to send side by side. From 256 KiB to 8 MiB. Before anything was measured it goes by the file's length: what an interruption
+    /// costs is a small share of the whole.
     pub(crate) fn suitable_size(length: u64, goodput: Option<u64>, max_buffered: u64) -> u64 {
-        let fitting = goodput.map_or(MOST_UNMEASURED.min(length / 128), |rate| rate / 8);
+        let fitting = goodput.map_or(length / 256, |rate| rate / 8);
         let side_by_side = length.div_ceil(8);
-        let size = fitting.min(side_by_side).min(max_buffered / 16);
+        let size = fitting.min(side_by_side).min(max_buffered / 8);
         let size = size.div_ceil(LEAST_SUITABLE).saturating_mul(LEAST_SUITABLE);
-        size.clamp(LEAST_SUITABLE, MAX_PART_SIZE)
+        size.clamp(LEAST_SUITABLE, MOST_SUITABLE)
     }
 
     pub(crate) fn length(&self) -> Option<u64> {
@@ -183,14 +184,16 @@ mod tests {
         let size = |length, goodput| Plan::suitable_size(length, goodput, 64 << 20) / KIB;
         // Nothing measured yet: by the file alone.
         assert_eq!(size(SMALL_FILE, None), 256);
-        assert_eq!(size(100 << 20, None), 1_024);
-        assert_eq!(size(10 << 30, None), 2_048);
+        assert_eq!(size(100 << 20, None), 512);
+        assert_eq!(size(1 << 30, None), 4_096);
+        assert_eq!(size(10 << 30, None), 8_192);
         // 1 Mbit/s, 100 Mbit/s, 1 Gbit/s.
         assert_eq!(size(1 << 30, Some(125_000)), 256);
         assert_eq!(size(1 << 30, Some(12_500_000)), 1_536);
-        assert_eq!(size(1 << 30, Some(125_000_000)), 4_096);
+        assert_eq!(size(1 << 30, Some(125_000_000)), 8_192);
         assert_eq!(size(3 << 20, Some(125_000_000)), 512);
-        assert_eq!(Plan::suitable_size(u64::MAX, Some(u64::MAX), u64::MAX), MAX_PART_SIZE);
+        assert_eq!(Plan::suitable_size(u64::MAX, Some(u64::MAX), u64::MAX), MOST_SUITABLE);
+        assert_eq!(Plan::suitable_size(10 << 30, None, 16 << 20), 2_048 * KIB);
         assert_eq!(Plan::suitable_size(1 << 30, None, 0), 256 * KIB);
     }
 

@@ -33,6 +33,7 @@
 //! | 1 Gbit/s, 20 ms, MTU 65,000 | 1 | 999 |
 //! | without limit, MTU 1,500 | 1 | 500 to 800: what the threads can carry |
 
+mod cable;
 mod carrier;
 mod namespace;
 mod shape;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 
 use tun_rs::{DeviceBuilder, SyncDevice};
 
+pub use cable::Cable;
 pub use carrier::Traffic;
 pub use namespace::Namespace;
 pub use shape::Shape;
@@ -134,18 +136,9 @@ impl Link {
     /// # Errors
     /// [`NoLink::Skip`] where the machine has no TUN devices or no rights to make namespaces, [`NoLink::Failed`] when something else went wrong.
     pub fn open(options: &LinkOptions) -> Result<Link, NoLink> {
-        if !rustix::process::geteuid().is_root() {
-            return Err(NoLink::Skip("not root".to_owned()));
-        }
+        needs()?;
         if !Path::new("/dev/net/tun").exists() {
             return Err(NoLink::Skip("no /dev/net/tun".to_owned()));
-        }
-        for (command, package) in
-            [("ip", "iproute2"), ("nsenter", "util-linux"), ("find", "findutils")]
-        {
-            if let Err(error) = Command::new(command).arg("--version").output() {
-                return Err(NoLink::Skip(format!("{command}: {error} (Debian: {package})")));
-            }
         }
         let a = Namespace::open(Ipv4Addr::new(10, 77, 0, 1))?;
         let b = Namespace::open(Ipv4Addr::new(10, 77, 0, 2))?;
@@ -191,6 +184,20 @@ impl Link {
             Way::BToA => &self.b_to_a,
         }
     }
+}
+
+/// What namespaces need.
+fn needs() -> Result<(), NoLink> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(NoLink::Skip("not root".to_owned()));
+    }
+    for (command, package) in [("ip", "iproute2"), ("nsenter", "util-linux"), ("find", "findutils")]
+    {
+        if let Err(error) = Command::new(command).arg("--version").output() {
+            return Err(NoLink::Skip(format!("{command}: {error} (Debian: {package})")));
+        }
+    }
+    Ok(())
 }
 
 /// A device inside of the namespace, with its address, up.

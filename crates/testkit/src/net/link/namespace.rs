@@ -103,6 +103,11 @@ impl Namespace {
         format!("sudo nsenter --net={} bash", self.path().display())
     }
 
+    /// A process that is in here as long as this lives.
+    pub(super) fn process(&self) -> u32 {
+        self.holder.id()
+    }
+
     fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/ns/net", self.holder.id()))
     }
