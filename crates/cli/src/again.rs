@@ -58,6 +58,7 @@ impl Again<'_> {
             endpoint,
             bucket,
             keys_file,
+            credentials_command,
             region,
         } = self.place;
         let mut command = Command::new("vodferry resume");
@@ -73,6 +74,12 @@ impl Again<'_> {
         command.text("--endpoint", endpoint);
         command.text("--bucket", bucket);
         command.path("--keys-file", keys_file);
+        // It may hold a secret.
+        command.secret(
+            "--credentials-command",
+            "VODFERRY_CREDENTIALS_COMMAND",
+            credentials_command,
+        );
         command.text("--region", region);
         // The part size is in the checkpoint.
         let how = self.transfer;

@@ -14,7 +14,7 @@ use crate::flights::Flights;
 use crate::{keys, units};
 
 const FILE: &str = "{prefix:20!} {wide_bar} {bytes:>10}/{total_bytes:<10} {msg}";
-/// Fits into 80 columns with a handful of parts and retries.
+/// Fits into 80 columns with a handful of parts, and into 100 with retries and a limit.
 const TOTAL: &str = "{prefix} {percent}% {bytes}/{total_bytes}  {pace}{msg}";
 
 /// The bars of one run.
@@ -22,6 +22,8 @@ pub(crate) struct Bars {
     multi: MultiProgress,
     total: ProgressBar,
     files: HashMap<FileId, ProgressBar>,
+    /// Bytes handed to the network and not acknowledged, by file.
+    in_flight: HashMap<FileId, u64>,
     /// Bytes of files that are over, whatever became of them.
     over: u64,
     retries: u32,
@@ -47,8 +49,8 @@ impl Bars {
             hint.set_message(keys::HINT);
             hint
         });
-        let (files, limit) = (HashMap::new(), String::new());
-        Bars { multi, total, files, over: 0, retries: 0, flights, hint, limit }
+        let (files, in_flight, limit) = (HashMap::new(), HashMap::new(), String::new());
+        Bars { multi, total, files, in_flight, over: 0, retries: 0, flights, hint, limit }
     }
 
     /// Something happened to a file.
@@ -70,6 +72,7 @@ impl Bars {
                 self.total.reset_eta();
             }
             Event::Progress { acknowledged, in_flight, total, .. } => {
+                self.in_flight.insert(entry.id, *in_flight);
                 if let Some(bar) = self.files.get(&entry.id) {
                     let moved = acknowledged.saturating_add(*in_flight);
                     if let Some(total) = total {
@@ -85,6 +88,7 @@ impl Bars {
             }
             Event::RetryResume { .. } => self.note(entry, ""),
             Event::Succeeded { .. } | Event::Failed { .. } | Event::Canceled { .. } => {
+                self.in_flight.remove(&entry.id);
                 if let Some(bar) = self.files.remove(&entry.id) {
                     self.multi.remove(&bar);
                 }
@@ -104,7 +108,12 @@ impl Bars {
             many => format!(", {many} retries"),
         };
         let parts_word = if parts == 1 { "part" } else { "parts" };
-        self.total.set_message(format!("{parts} {parts_word} in flight{retries}{}", self.limit));
+        let bytes = match self.in_flight.values().copied().fold(0, u64::saturating_add) {
+            bytes if bytes == 0 || parts == 0 => String::new(),
+            bytes => format!(" ({})", units::size(bytes)),
+        };
+        let limit = &self.limit;
+        self.total.set_message(format!("{parts} {parts_word}{bytes} in flight{retries}{limit}"));
     }
 
     /// The list is paused, or goes on.

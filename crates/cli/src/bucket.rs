@@ -94,6 +94,9 @@ pub(crate) async fn rm(args: &RmArgs, settings: &Settings) -> Result<ExitCode, F
             Err(error) => Err(Failure::from(error)),
         };
         match gone {
+            Ok(()) if args.json => {
+                output::data(&json::text(&Deleted { bucket: bucket.name(), key }));
+            }
             Ok(()) => output::data(&shown),
             Err(failure) => {
                 failure.print();
@@ -114,10 +117,14 @@ fn open(
     if name.is_empty() {
         return Err(Failure::usage("no bucket named").hint("for example vod-media/sv/"));
     }
-    let Store { endpoint, credential } = Store::resolve(store, settings)?;
+    let Store { endpoint, key } = Store::resolve(store, settings)?;
     let mut options = transfer::plain(network, settings);
     options.region = transfer::region(&store.region, settings);
-    Ok(Bucket::builder(endpoint, name, credential).options(options).build()?)
+    let mut builder = Bucket::builder(endpoint, name, key.token.clone()).options(options);
+    if let Some(supplier) = key.supplier() {
+        builder = builder.supplier(supplier);
+    }
+    Ok(builder.build()?)
 }
 
 /// Those of this key and these ids; one that is not there is an error before any is given up.
@@ -175,6 +182,12 @@ struct Object<'a> {
     modified: Option<String>,
     kind: &'a str,
     storage_class: &'a str,
+}
+
+#[derive(Serialize)]
+struct Deleted<'a> {
+    bucket: &'a str,
+    key: &'a str,
 }
 
 #[derive(Serialize)]

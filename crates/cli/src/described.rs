@@ -1,21 +1,26 @@
 //! What flags say about the files of an upload: to the video service, to whoever reads the object, to who is called when it is there.
 
-use vodferry::{Callback, CallbackBody, File, Media};
+use vodferry::{Callback, CallbackBody, File, Media, MediaKind};
 
-use crate::cli::{CallbackArgs, CallbackType, MediaArgs, UploadArgs};
+use crate::cli::{CallbackArgs, CallbackType, ImageType, MediaArgs, ObjectArgs};
 use crate::error::Failure;
 use crate::place::Place;
 
 /// The file, described.
-pub(crate) fn file(file: File, args: &UploadArgs) -> File {
-    let mut file = file.media(media(&args.media));
-    for (name, value) in args.object.header.iter().chain(&args.object.metadata) {
+pub(crate) fn file(
+    file: File,
+    of_video: &MediaArgs,
+    of_object: &ObjectArgs,
+    called: &CallbackArgs,
+) -> File {
+    let mut file = file.media(media(of_video));
+    for (name, value) in of_object.header.iter().chain(&of_object.metadata) {
         file = file.header(name, value);
     }
-    if let Some(content_type) = &args.object.content_type {
+    if let Some(content_type) = &of_object.content_type {
         file = file.content_type(content_type);
     }
-    match callback(&args.callback) {
+    match callback(called) {
         Some(callback) => file.callback(callback),
         None => file,
     }
@@ -48,6 +53,8 @@ pub(crate) fn check(flags: &MediaArgs, place: &Place) -> Result<(), Failure> {
 /// A flag that travels with the call that makes the video.
 fn asked_for(flags: &MediaArgs) -> Option<&'static str> {
     let said = [
+        ("--image", flags.image),
+        ("--image-type", flags.image_type.is_some()),
         ("--title", flags.title.is_some()),
         ("--tags", !flags.tags.is_empty()),
         ("--description", flags.description.is_some()),
@@ -77,7 +84,11 @@ fn media(flags: &MediaArgs) -> Media {
         watermark: flags.watermark,
         priority: flags.priority,
         process: flags.process,
-        ..Media::default()
+        kind: flags.image.then_some(MediaKind::Image),
+        image_type: match flags.image_type {
+            Some(ImageType::Cover) => vodferry::ImageType::Cover,
+            Some(ImageType::Default) | None => vodferry::ImageType::Default,
+        },
     }
 }
 

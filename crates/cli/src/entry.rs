@@ -22,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) acknowledged: u64,
     /// The video that its upload was begun for, as a checkpoint says.
     pub(crate) video_id: Option<String>,
+    /// Where the image will be seen; `None` for what is no image.
+    pub(crate) image_url: Option<String>,
     /// When it was begun.
     pub(crate) began: Option<Instant>,
     /// Bytes that need not be sent because the server held them already.
@@ -46,8 +48,19 @@ impl Entry {
     pub(crate) fn new(id: FileId, number: usize, path: PathBuf) -> Entry {
         let name = output::name(&path);
         let total = std::fs::metadata(&path).ok().filter(|m| m.is_file()).map(|m| m.len());
-        let (video_id, began, outcome) = (None, None, Outcome::Open);
-        Entry { id, number, path, name, total, acknowledged: 0, video_id, began, held: 0, outcome }
+        Entry {
+            id,
+            number,
+            path,
+            name,
+            total,
+            acknowledged: 0,
+            video_id: None,
+            image_url: None,
+            began: None,
+            held: 0,
+            outcome: Outcome::Open,
+        }
     }
 
     /// Neither done nor given up.

@@ -56,7 +56,7 @@ pub(crate) async fn get(args: &GetArgs, settings: &Settings) -> Result<ExitCode,
 
 /// Prints a presigned URL.
 pub(crate) fn url(args: &UrlArgs, settings: &Settings) -> Result<ExitCode, Failure> {
-    let life = Duration::from_secs(args.expires.into());
+    let life = args.expires;
     output::data(&presign(&args.object, &args.store, settings, life)?);
     Ok(ExitCode::Success)
 }
@@ -74,15 +74,15 @@ fn presign(
             Failure::usage(format!("neither a URL nor BUCKET/KEY: {object:?}"))
                 .hint("for example vod-media/sv/film.mp4")
         })?;
-    let Store { endpoint, credential } = Store::resolve(store, settings)?;
+    let Store { endpoint, key: signer } = Store::resolve(store, settings)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let target = Target { endpoint, bucket: bucket.to_owned(), key: key.to_owned() };
     let url = match transfer::region(&store.region, settings) {
-        None => vodferry::presigned_url(&target, &credential, (now + life).as_secs()),
+        None => vodferry::presigned_url(&target, signer.credential(), (now + life).as_secs()),
         Some(region) => {
             let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
             let life = u32::try_from(life.as_secs()).unwrap_or(u32::MAX);
-            vodferry::presigned_url_v4(&target, &credential, &region, now, life)
+            vodferry::presigned_url_v4(&target, signer.credential(), &region, now, life)
         }
     };
     Ok(url?)

@@ -14,7 +14,10 @@ const FIRST_LIMIT: u64 = 1 << 20;
 
 /// What was steered so far.
 pub(crate) struct Helm {
+    /// By a key.
     paused: bool,
+    /// By a signal.
+    held: bool,
     /// Bytes per second; 0 is no limit.
     limit: u64,
 }
@@ -22,7 +25,7 @@ pub(crate) struct Helm {
 impl Helm {
     /// Begins with what the flags say.
     pub(crate) fn new(limit: u64) -> Helm {
-        Helm { paused: false, limit }
+        Helm { paused: false, held: false, limit }
     }
 
     /// Does what the key asks for; `true` when it asks for the end.
@@ -60,7 +63,18 @@ impl Helm {
             Ok(()) => self.paused = paused,
             Err(error) => tracing::debug!(%error, "the run ended by itself"),
         }
-        face.pause(self.paused);
+        face.pause(self.paused || self.held);
+    }
+
+    /// Whoever watches the network says whether the list is to wait. A pause by a key is another matter: work goes on when there is
+    /// neither.
+    pub(crate) fn hold(&mut self, held: bool, uploader: &Uploader, face: &mut Face) {
+        if std::mem::replace(&mut self.held, held) == held {
+            return;
+        }
+        uploader.set_metered(held);
+        face.pause(self.paused || held);
+        face.remark(if held { "held by SIGUSR1 until SIGUSR2" } else { "goes on by SIGUSR2" });
     }
 
     fn set_limit(&mut self, limit: u64, uploader: &Uploader, face: &mut Face) {

@@ -64,6 +64,8 @@ struct Expired<'a> {
 #[derive(Serialize)]
 struct Succeeded<'a> {
     video_id: Option<&'a str>,
+    /// Where the image will be seen; null for what is no image.
+    image_url: Option<&'a str>,
     endpoint: &'a str,
     bucket: &'a str,
     key: &'a str,
@@ -130,6 +132,7 @@ pub(crate) fn line(entry: &Entry, event: &Event) -> Option<String> {
                 "succeeded",
                 Succeeded {
                     video_id: video_id.as_deref(),
+                    image_url: entry.image_url.as_deref(),
                     endpoint,
                     bucket,
                     key,

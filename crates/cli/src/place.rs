@@ -6,14 +6,13 @@
 //! way needs is then taken from the first layer that has it, with one exception: the token of the configuration file goes only to the
 //! server of the configuration file, because a bearer token sent to another server is a token lost.
 
-use std::path::{Path, PathBuf};
-
-use vodferry::{Credential, Secret};
-use vodferry_server::keys::Keys;
+use vodferry::{Credential, DirectOss, File, Secret, Target};
 
 use crate::cli::{Mode, PlaceArgs, StoreArgs};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
+use crate::key::Key;
+use crate::layers::{Layer, load_keys};
 use crate::settings::Settings;
 
 /// One way to be allowed to upload.
@@ -26,14 +25,14 @@ pub(crate) enum Place {
     /// Into a bucket, with keys of one's own.
     Store { store: Store, bucket: Option<String> },
     /// The VOD API, at a region or a URL, makes the videos and says where they go.
-    Vod { api: String, credential: Credential },
+    Vod { api: String, key: Key },
 }
 
 /// An object storage and the key to it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Store {
     pub(crate) endpoint: String,
-    pub(crate) credential: Credential,
+    pub(crate) key: Key,
 }
 
 impl Place {
@@ -45,32 +44,26 @@ impl Place {
 }
 
 impl Store {
+    /// The file on its way to `target`, with a key that can be renewed where there is a command for it.
+    pub(crate) fn place(&self, file: File, target: Target) -> File {
+        match self.key.supplier() {
+            Some(_) => file.target(target),
+            None => file.to(target, self.key.credential().clone()),
+        }
+    }
+
+    /// Who signs for the files placed by [`Store::place`], where that is not said once and for all.
+    pub(crate) fn authorizer(&self) -> Result<Option<DirectOss>, Failure> {
+        let Some(supplier) = self.key.supplier() else { return Ok(None) };
+        Ok(Some(DirectOss::new(self.key.token.clone())?.supplier(supplier)))
+    }
+
     /// The storage that flags, environment and `settings` name.
     pub(crate) fn resolve(flags: &StoreArgs, settings: &Settings) -> Result<Store, Failure> {
-        let flags = Layer {
-            endpoint: flags.endpoint.clone(),
-            keys_file: flags.keys_file.clone(),
-            ..Layer::default()
-        };
+        let flags = Layer::store_flags(flags);
         let (environment, file) = (Layer::environment(&environment), Layer::file(settings));
         store(&[&flags, &environment, &file])
     }
-}
-
-/// What one source of settings says about the place.
-#[derive(Default)]
-struct Layer {
-    server: Option<String>,
-    token: Option<Secret>,
-    address: Option<Secret>,
-    auth: Option<Secret>,
-    vod: Option<String>,
-    endpoint: Option<String>,
-    bucket: Option<String>,
-    access_key_id: Option<String>,
-    access_key_secret: Option<Secret>,
-    security_token: Option<Secret>,
-    keys_file: Option<PathBuf>,
 }
 
 /// The four ways.
@@ -83,73 +76,13 @@ enum Way {
 }
 
 impl Way {
-    /// Whether it is one of those that a mode means.
-    fn suits(self, mode: Option<Mode>) -> bool {
-        match mode {
-            None => true,
-            Some(Mode::Server) => self == Way::Server,
-            Some(Mode::Address) => self == Way::Fixed,
-            Some(Mode::Sts | Mode::Ak) => matches!(self, Way::Store | Way::Vod),
-        }
-    }
-}
-
-impl Layer {
-    fn flags(flags: &PlaceArgs) -> Layer {
-        Layer {
-            server: flags.server.clone(),
-            token: flags.token.as_deref().map(Secret::new),
-            address: flags.address.as_deref().map(Secret::new),
-            auth: flags.auth.as_deref().map(Secret::new),
-            vod: flags.vod.clone(),
-            endpoint: flags.endpoint.clone(),
-            bucket: flags.bucket.clone(),
-            keys_file: flags.keys_file.clone(),
-            ..Layer::default()
-        }
-    }
-
-    fn environment(variable: &dyn Fn(&str) -> Option<String>) -> Layer {
-        let secret = |name| variable(name).map(Secret::new);
-        Layer {
-            server: variable("VODFERRY_SERVER"),
-            token: secret("VODFERRY_TOKEN"),
-            address: secret("VODFERRY_ADDRESS"),
-            auth: secret("VODFERRY_AUTH"),
-            vod: variable("VODFERRY_VOD"),
-            endpoint: variable("VODFERRY_ENDPOINT"),
-            bucket: variable("VODFERRY_BUCKET"),
-            access_key_id: variable("VODFERRY_ACCESS_KEY_ID"),
-            access_key_secret: secret("VODFERRY_ACCESS_KEY_SECRET"),
-            security_token: secret("VODFERRY_SECURITY_TOKEN"),
-            keys_file: variable("VODFERRY_KEYS_FILE").map(PathBuf::from),
-        }
-    }
-
-    fn file(settings: &Settings) -> Layer {
-        let secret = |text: &Option<String>| text.as_deref().map(Secret::new);
-        Layer {
-            server: settings.server.clone(),
-            token: secret(&settings.token),
-            address: None,
-            auth: None,
-            vod: settings.vod.clone(),
-            endpoint: settings.endpoint.clone(),
-            bucket: settings.bucket.clone(),
-            access_key_id: settings.access_key_id.clone(),
-            access_key_secret: secret(&settings.access_key_secret),
-            security_token: secret(&settings.security_token),
-            keys_file: settings.keys_file.clone(),
-        }
-    }
-
-    /// The way that this layer names; two are an error. What the mode rules out is passed over.
-    fn way(&self, name: &str, mode: Option<Mode>) -> Result<Option<Way>, Failure> {
+    /// The way that a layer names; two are an error. What the mode rules out is passed over.
+    fn named(layer: &Layer, name: &str, mode: Option<Mode>) -> Result<Option<Way>, Failure> {
         let named = [
-            (Way::Server, self.server.is_some()),
-            (Way::Fixed, self.address.is_some() || self.auth.is_some()),
-            (Way::Store, self.endpoint.is_some()),
-            (Way::Vod, self.vod.is_some()),
+            (Way::Server, layer.server.is_some()),
+            (Way::Fixed, layer.address.is_some() || layer.auth.is_some()),
+            (Way::Store, layer.endpoint.is_some()),
+            (Way::Vod, layer.vod.is_some()),
         ];
         let named = named.into_iter().filter(|(_, is)| *is).map(|(way, _)| way);
         let mut named = named.filter(|way| way.suits(mode));
@@ -161,6 +94,16 @@ impl Layer {
             ))),
         }
     }
+
+    /// Whether it is one of those that a mode means.
+    fn suits(self, mode: Option<Mode>) -> bool {
+        match mode {
+            None => true,
+            Some(Mode::Server) => self == Way::Server,
+            Some(Mode::Address) => self == Way::Fixed,
+            Some(Mode::Sts | Mode::Ak) => matches!(self, Way::Store | Way::Vod),
+        }
+    }
 }
 
 fn resolve(
@@ -170,16 +113,16 @@ fn resolve(
     file: &Layer,
 ) -> Result<Place, Failure> {
     let layers = [flags, environment, file];
-    if let Some(way) = flags.way("the command line", None)?.filter(|way| !way.suits(mode)) {
+    if let Some(way) = Way::named(flags, "the command line", None)?.filter(|way| !way.suits(mode)) {
         return Err(beside_the_mode(way, mode));
     }
-    let way = match flags.way("the command line", mode)? {
+    let way = match Way::named(flags, "the command line", mode)? {
         Some(way) => Some(way),
         // A bucket alone is no way, but it says that none of the others is meant.
         None if flags.bucket.is_some() && Way::Store.suits(mode) => Some(Way::Store),
-        None => match environment.way("the environment", mode)? {
+        None => match Way::named(environment, "the environment", mode)? {
             Some(way) => Some(way),
-            None => file.way("the configuration file", mode)?,
+            None => Way::named(file, "the configuration file", mode)?,
         },
     };
     match way {
@@ -187,7 +130,7 @@ fn resolve(
         Some(Way::Fixed) => fixed(layers),
         Some(Way::Store) => {
             let store = store(&layers)?;
-            check_mode(mode, &store.credential)?;
+            check_mode(mode, store.key.credential())?;
             Ok(Place::Store { store, bucket: first(&layers, |l| l.bucket.as_ref()) })
         }
         Some(Way::Vod) => vod(mode, &layers),
@@ -243,9 +186,9 @@ fn check_mode(mode: Option<Mode>, credential: &Credential) -> Result<(), Failure
 fn vod(mode: Option<Mode>, layers: &[&Layer; 3]) -> Result<Place, Failure> {
     let api = first(layers, |l| l.vod.as_ref())
         .ok_or_else(|| Failure::usage("no VOD API named").hint("add --vod REGION"))?;
-    let credential = any_credential(layers)?;
-    check_mode(mode, &credential)?;
-    Ok(Place::Vod { api: api.trim_end_matches('/').to_owned(), credential })
+    let key = any_key(layers)?;
+    check_mode(mode, key.credential())?;
+    Ok(Place::Vod { api: api.trim_end_matches('/').to_owned(), key })
 }
 
 fn server(layers: [&Layer; 3]) -> Result<Place, Failure> {
@@ -285,55 +228,19 @@ fn fixed(layers: [&Layer; 3]) -> Result<Place, Failure> {
 fn store(layers: &[&Layer; 3]) -> Result<Store, Failure> {
     let endpoint = first(layers, |l| l.endpoint.as_ref())
         .ok_or_else(|| Failure::usage("no endpoint named").hint("add --endpoint URL"))?;
-    let credential = any_credential(layers)?;
-    Ok(Store { endpoint: endpoint.trim_end_matches('/').to_owned(), credential })
+    let key = any_key(layers)?;
+    Ok(Store { endpoint: endpoint.trim_end_matches('/').to_owned(), key })
 }
 
-/// An id, its secret and its token belong together: parts of two layers never make a credential.
-fn any_credential(layers: &[&Layer; 3]) -> Result<Credential, Failure> {
+fn any_key(layers: &[&Layer; 3]) -> Result<Key, Failure> {
     for layer in layers {
-        if let Some(credential) = credential(layer)? {
-            return Ok(credential);
+        if let Some(key) = layer.key()? {
+            return Ok(key);
         }
     }
     Err(Failure::new(ExitCode::Auth, "no access key").hint(
         "set VODFERRY_ACCESS_KEY_ID and VODFERRY_ACCESS_KEY_SECRET, or name the server's keys with --keys-file DIR/keys.toml",
     ))
-}
-
-fn credential(layer: &Layer) -> Result<Option<Credential>, Failure> {
-    match (&layer.access_key_id, &layer.access_key_secret, &layer.keys_file) {
-        (Some(id), Some(secret), _) => Ok(Some(Credential {
-            access_key_id: id.clone(),
-            access_key_secret: secret.clone(),
-            security_token: layer.security_token.clone(),
-        })),
-        (None, None, Some(path)) => {
-            let keys = load_keys(path)?;
-            let root = keys.root().ok_or_else(|| {
-                Failure::new(ExitCode::Auth, format!("{} holds no access key", path.display()))
-            })?;
-            Ok(Some(Credential {
-                access_key_id: root.id.clone(),
-                access_key_secret: root.secret.clone(),
-                security_token: None,
-            }))
-        }
-        (None, None, None) => Ok(None),
-        (Some(_), None, _) | (None, Some(_), _) => {
-            Err(Failure::new(ExitCode::Auth, "half an access key: id and secret belong together")
-                .hint("set both VODFERRY_ACCESS_KEY_ID and VODFERRY_ACCESS_KEY_SECRET, or neither"))
-        }
-    }
-}
-
-fn load_keys(path: &Path) -> Result<Keys, Failure> {
-    use vodferry_server::keys::KeysError;
-    Keys::load(path).map_err(|error| match &error {
-        KeysError::Io { source, .. } => Failure::file("read", path, source)
-            .hint("the keys file is keys.toml in the data folder of `vodferry serve`"),
-        _ => Failure::new(ExitCode::File, error.to_string()),
-    })
 }
 
 fn first<T: Clone>(layers: &[&Layer; 3], value: impl Fn(&Layer) -> Option<&T>) -> Option<T> {
@@ -371,7 +278,7 @@ mod tests {
             panic!("the flags name a store")
         };
         assert_eq!((store.endpoint.as_str(), bucket.as_deref()), ("http://e", Some("b")));
-        assert_eq!(store.credential.access_key_id, "AK");
+        assert_eq!(store.key.credential().access_key_id, "AK");
 
         let place = resolve(None, &none(), &environment, &file).unwrap();
         assert_eq!(place, Place::Server { url: "http://env".into(), token: None });

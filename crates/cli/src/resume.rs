@@ -171,7 +171,7 @@ impl Way<'_> {
         let target = as_begun(path, &here)?.target.clone();
         let file = File::path(path);
         Ok(match (self.place, &self.grant) {
-            (Place::Store { store, .. }, _) => file.to(target, store.credential.clone()),
+            (Place::Store { store, .. }, _) => store.place(file, target),
             // The address may be spelt in another way; the record is found by the spelling it was begun with.
             (_, Some(grant)) => file.grant(UploadGrant { target, ..grant.clone() }),
             _ => file,

@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     pub(crate) access_key_secret: Option<String>,
     pub(crate) security_token: Option<String>,
     pub(crate) keys_file: Option<PathBuf>,
+    pub(crate) credentials_command: Option<String>,
     #[serde(deserialize_with = "size")]
     pub(crate) part_size: Option<u64>,
     pub(crate) parallel: Option<u32>,

@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 use crate::output;
 
 /// Flags whose value may be a secret, and the variable that can hold it instead.
-const SECRET_FLAGS: [(&str, &str); 4] = [
+const SECRET_FLAGS: [(&str, &str); 5] = [
+    ("--credentials-command", "$VODFERRY_CREDENTIALS_COMMAND"),
     ("--proxy", "$VODFERRY_PROXY"),
     ("--token", "$VODFERRY_TOKEN"),
     ("--address", "$VODFERRY_ADDRESS"),

@@ -69,6 +69,44 @@ pub(crate) async fn suspended(before: fn(), after: fn()) {
     }
 }
 
+/// From now on SIGUSR1 says that the list is to wait, SIGUSR2 that it may go on; on other systems nobody can say so.
+pub(crate) fn holds() -> Holds {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::SignalKind;
+        Holds {
+            hold: listen(SignalKind::user_defined1()),
+            go_on: listen(SignalKind::user_defined2()),
+        }
+    }
+    #[cfg(not(unix))]
+    Holds
+}
+
+/// See [`holds`].
+#[cfg(unix)]
+pub(crate) struct Holds {
+    hold: Option<tokio::signal::unix::Signal>,
+    go_on: Option<tokio::signal::unix::Signal>,
+}
+
+/// See [`holds`].
+#[cfg(not(unix))]
+pub(crate) struct Holds;
+
+impl Holds {
+    /// Whether the list is to wait, when somebody says so next.
+    pub(crate) async fn next(&mut self) -> bool {
+        #[cfg(unix)]
+        return tokio::select! {
+            () = receive(&mut self.hold) => true,
+            () = receive(&mut self.go_on) => false,
+        };
+        #[cfg(not(unix))]
+        std::future::pending().await
+    }
+}
+
 /// SIGHUPs from now on; on other systems there are none.
 pub(crate) fn hangups() -> Hangups {
     #[cfg(unix)]

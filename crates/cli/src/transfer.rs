@@ -26,6 +26,8 @@ pub(crate) fn options(place: &PlaceArgs, flags: &TransferArgs, settings: &Settin
         Some(OnBusy::Fail) | None => vodferry::OnBusy::Fail,
     };
     options.halt_on_failure = flags.halt_on_failure;
+    // Whoever knows about the network says so by a signal.
+    options.pause_on_metered = true;
     if flags.delete_on_cancel {
         options.on_cancel = OnCancel::Abort;
     }

@@ -53,6 +53,15 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("no duration: {text:?} (use for example 30s, 10m or 2h)"))
 }
 
+/// Reads how long a presigned URL works: whole seconds, as many as the service takes.
+pub(crate) fn parse_life(text: &str) -> Result<Duration, String> {
+    let life = parse_duration(text)?;
+    match (1..=604_800).contains(&life.as_secs()) && life.subsec_nanos() == 0 {
+        true => Ok(life),
+        false => Err("a URL works for 1s to 7d, in whole seconds".into()),
+    }
+}
+
 /// Reads how long to wait for something: a duration that is not zero.
 pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
@@ -148,6 +157,10 @@ mod tests {
         assert!(parse_duration("soon").is_err());
         assert_eq!(parse_duration("5d"), Ok(Duration::from_secs(432_000)));
         assert!(parse_duration("5w").is_err());
+        assert_eq!(parse_life("7d"), Ok(Duration::from_secs(604_800)));
+        for text in ["0", "500ms", "1.5s", "8d"] {
+            assert!(parse_life(text).is_err(), "{text}");
+        }
     }
 
     #[test]

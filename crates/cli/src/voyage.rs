@@ -18,6 +18,7 @@ use crate::exit_code::ExitCode;
 use crate::face::Face;
 use crate::flights::Flights;
 use crate::helm::Helm;
+use crate::key;
 use crate::keys::Keys;
 use crate::place::Place;
 use crate::renewal::{Refusal, Remembered, VIDEO_GONE};
@@ -56,8 +57,16 @@ pub(crate) async fn launch(
         let refusal = refusal.clone();
         builder = builder.authorizer(Remembered { authorizer: server, refusal, anew });
     }
-    if let Place::Vod { api, credential } = place {
-        let authorizer = VodApi::new(api, credential.clone())?.http(http);
+    if let Place::Store { store, .. } = place
+        && let Some(authorizer) = store.authorizer()?
+    {
+        builder = builder.authorizer(Remembered { authorizer, refusal: refusal.clone(), anew });
+    }
+    if let Place::Vod { api, key } = place {
+        let mut authorizer = VodApi::new(api, key.token.clone())?.http(http);
+        if let Some(supplier) = key.supplier() {
+            authorizer = authorizer.supplier(supplier);
+        }
         builder = builder.authorizer(Remembered { authorizer, refusal: refusal.clone(), anew });
     }
     let uploader = builder.build()?;
@@ -98,6 +107,7 @@ pub(crate) fn hint(error: &ErrorInfo) -> Option<String> {
         "InvalidToken" | "MissingToken" => {
             "give the application server's token by VODFERRY_TOKEN or --keys-file DIR/keys.toml"
         }
+        key::CODE => key::HINT,
         _ => return vodferry::Error::from(error.clone()).hint().map(str::to_owned),
     };
     Some(own.to_owned())
@@ -129,6 +139,7 @@ impl Voyage {
         mut keys: Option<Keys>,
     ) -> ExitCode {
         let mut events = uploader.events();
+        let mut holds = signals::holds();
         let mut redraw = tokio::time::interval(Duration::from_millis(200));
         let mut was_interrupted = false;
         tokio::pin!(interrupted);
@@ -153,6 +164,10 @@ impl Voyage {
                     }
                     continue;
                 }
+                held = holds.next() => {
+                    self.helm.hold(held, &uploader, &mut self.face);
+                    continue;
+                }
                 event = events.next() => event,
                 _ = redraw.tick() => {
                     self.tell_waiting();
@@ -168,6 +183,7 @@ impl Voyage {
                     break;
                 }
                 Some(event) => {
+                    self.note_image(&uploader, &event);
                     let failed = self.on_event(event);
                     self.tell_gone();
                     if self.halts && failed.is_some() {
@@ -183,6 +199,9 @@ impl Voyage {
         if self.aborts && tokio::time::timeout(FAREWELL, uploader.settled()).await.is_err() {
             self.face.remark("the server was not told of all that was cancelled");
         }
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_open()) {
+            entry.image_url = uploader.file(entry.id).and_then(|status| status.image_url);
+        }
         uploader.close().await;
         // What was acknowledged up to the last moment is told.
         while let Some(event) = events.try_next() {
@@ -194,6 +213,15 @@ impl Voyage {
         });
         let worst = failed.fold(ExitCode::Success, ExitCode::worse);
         if was_interrupted { worst.worse(ExitCode::Interrupted) } else { worst }
+    }
+
+    /// Where an image will be seen stands in the list alone.
+    fn note_image(&mut self, uploader: &Uploader, event: &Event) {
+        let Event::Succeeded { file, .. } = event else { return };
+        let entry = self.places.get(file).and_then(|place| self.entries.get_mut(*place));
+        if let (Some(entry), Some(status)) = (entry, uploader.file(*file)) {
+            entry.image_url = status.image_url;
+        }
     }
 
     /// Cancels what is not done. Those that wait first, so that none of them starts.

@@ -8,8 +8,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use vodferry_engine::Engine;
 
 use crate::clock::Clock;
+use crate::limit::Limit;
 use crate::perform::Means;
-use crate::shell::{Grants, Shared, Shell, State, Told};
+use crate::shell::{Shared, Shell, Told};
+use crate::state::{Grants, State};
 use crate::store::Store;
 use crate::{Authorizer, Error, ErrorKind, Holds, Http, News, Options, Reporter, Uploader, report};
 
@@ -21,6 +23,7 @@ pub struct UploaderBuilder {
     http: Option<Arc<dyn Http>>,
     reporter: Option<Arc<dyn Reporter>>,
     clock: Option<Clock>,
+    limit: Option<Arc<Limit>>,
 }
 
 impl UploaderBuilder {
@@ -52,6 +55,12 @@ impl UploaderBuilder {
     /// back-off and expiry pass in milliseconds.
     pub fn clock(mut self, clock: Clock) -> UploaderBuilder {
         self.clock = Some(clock);
+        self
+    }
+
+    /// Queues at this limit, together with others, instead of one of its own.
+    pub(crate) fn sharing(mut self, limit: Arc<Limit>) -> UploaderBuilder {
+        self.limit = Some(limit);
         self
     }
 
@@ -87,7 +96,7 @@ impl UploaderBuilder {
     pub fn build(self) -> Result<Uploader, Error> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|_| Error::misuse("an uploader is made inside of a tokio runtime"))?;
-        let UploaderBuilder { options, authorizer, http, reporter, clock } = self;
+        let UploaderBuilder { options, authorizer, http, reporter, clock, limit } = self;
         let clock = clock.unwrap_or_else(Clock::system);
         let config = options.config(authorizer.is_some())?;
         let seed = getrandom::u64().map_err(|error| {
@@ -110,7 +119,10 @@ impl UploaderBuilder {
             closed: false,
             removed: false,
         };
-        let means = Means::new(&options, http);
+        let mut means = Means::new(&options, http);
+        if let Some(limit) = limit {
+            means.limit = limit;
+        }
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             wake: Notify::new(),
@@ -123,10 +135,15 @@ impl UploaderBuilder {
         });
         let (tell, told) = mpsc::unbounded_channel();
         let stored = tell.clone();
-        let (store, ended) =
-            Store::start(options.record_dir, options.on_busy, clock, move |answer| {
+        let (store, ended) = Store::start(
+            options.record_dir,
+            options.on_busy,
+            options.part_size,
+            clock,
+            move |answer| {
                 let _ = stored.send(Told::Stored(answer));
-            })?;
+            },
+        )?;
         if let Some(reporter) = reporter {
             let (sender, events) = mpsc::unbounded_channel();
             shared.lock().subscribers.push(sender);

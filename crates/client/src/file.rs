@@ -39,6 +39,8 @@ pub struct File {
     pub(crate) callback: Option<Callback>,
     /// Parts one at a time, in their order: of uploads that the service takes as one stream.
     pub(crate) sequential: bool,
+    /// Where records of another SDK may be.
+    pub(crate) foreign: Option<PathBuf>,
     pub(crate) grant: Option<UploadGrant>,
 }
 
@@ -100,6 +102,7 @@ impl File {
             headers: Vec::new(),
             callback: None,
             sequential: false,
+            foreign: None,
             grant: None,
         }
     }
@@ -146,6 +149,28 @@ impl File {
     pub fn callback(mut self, callback: Callback) -> File {
         self.callback = Some(callback);
         self
+    }
+
+    /// Goes on with what the OSS SDK for Android left unfinished: `dir` is the record folder that the application gave it
+    /// (`recordDirectory`). Where there is no checkpoint of ours, the record of this content, place and part size is looked for, and the
+    /// upload that it names is gone on with as far as the server has it; without one the upload begins anew. The records are read and
+    /// never written or removed.
+    ///
+    /// Counts where the place is known beforehand: [`ResumableUpload`](crate::ResumableUpload), [`File::to`], [`File::grant`]. The whole
+    /// file is read before the upload begins, where the folder has records at all; nothing else of this list begins or is recorded
+    /// meanwhile. Where no part size is set, records of 256 KiB and 1 MiB are looked for, the defaults of the SDKs.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Misuse` when there is no such folder.
+    pub fn foreign_records(mut self, dir: impl Into<PathBuf>) -> Result<File, Error> {
+        let dir = dir.into();
+        if !dir.is_dir() {
+            let text = format!("the folder of foreign records {} is not a folder", dir.display());
+            return Err(Error::misuse(text));
+        }
+        self.foreign = Some(dir);
+        Ok(self)
     }
 
     /// Fixes where the object goes, and who signs. For other than plain access keys see [`File::grant`].
@@ -271,6 +296,8 @@ pub struct FileStatus {
     pub state: FileState,
     /// Bytes the server holds, as last told in a Progress event.
     pub acknowledged: u64,
+    /// Bytes handed to the network that the server did not acknowledge yet, as last told in a Progress event; 0 while nothing moves.
+    pub in_flight: u64,
     /// The file's length in bytes; `None` before it was looked at.
     pub total: Option<u64>,
     /// Its video, once known.

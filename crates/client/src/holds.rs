@@ -2,7 +2,7 @@
 
 use vodferry_engine::{Engine, Now};
 
-use crate::shell::State;
+use crate::state::State;
 use crate::{Error, Uploader};
 
 /// The reasons for which the list is paused; all off: it is not. See [`Snapshot::held`](crate::Snapshot::held).

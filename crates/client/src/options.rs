@@ -60,8 +60,8 @@ pub struct Options {
     pub pause_on_metered: bool,
     /// Send Content-MD5 with every part and compare the ETag. Default true. CRC64 is compared always.
     pub content_md5: bool,
-    /// Bytes per second of all uploads together; 0 (default) is no limit.
-    /// [`Uploader::set_limit`](crate::Uploader::set_limit) changes it under way.
+    /// Bytes per second of all uploads of an uploader, or of a [`Bucket`](crate::Bucket), together; 0 (default) is no limit.
+    /// [`Uploader::set_limit`](crate::Uploader::set_limit) and [`Bucket::set_limit`](crate::Bucket::set_limit) change it under way.
     pub limit: u64,
     /// Memory for part bodies in bytes. Where not all parts in flight fit, each is read twice instead, in windows of 256 KiB. Default 64 MiB.
     pub max_buffered: u64,

@@ -4,7 +4,7 @@
 //! events are taken from it in one place only, so that they keep their order. What takes time runs beside it and answers
 //! through a channel.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -18,17 +18,15 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use vodferry_engine::{
-    Effect, EffectId, Engine, ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileId, Grant,
-    GrantId, Input, ObjectInfo, Output, Target, Want,
+    Effect, EffectId, ErrorKind, Event, Fault, FaultKind, FileId, Input, Output, Want,
 };
-use vodferry_oss::Credential;
 
-use crate::authorizer::Rights;
 use crate::clock::Clock;
 use crate::perform::{Errand, Means, answer, perform};
 use crate::source::{Origin, Source, fault};
-use crate::store::{Store, Stored};
-use crate::{Authorizer, Duplicates, Error, File, GrantRequest, Holds, UploadGrant};
+use crate::state::{Feeding, State};
+use crate::store::{Load, Store, Stored};
+use crate::{Error, GrantRequest, UploadGrant};
 
 /// How often to look whether the way to the network is still the same, while requests are under way.
 const ROUTE_LOOK: Duration = Duration::from_secs(2);
@@ -47,117 +45,6 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     pub(crate) means: Means,
     pub(crate) clock: Clock,
-}
-
-/// What is behind the lock.
-pub(crate) struct State {
-    pub(crate) engine: Engine,
-    /// By id, those removed included until nothing is under way.
-    pub(crate) files: BTreeMap<FileId, Entry>,
-    /// The grants, and the secrets behind them.
-    pub(crate) grants: Grants,
-    pub(crate) subscribers: Vec<UnboundedSender<Event>>,
-    pub(crate) authorizer: Option<Arc<dyn Authorizer>>,
-    pub(crate) duplicates: Duplicates,
-    pub(crate) pause_on_metered: bool,
-    pub(crate) holds: Holds,
-    pub(crate) closed: bool,
-    /// Files were taken out of the list and are not forgotten yet.
-    pub(crate) removed: bool,
-}
-
-/// What the shell knows of a file beyond the engine.
-pub(crate) struct Entry {
-    pub(crate) file: Arc<File>,
-    /// Where it goes, once known.
-    pub(crate) target: Option<Target>,
-    /// What its grants said beyond the engine.
-    pub(crate) granted: Granted,
-    /// Open while a transfer has it.
-    pub(crate) source: Option<Arc<Source>>,
-    /// Tells the engine how the source grows, from the first look at it on.
-    pub(crate) feed: Option<Feeding>,
-    pub(crate) object: Option<ObjectInfo>,
-    pub(crate) error: Option<ErrorInfo>,
-}
-
-/// What is remembered of the grants of a file.
-#[derive(Default)]
-pub(crate) struct Granted {
-    /// With which this attempt signed its last request.
-    used: Option<GrantId>,
-    /// Where the image will be seen.
-    pub(crate) image_url: Option<String>,
-}
-
-/// A task that ends with its file.
-pub(crate) struct Feeding(AbortHandle);
-
-impl Drop for Feeding {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// The grant table: what is behind the ids that the engine knows. Secrets stay here, and are wiped when dropped.
-pub(crate) struct Grants {
-    last: u64,
-    table: HashMap<GrantId, (FileId, Arc<Rights>)>,
-    /// Of grants that name none.
-    region: Option<String>,
-}
-
-impl Grants {
-    pub(crate) fn new(region: Option<String>) -> Grants {
-        Grants { last: 0, table: HashMap::new(), region }
-    }
-
-    /// The grant as the engine sees it; `keep` it with [`Grants::keep`].
-    pub(crate) fn issue(&mut self, grant: &UploadGrant) -> Grant {
-        self.last += 1;
-        Grant {
-            id: GrantId(self.last),
-            expires_at: grant.expires_at_ms,
-            target: grant.target.clone(),
-            video_id: grant.video_id.clone(),
-        }
-    }
-
-    /// The credential behind `id`.
-    fn credential(&self, id: Option<GrantId>) -> Option<Credential> {
-        let (_, rights) = self.table.get(&id?)?;
-        Some(rights.authority.credential.clone())
-    }
-
-    /// Keeps what is behind `id`.
-    pub(crate) fn keep(&mut self, id: GrantId, file: FileId, grant: &UploadGrant) {
-        let rights = grant.rights(self.region.as_deref());
-        self.table.insert(id, (file, Arc::new(rights)));
-    }
-}
-
-impl Entry {
-    /// Of a file that is added.
-    pub(crate) fn new(file: Arc<File>) -> Entry {
-        let image_url = file.grant.as_ref().and_then(|grant| grant.image_url.clone());
-        Entry {
-            target: file.known_target(),
-            file,
-            granted: Granted { used: None, image_url },
-            source: None,
-            feed: None,
-            object: None,
-            error: None,
-        }
-    }
-
-    /// Notes what its newest grant says.
-    pub(crate) fn remember(&mut self, grant: &UploadGrant) {
-        if grant.image_url.is_some() {
-            self.granted.image_url.clone_from(&grant.image_url);
-        }
-        self.target = Some(grant.target.clone());
-    }
 }
 
 impl Shared {
@@ -320,12 +207,18 @@ impl Shell {
                 // No path is one that cannot be opened: a file that is not known fails as it should.
                 let unknown = || Origin::Path(PathBuf::new());
                 let origin = entry.as_ref().map_or_else(unknown, |file| file.origin.clone());
-                let fixed = entry.as_ref().and_then(|file| file.known_target());
-                let sequential = entry.as_ref().is_some_and(|file| file.sequential);
-                self.store.load(id, file, origin, fixed, sequential);
+                self.store.load(Load {
+                    id,
+                    file,
+                    origin,
+                    fixed: entry.as_ref().and_then(|file| file.known_target()),
+                    sequential: entry.as_ref().is_some_and(|file| file.sequential),
+                    foreign: entry.as_ref().and_then(|file| file.foreign.clone()),
+                    part_size: entry.as_ref().map_or(0, |file| file.part_size),
+                });
             }
             Effect::Perform { id, file, grant, op, clock_offset_ms } => {
-                let rights = state.grants.table.get(&grant).map(|(_, known)| known.clone());
+                let rights = state.grants.rights(grant);
                 let (Some(entry), Some(rights)) = (state.files.get_mut(&file), rights) else {
                     let text = "the credential is not known any more";
                     let lost = fault(FaultKind::Fatal(ErrorKind::Auth), "UnknownGrant", text);
@@ -468,81 +361,6 @@ impl Drop for Shell {
         for work in self.under_way.values() {
             work.abort();
         }
-    }
-}
-
-impl State {
-    /// Notes what an event says, and tells it to all who listen.
-    fn publish(&mut self, event: &Event, running: &watch::Sender<bool>) {
-        match event {
-            Event::Started { file, target, .. } => self.note(*file, |entry| {
-                entry.object = None;
-                entry.error = None;
-                if target.is_some() {
-                    entry.target.clone_from(target);
-                }
-            }),
-            Event::PartAcknowledged { file, part } => self.note(*file, |entry| {
-                if let Some(source) = &entry.source {
-                    source.release(part);
-                }
-            }),
-            Event::Succeeded { file, target, object, .. } => self.note(*file, |entry| {
-                entry.source = None;
-                entry.feed = None;
-                entry.target = Some(target.clone());
-                entry.object = Some(object.clone());
-            }),
-            Event::Failed { file, error } => {
-                self.note(*file, |entry| {
-                    entry.source = None;
-                    entry.error = Some(error.clone());
-                });
-                // It may have halted the run.
-                running.send_replace(self.engine.is_running());
-            }
-            Event::Canceled { file } => self.note(*file, |entry| entry.source = None),
-            _ => {}
-        }
-        // A failed file may end the run too. Not simply false: another run may have been started since.
-        if matches!(event, Event::Ended { .. } | Event::Failed { .. }) {
-            running.send_replace(self.engine.is_running());
-        }
-        self.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
-    }
-
-    /// Whether a file may be added beside those that are in the list.
-    pub(crate) fn check_duplicate(&self, file: &File) -> Result<(), Error> {
-        let Some(path) = file.origin.path().filter(|_| self.duplicates == Duplicates::Refuse)
-        else {
-            return Ok(());
-        };
-        let target = file.known_target();
-        let same = |entry: &Entry| {
-            entry.file.origin.path() == Some(path) && entry.file.known_target() == target
-        };
-        let listed = self.files.iter().filter(|(_, entry)| same(entry));
-        match listed.filter(|(id, _)| self.engine.file(**id).is_some()).count() {
-            0 => Ok(()),
-            _ => {
-                let text = format!("{} is in the list already", path.display());
-                Err(Error::new(ErrorKind::Misuse, "FileAlreadyExist", text))
-            }
-        }
-    }
-
-    fn note(&mut self, file: FileId, change: impl FnOnce(&mut Entry)) {
-        if let Some(entry) = self.files.get_mut(&file) {
-            change(entry);
-        }
-    }
-
-    /// Nothing is under way: forgets files that are not in the list any more, and their grants.
-    fn sweep(&mut self) {
-        let listed: HashSet<FileId> = self.engine.files().iter().map(|file| file.id).collect();
-        self.files.retain(|id, _| listed.contains(id));
-        self.grants.table.retain(|_, (file, _)| listed.contains(file));
-        self.removed = false;
     }
 }
 

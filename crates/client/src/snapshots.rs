@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
-use vodferry_engine::{FileId, FileView};
+use vodferry_engine::{FileId, FileState, FileView};
 
-use crate::shell::{Shared, State};
+use crate::shell::Shared;
+use crate::state::State;
 use crate::{FileStatus, Holds, Uploader};
 
 /// A list of files at one moment.
@@ -90,12 +91,15 @@ impl State {
 
     fn status(&self, view: FileView) -> Option<FileStatus> {
         let entry = self.files.get(&view.id)?;
+        // What a pause or a stop cut is on its way no more, and nothing tells so.
+        let moves = view.state == FileState::Active && !self.holds.any();
         Some(FileStatus {
             id: view.id,
             name: entry.file.name.clone(),
             path: entry.file.origin.path().map(Path::to_path_buf),
             state: view.state,
             acknowledged: view.acknowledged,
+            in_flight: if moves { entry.in_flight } else { 0 },
             total: view.total,
             video_id: view.video_id,
             target: view.target,

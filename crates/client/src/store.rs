@@ -13,6 +13,7 @@ use vodferry_engine::{
 };
 
 use crate::clock::{Clock, Hold};
+use crate::foreign::Wanted;
 use crate::journal::{Contents, Journal, Refusal};
 use crate::source::{Origin, Source, checkpoint_name, fault};
 use crate::{Error, OnBusy};
@@ -48,26 +49,35 @@ enum Ask {
     Load(Load),
 }
 
-struct Load {
-    id: EffectId,
-    file: FileId,
-    origin: Origin,
-    fixed: Option<Target>,
-    sequential: bool,
+/// A source to be opened, with the checkpoint of its content.
+pub(crate) struct Load {
+    pub(crate) id: EffectId,
+    pub(crate) file: FileId,
+    pub(crate) origin: Origin,
+    /// The place, where the caller fixed it.
+    pub(crate) fixed: Option<Target>,
+    /// Its parts go in order, into an upload that takes them in no other.
+    pub(crate) sequential: bool,
+    /// Where records of another SDK may be, of an upload to the fixed place.
+    pub(crate) foreign: Option<PathBuf>,
+    /// Bytes per part as asked for this file; 0: as for all.
+    pub(crate) part_size: u64,
 }
 
 impl Store {
-    /// Starts the thread. `dir`: where journals are; `None`: in memory. The receiver hears when the thread has ended.
+    /// Starts the thread. `dir`: where journals are; `None`: in memory. `part_size`: of files that ask for none; 0: nobody did. The
+    /// receiver hears when the thread has ended.
     pub(crate) fn start(
         dir: Option<PathBuf>,
         on_busy: OnBusy,
+        part_size: u64,
         clock: Clock,
         tell: impl Fn(Stored) + Send + 'static,
     ) -> Result<(Store, oneshot::Receiver<()>), Error> {
         let (ask, inbox) = mpsc::channel::<(Ask, Option<Hold>)>();
         let (ended, has_ended) = oneshot::channel();
         let work = move || {
-            let mut keeper = Keeper::new(dir, on_busy);
+            let mut keeper = Keeper::new(dir, on_busy, part_size);
             loop {
                 let asked = match keeper.look_again_at() {
                     None => inbox.recv().map_err(RecvTimeoutError::from),
@@ -89,17 +99,9 @@ impl Store {
         Ok((Store { ask, clock }, has_ended))
     }
 
-    /// Opens the source, and the checkpoint of its content. `fixed`: the place, where the caller fixed it. `sequential`: its parts go in
-    /// order, into an upload that takes them in no other.
-    pub(crate) fn load(
-        &self,
-        id: EffectId,
-        file: FileId,
-        origin: Origin,
-        fixed: Option<Target>,
-        sequential: bool,
-    ) {
-        self.send(Ask::Load(Load { id, file, origin, fixed, sequential }));
+    /// Opens a source, and its checkpoint.
+    pub(crate) fn load(&self, load: Load) {
+        self.send(Ask::Load(load));
     }
 
     /// Appends to the checkpoint of `file`.
@@ -121,6 +123,7 @@ impl Store {
 struct Keeper {
     dir: Option<PathBuf>,
     on_busy: OnBusy,
+    part_size: u64,
     /// Those who wait until another process lets go.
     waiting: Vec<Load>,
     looked: Instant,
@@ -147,9 +150,10 @@ enum Place {
 }
 
 impl Keeper {
-    fn new(dir: Option<PathBuf>, on_busy: OnBusy) -> Keeper {
+    fn new(dir: Option<PathBuf>, on_busy: OnBusy, part_size: u64) -> Keeper {
         let (open, memory) = (HashMap::new(), HashMap::new());
-        Keeper { dir, on_busy, waiting: Vec::new(), looked: Instant::now(), open, memory }
+        let (waiting, looked) = (Vec::new(), Instant::now());
+        Keeper { dir, on_busy, part_size, waiting, looked, open, memory }
     }
 
     /// When somebody who waits is to be looked at.
@@ -206,7 +210,25 @@ impl Keeper {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let path = origin.path().map(absolute);
         self.open.insert(file, Open { path, place, refused, failing: false });
+        let checkpoint = match checkpoint {
+            // Who has neither a checkpoint nor a place for one begins anew.
+            None if self.open.get(&file).is_some_and(|open| open.place.is_some()) => {
+                self.adopt(load, &source)
+            }
+            found => found,
+        };
         Ok((Arc::new(source), checkpoint))
+    }
+
+    /// A checkpoint made of what another SDK left of this upload, where it left anything.
+    fn adopt(&mut self, load: &Load, source: &Source) -> Option<Checkpoint> {
+        let (Some(dir), Some(target)) = (&load.foreign, &load.fixed) else { return None };
+        let part_size = if load.part_size == 0 { self.part_size } else { load.part_size };
+        let wanted = Wanted { dir, target, part_size, sequential: load.sequential };
+        let begin = Record::Begin(wanted.find(source)?);
+        // What follows in the checkpoint has to be of this upload.
+        self.append(load.file, begin.clone(), true).ok()?;
+        Checkpoint::replay([begin])
     }
 
     fn in_memory(&mut self, name: String) -> Found {

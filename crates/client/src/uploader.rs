@@ -7,7 +7,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use vodferry_engine::{Event, FileId, FileSpec, Now};
 
-use crate::shell::{Entry, Shared, State};
+use crate::shell::Shared;
+use crate::state::{Entry, State};
 use crate::{
     Authorizer, Error, ErrorKind, Events, File, FileStatus, UploadGrant, Uploaded, UploaderBuilder,
 };

@@ -87,4 +87,8 @@ pub(crate) struct RmArgs {
 
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
+
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -22,7 +22,10 @@ pub(crate) use server::{FsckArgs, ServeArgs};
 pub(crate) use storage::{GetArgs, UrlArgs};
 pub(crate) use tools::{CompletionsArgs, ManArgs};
 pub(crate) use transfer::{NetworkArgs, OnBusy, RecordArgs, TransferArgs};
-pub(crate) use upload::{CallbackArgs, CallbackType, MediaArgs, SelectArgs, UploadArgs};
+pub(crate) use upload::{
+    CallbackArgs, CallbackType, Duplicates, ImageType, MediaArgs, ObjectArgs, SelectArgs,
+    UploadArgs,
+};
 
 /// Carries video to storage over bad networks, and does not lose the voyage when something dies half-way.
 #[derive(Parser)]

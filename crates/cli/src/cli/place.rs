@@ -61,6 +61,12 @@ pub(crate) struct PlaceArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) keys_file: Option<PathBuf>,
 
+    /// Command whose output is the access key: a JSON object with AccessKeyId, AccessKeySecret, SecurityToken and Expiration, as
+    /// AssumeRole answers it. Run by the shell before anything is sent, and again before a temporary key ends
+    /// [env: VODFERRY_CREDENTIALS_COMMAND]
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString, conflicts_with = "keys_file")]
+    pub(crate) credentials_command: Option<String>,
+
     /// Region of the bucket, for example cn-hangzhou: requests are signed by V4 [default: none, they are signed by V1]
     #[arg(long, value_name = "NAME", env = "VODFERRY_REGION")]
     pub(crate) region: Option<String>,
@@ -76,6 +82,12 @@ pub(crate) struct StoreArgs {
     /// Take the access key from the keys.toml of a `vodferry serve` data folder [env: VODFERRY_KEYS_FILE]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) keys_file: Option<PathBuf>,
+
+    /// Command whose output is the access key: a JSON object with AccessKeyId, AccessKeySecret, SecurityToken and Expiration, as
+    /// AssumeRole answers it. Run by the shell
+    /// [env: VODFERRY_CREDENTIALS_COMMAND]
+    #[arg(long, value_name = "COMMAND", value_hint = ValueHint::CommandString, conflicts_with = "keys_file")]
+    pub(crate) credentials_command: Option<String>,
 
     /// Region of the bucket, for example cn-hangzhou: what is asked is signed by V4 [default: none, it is signed by V1]
     #[arg(long, value_name = "NAME", env = "VODFERRY_REGION")]

@@ -1,10 +1,12 @@
 //! Flags of the verbs that look at a bucket.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueHint};
 
 use super::{NetworkArgs, StoreArgs};
+use crate::units;
 
 /// `vodferry get`.
 #[derive(Args)]
@@ -43,9 +45,9 @@ pub(crate) struct UrlArgs {
     #[arg(value_name = "BUCKET/KEY")]
     pub(crate) object: String,
 
-    /// For how many seconds the URL works, 1 to 604800
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=604_800))]
-    pub(crate) expires: u32,
+    /// For how long the URL works, 1s to 7d; a number alone is seconds
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = units::parse_life)]
+    pub(crate) expires: Duration,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,

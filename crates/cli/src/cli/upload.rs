@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
+use serde::Deserialize;
 
 use super::{DisplayArgs, PlaceArgs, TransferArgs};
 use crate::values;
@@ -11,8 +12,17 @@ use crate::values;
 #[derive(Args)]
 pub(crate) struct UploadArgs {
     /// Files to upload, in this order; folders with --recursive; `-` is standard input
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    #[arg(required_unless_present = "list", value_name = "FILE", value_hint = ValueHint::AnyPath)]
     pub(crate) files: Vec<PathBuf>,
+
+    /// Also those of this list, behind the others: one JSON object per line, `path` and what is to be said of this file alone, by the names
+    /// of the flags with `_`: title, tags, key and so on; `-` reads it from standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) list: Option<PathBuf>,
+
+    /// A file that is named twice: upload it twice, or refuse the call [default: allow]
+    #[arg(long, value_name = "allow|refuse", hide_possible_values = true)]
+    pub(crate) duplicates: Option<Duplicates>,
 
     /// What standard input is called. Fed again after an interruption under the same name, it goes on: what is stored is not sent
     /// again
@@ -29,6 +39,11 @@ pub(crate) struct UploadArgs {
     /// file's name]
     #[arg(long, value_name = "KEY", help_heading = "Where to")]
     pub(crate) key: Option<String>,
+
+    /// Record folder of the OSS SDK for Android: what that left unfinished goes on. Read, never changed; the files are read whole first.
+    /// With --endpoint, or --address and --auth
+    #[arg(long, value_name = "DIR", help_heading = "How", value_hint = ValueHint::DirPath)]
+    pub(crate) foreign_records: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) media: MediaArgs,
@@ -65,9 +80,17 @@ pub(crate) struct SelectArgs {
 }
 
 /// What a video service is told about the files.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "The video (with --server and --vod)")]
 pub(crate) struct MediaArgs {
+    /// The files are images, whatever their names say [default: by the names' extensions]
+    #[arg(long)]
+    pub(crate) image: bool,
+
+    /// What the images are for: themselves, or covers of videos [default: default]
+    #[arg(long, value_name = "default|cover", hide_possible_values = true)]
+    pub(crate) image_type: Option<ImageType>,
+
     /// Title of the video, up to 128 characters [default: the file's name]
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: Option<String>,
@@ -121,6 +144,25 @@ pub(crate) struct MediaArgs {
     pub(crate) process: Option<bool>,
 }
 
+/// What an image is for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ImageType {
+    /// Itself
+    Default,
+    /// The cover of a video
+    Cover,
+}
+
+/// What to do with a file that is named twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Duplicates {
+    /// Upload it twice
+    Allow,
+    /// Upload nothing
+    Refuse,
+}
+
 /// Whom the service calls when the object is there.
 #[derive(Args)]
 #[command(next_help_heading = "Callback")]
@@ -156,7 +198,7 @@ pub(crate) enum CallbackType {
 }
 
 /// What the object says about itself.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "The object")]
 pub(crate) struct ObjectArgs {
     /// Content-Type of the object [default: by the name's extension]

@@ -86,8 +86,8 @@ impl Doctor<'_> {
                 }
                 Ok(())
             }
-            Place::Vod { api, credential } => {
-                let asked = VodApi::new(api, credential.clone())?.http(self.http.clone());
+            Place::Vod { api, key } => {
+                let asked = VodApi::new(api, key.token.clone())?.http(self.http.clone());
                 let url = match api.contains("://") {
                     true => api.clone(),
                     false => format!("https://vod.{api}.aliyuncs.com"),
@@ -111,7 +111,7 @@ impl Doctor<'_> {
                 });
                 let target =
                     Target { endpoint: store.endpoint.clone(), bucket: bucket.to_owned(), key };
-                self.object(&UploadGrant::new(target, store.credential.clone())).await
+                self.object(&UploadGrant::new(target, store.key.credential().clone())).await
             }
         }
     }

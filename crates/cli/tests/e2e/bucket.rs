@@ -68,6 +68,8 @@ fn a_bucket_is_listed_folder_by_folder_or_whole() {
     let gone = gone.fails(9, "there is no object vod-media/v/none");
     assert_eq!(gone.stdout, "vod-media/v/a.mp4\n");
     assert_eq!(rows(&run(&env, &server, &["ls", "vod-media", "-r", "--json"]).ok()).len(), 2);
+    let gone = rows(&run(&env, &server, &["rm", "-y", "--json", "vod-media/v/z.txt"]).ok());
+    assert_eq!(gone, [serde_json::json!({"bucket": "vod-media", "key": "v/z.txt"})]);
     run(&env, &server, &["rm", "-y", "vod-media/"]).fails(2, "BUCKET/KEY");
 }
 

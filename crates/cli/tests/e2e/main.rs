@@ -14,6 +14,7 @@ mod folders;
 #[cfg(target_os = "linux")]
 mod keys;
 mod kill;
+mod lists;
 mod roaming;
 mod sizes;
 mod storm;

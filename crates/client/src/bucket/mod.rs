@@ -101,7 +101,8 @@ impl BucketBuilder {
         self
     }
 
-    /// Takes the network's settings (`timeouts`, `proxy`, `ca_file`, `user_agent`, `limit`), the region (`region`: requests are signed
+    /// Takes the network's settings (`timeouts`, `proxy`, `ca_file`, `user_agent`), the bandwidth limit of all requests and uploads of
+    /// the bucket together (`limit`), the region (`region`: requests are signed
     /// by V4), and for resumable uploads what [`ResumableUpload`](crate::ResumableUpload) does not say.
     pub fn options(mut self, options: Options) -> BucketBuilder {
         self.options = options;
@@ -178,6 +179,12 @@ impl Bucket {
             options: Options::default(),
             http: None,
         }
+    }
+
+    /// Bytes per second of all requests and uploads of this bucket together, those under way included; 0 is no limit. Is felt within
+    /// about a second.
+    pub fn set_limit(&self, bytes_per_second: u64) {
+        self.inner.means.limit.set(bytes_per_second);
     }
 
     /// Signs with this from now on, uploads under way included once theirs has come to its end.

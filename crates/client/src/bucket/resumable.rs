@@ -139,7 +139,9 @@ impl Bucket {
         // Nobody may say twice how large parts are.
         file.part_size = 0;
         let grant = self.grant(&key);
-        let mut builder = Uploader::builder().options(options).http(self.inner.means.http.clone());
+        let mut builder = Uploader::builder().options(options);
+        builder = builder.http(self.inner.means.http.clone());
+        builder = builder.sharing(self.inner.means.limit.clone());
         if grant.credential.security_token.is_some() {
             let renewed = DirectOss::with(self.inner.tokens.clone())
                 .bucket(&self.inner.endpoint, &self.inner.name)

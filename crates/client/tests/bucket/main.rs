@@ -12,6 +12,7 @@ mod checkpoints;
 mod credentials;
 mod expiry;
 mod faults;
+mod foreign;
 mod large;
 mod listing;
 mod many;

@@ -377,3 +377,32 @@ async fn a_dead_credential_that_nobody_replaces_ends_the_upload() {
     assert!(!text.contains("hush"), "{text}");
     assert_eq!(Checkpoints::open(desk.dir()).of(desk.path()).unwrap()[0].parts, 1);
 }
+
+#[tokio::test]
+async fn uploads_of_one_bucket_share_its_limit() {
+    let harbour = Harbour::open().await;
+    let bucket = slow(&harbour);
+    let files = ["a", "b"].map(|name| (name, harbour.write(name, 600_000).0));
+    let began = std::time::Instant::now();
+    let tasks = files.map(|(key, file)| {
+        let mut request = ResumableUpload::new(key, file);
+        request.part_size = PART;
+        bucket.resumable_upload(request).unwrap()
+    });
+    for task in tasks {
+        task.await.unwrap();
+    }
+    // Each alone would take a second and a half.
+    assert!(began.elapsed() > Duration::from_millis(2_500), "{:?}", began.elapsed());
+
+    // Too slow ever to end, until the limit is lifted.
+    bucket.set_limit(1);
+    let (path, _) = harbour.write("c", 600_000);
+    let task = bucket.resumable_upload(upload(path, None)).unwrap();
+    while bucket.list_uploads("").all().await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bucket.set_limit(0);
+    task.await.unwrap();
+    harbour.server.shutdown().await;
+}

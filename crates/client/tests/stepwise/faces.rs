@@ -283,6 +283,30 @@ async fn a_snapshot_is_the_newest_and_the_last_one_is_told() {
     assert!(snapshots.next().await.is_none());
 }
 
+#[tokio::test]
+async fn bytes_in_flight_are_a_figure_of_their_own() {
+    let desk = Desk::new(PART as usize * 2);
+    let (uploader, mut script) = desk.uploader();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    script.expect("initiate").await.initiated("u1");
+    let part = script.expect("part 1").await;
+    let figures = || {
+        let file = uploader.files().remove(0);
+        (file.acknowledged, file.in_flight)
+    };
+    until(|| figures() == (0, PART)).await;
+    uploader.pause(None).unwrap();
+    assert_eq!(figures(), (0, 0), "what was cut is on its way no more");
+    drop(part);
+    uploader.resume(None).unwrap();
+    script.expect("list").await.listed(&desk.bytes, &[]);
+    script.be_good().await;
+    uploader.wait().await;
+    assert_eq!(figures(), (2 * PART, 0));
+    uploader.close().await;
+}
+
 async fn until(mut done: impl FnMut() -> bool) {
     for _ in 0..2_000 {
         if done() {

@@ -38,6 +38,7 @@ mod random;
 mod reports;
 mod rpc;
 mod slow;
+mod small;
 mod start;
 mod sts_assume;
 mod sts_policy;

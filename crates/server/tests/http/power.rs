@@ -184,7 +184,7 @@ impl Client {
     }
 
     async fn put(&self, key: &str, random: &mut Random) -> Option<()> {
-        let content = noise(random.below(9000), random.next());
+        let content = noise(length(random), random.next());
         self.note(key, |voyage| {
             voyage.content = content.clone();
             voyage.completing = true;
@@ -207,7 +207,7 @@ impl Client {
         self.note(key, |voyage| voyage.id = Some(id.clone()));
         let mut parts = Vec::new();
         for number in 1..=1 + random.below(4) as u32 {
-            let part = noise(1 + random.below(6000), random.next());
+            let part = noise(1 + length(random), random.next());
             let text = number.to_string();
             let query = [("partNumber", text.as_str()), ("uploadId", id.as_str())];
             self.ask(Method::Put, key, &query, &part).await?;
@@ -257,6 +257,11 @@ impl Client {
         assert!(reply.status >= 500, "{}", text(&reply));
         None
     }
+}
+
+/// Of small bodies as often as of those that need a file.
+fn length(random: &mut Random) -> usize {
+    if random.one_in(2) { random.below(9000) } else { 17_000 + random.below(9000) }
 }
 
 fn copy_database(from: &Path, to: &Path, random: &mut Random) {

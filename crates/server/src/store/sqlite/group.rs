@@ -154,7 +154,8 @@ where
     }
 }
 
-/// Longer transactions would only make those at their front wait.
+/// Longer transactions would only make those at their front wait. With small bodies one writes 8 MiB of
+/// them at most.
 const MOST_PER_COMMIT: usize = 512;
 
 fn serve(
@@ -188,15 +189,19 @@ fn commit_together(
 ) -> Result<(), MetaError> {
     let together = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for command in batch {
-        together.execute_batch("SAVEPOINT command")?;
+        step(&together, "SAVEPOINT command")?;
         if let Some(error) = command.run(&together) {
             // After some failures (a full disk) SQLite has undone the whole transaction.
             still_open(&together, error)?;
-            together.execute_batch("ROLLBACK TO command")?;
+            step(&together, "ROLLBACK TO command")?;
         }
-        together.execute_batch("RELEASE command")?;
+        step(&together, "RELEASE command")?;
     }
     Ok(together.commit()?)
+}
+
+fn step(transaction: &Transaction<'_>, statement: &str) -> rusqlite::Result<()> {
+    transaction.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 fn still_open(transaction: &Transaction<'_>, cause: &MetaError) -> Result<(), MetaError> {

@@ -27,7 +27,7 @@ use rusqlite::Connection;
 
 pub use self::group::{Commit, CommitWatch};
 use self::group::{Readers, Writer};
-pub(super) use self::inspect::{Inspection, NamedBlob, WrongVideo};
+pub(super) use self::inspect::{Inspection, NamedBlob, NamedSmall, WrongVideo};
 pub use self::schema::OpenError;
 pub(super) use self::snapshot::{SnapshotError, snapshot};
 use super::meta::{
