@@ -188,10 +188,11 @@ pub(crate) fn run(args: &AdminArgs, settings: &Settings) -> Result<ExitCode, Fai
 }
 
 fn tell_backup(report: &BackupReport, json: bool) -> ExitCode {
-    let BackupReport { objects, videos, uploads, blobs, bytes, copied, problems, .. } = report;
+    let BackupReport { objects, videos, uploads, blobs, small, bytes, copied, problems, .. } =
+        report;
     let text = match json {
         true => json!({
-            "objects": objects, "videos": videos, "uploads": uploads, "blobs": blobs,
+            "objects": objects, "videos": videos, "uploads": uploads, "blobs": blobs, "small": small,
             "bytes": bytes, "copied": copied, "problems": problems,
         })
         .to_string(),

@@ -1,12 +1,12 @@
 //! A copy of a data folder, taken while its server runs: a data folder of its own, on which a server
 //! can be started.
 //!
-//! First the database, as it was at one moment; then every blob that it names. Blobs are never changed,
-//! so that a link is as good as a copy, and one that a row of that moment named is deleted no earlier than
-//! some minutes after the row is gone. A copy that takes longer may come too late for some; then the
-//! database is taken anew, and only what came since is left to do. The database gets its name when
-//! everything it names is there, and the keys come last: a backup that was cut is one that no server
-//! starts on.
+//! First the database, as it was at one moment, with the small bodies in it; then every blob that it
+//! names. Blobs are never changed, so that a link is as good as a copy, and one that a row of that moment
+//! named is deleted no earlier than some minutes after the row is gone. A copy that takes longer may come
+//! too late for some; then the database is taken anew, and only what came since is left to do. The
+//! database gets its name when everything it names is there, and the keys come last: a backup that was
+//! cut is one that no server starts on.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -45,7 +45,9 @@ pub struct BackupReport {
     pub uploads: u64,
     /// Blobs of objects and uploads.
     pub blobs: u64,
-    /// Bytes of them.
+    /// Small bodies; they are copied with the database.
+    pub small: u64,
+    /// Bytes of both.
     pub bytes: u64,
     /// How many blobs were copied; the others share their bytes with the data folder or with the previous
     /// backup.
@@ -121,10 +123,10 @@ impl fmt::Display for BackupReport {
         for problem in &self.problems {
             writeln!(f, "problem: {problem}")?;
         }
-        let BackupReport { objects, videos, uploads, blobs, bytes, copied, .. } = self;
+        let BackupReport { objects, videos, uploads, blobs, small, bytes, copied, .. } = self;
         write!(
             f,
-            "{objects} objects, {videos} videos, {uploads} unfinished uploads, {blobs} blobs ({copied} copied), {bytes} bytes: {}",
+            "{objects} objects, {videos} videos, {uploads} unfinished uploads, {blobs} blobs ({copied} copied), {small} small bodies, {bytes} bytes: {}",
             match self.problems.len() {
                 0 => "whole".to_owned(),
                 1 => "1 problem".to_owned(),
@@ -172,6 +174,13 @@ impl Copy<'_> {
         let Some(inspection) = Inspection::open(draft)? else { return Ok((report, missing)) };
         (report.objects, report.uploads, _) = inspection.counts()?;
         report.videos = inspection.video_count()?;
+        (report.small, report.bytes) = inspection.small_use()?;
+        inspection.each_small(false, |body| {
+            if body.found != Some(body.length) {
+                let what = format!("small body {}, {}, is not whole", body.small, body.of);
+                report.problems.push(what);
+            }
+        })?;
         for prefix in 0..FOLDERS {
             let prefix = format!("{prefix:02x}");
             let mut named = inspection.named(&prefix)?;

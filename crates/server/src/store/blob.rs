@@ -8,7 +8,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
 use futures_util::Stream;
+use md5::{Digest, Md5};
 
 use super::BoxFuture;
 
@@ -54,17 +56,46 @@ pub trait BlobWriter: Send {
 /// Bytes of a blob; after an error nothing more comes.
 pub type BlobStream = Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send>>;
 
-/// A finished blob.
+/// Bytes that arrived whole, before a row names them: a finished blob, or a small body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
-    /// Its name.
-    pub id: BlobId,
-    /// Bytes.
+    /// Where they are.
+    pub content: Content,
+    /// How many.
     pub length: u64,
     /// MD5 of the bytes.
     pub md5: [u8; 16],
     /// CRC-64/XZ of the bytes.
     pub crc64: u64,
+}
+
+impl Blob {
+    /// A small body.
+    pub fn small(bytes: Bytes) -> Blob {
+        Blob {
+            length: bytes.len() as u64,
+            md5: Md5::digest(&bytes).into(),
+            crc64: crc_fast::checksum(CrcAlgorithm::Crc64Xz, &bytes),
+            content: Content::Small(bytes),
+        }
+    }
+
+    /// The name of its file; a small body has none.
+    pub fn id(&self) -> Option<&BlobId> {
+        match &self.content {
+            Content::Blob(id) => Some(id),
+            Content::Small(_) => None,
+        }
+    }
+}
+
+/// Where bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// In a file of the blob store.
+    Blob(BlobId),
+    /// Here, and in the database once a row has them: they come and go with it.
+    Small(Bytes),
 }
 
 /// Names a blob: 32 lower-case hexadecimal digits.

@@ -13,7 +13,7 @@ use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};
 
 use super::disk::{self, BLOBS, FOLDERS, TMP};
-use super::sqlite::{Inspection, NamedBlob, WrongVideo};
+use super::sqlite::{Inspection, NamedBlob, NamedSmall, WrongVideo};
 use super::{BlobError, BlobId, Fs, OpenError, RealFs};
 
 /// Name of the database inside the data folder.
@@ -22,13 +22,13 @@ pub(crate) const DATABASE_FILE: &str = "meta.sqlite";
 /// What [`fsck`] does beside looking.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FsckOptions {
-    /// Moves blobs that no row names to the folder `unnamed` beside `blobs`, removes half-written
-    /// files, takes blobs that a row names off the garbage list, and lets videos say what their
-    /// objects say. Bytes are never deleted that were once whole, nor a row. Default off: nothing is
-    /// changed.
+    /// Moves blobs and small bodies that no row names to the folder `unnamed` beside `blobs`, removes
+    /// half-written files, takes blobs that a row names off the garbage list, and lets videos say what
+    /// their objects say. Bytes are never deleted that were once whole, nor a row. Default off: nothing
+    /// is changed.
     pub repair: bool,
-    /// Reads every blob and compares its MD5 and CRC64 with its row. Default off: only lengths are
-    /// compared.
+    /// Reads every blob and small body and compares its MD5 and CRC64 with its row. Default off: only
+    /// lengths are compared.
     pub verify_hashes: bool,
 }
 
@@ -42,7 +42,7 @@ pub struct FsckReport {
     pub videos: u64,
     /// Unfinished uploads.
     pub uploads: u64,
-    /// Parts of both; each is one blob.
+    /// Parts of both; each is one blob or small body.
     pub parts: u64,
     /// Bytes of all parts.
     pub bytes: u64,
@@ -99,6 +99,10 @@ pub fn fsck(data: &Path, options: FsckOptions) -> Result<FsckReport, FsckError> 
         report.videos = inspection.video_count()?;
         for video in inspection.wrong_videos()? {
             wrong_video(inspection, &video, options, &mut report)?;
+        }
+        inspection.each_small(options.verify_hashes, |small| look_at_small(&small, &mut report))?;
+        for small in inspection.unnamed_small()? {
+            unnamed_small(&fs, data, inspection, small, options, &mut report)?;
         }
     }
     for prefix in 0..FOLDERS {
@@ -165,7 +169,7 @@ impl fmt::Display for FsckReport {
 }
 
 /// Bytes read at a time.
-const READ: u64 = 1 << 20;
+const READ: usize = 1 << 20;
 /// Where unnamed blobs are moved.
 const UNNAMED: &str = "unnamed";
 
@@ -216,15 +220,16 @@ fn look(
 fn hash(fs: &dyn Fs, path: &Path) -> io::Result<([u8; 16], u64)> {
     let mut file = fs.open(path)?;
     let (mut md5, mut crc64) = (Md5::new(), crc_fast::Digest::new(CrcAlgorithm::Crc64Xz));
-    let mut at = 0;
+    let (mut at, mut buffer) = (0, vec![0; READ]);
     loop {
-        let bytes = file.read(at, READ)?;
+        let length = file.read(at, &mut buffer)?;
+        let bytes = buffer.get(..length).unwrap_or_default();
         if bytes.is_empty() {
             return Ok((md5.finalize().into(), crc64.finalize()));
         }
-        md5.update(&bytes);
-        crc64.update(&bytes);
-        at += bytes.len() as u64;
+        md5.update(bytes);
+        crc64.update(bytes);
+        at += length as u64;
     }
 }
 
@@ -243,6 +248,56 @@ fn doomed(
         report.problems.push(what);
     }
     Ok(())
+}
+
+/// One small body against its row.
+fn look_at_small(body: &NamedSmall, report: &mut FsckReport) {
+    report.bytes += body.length;
+    let hashes = body.bytes.as_deref().map(hash_of);
+    let problem = match (body.found, hashes) {
+        (None, _) => "is missing".to_owned(),
+        (Some(found), _) if found != body.length => {
+            format!("has {found} bytes in place of {}", body.length)
+        }
+        (_, Some(hashes)) if hashes != (body.md5, body.crc64) => {
+            "has other bytes than were sent".to_owned()
+        }
+        _ => return,
+    };
+    report.problems.push(format!("small body {}, {}, {problem}", body.small, body.of));
+}
+
+/// No crash leaves one, and no janitor looks for them.
+fn unnamed_small(
+    fs: &dyn Fs,
+    data: &Path,
+    inspection: &Inspection,
+    small: i64,
+    options: FsckOptions,
+    report: &mut FsckReport,
+) -> Result<(), FsckError> {
+    if !options.repair {
+        report.problems.push(format!("no row names the small body {small}"));
+        return Ok(());
+    }
+    let bytes = inspection.small(small)?;
+    let name = BlobId::random_in(0)?;
+    let path = aside(fs, data)?.join(name.as_str());
+    let write = || {
+        let mut file = fs.create(&path)?;
+        file.append(&bytes)?;
+        file.sync()?;
+        fs.sync_folder(&data.join(UNNAMED))
+    };
+    write().map_err(|e| BlobError::io("write", &path, e))?;
+    inspection.forget_small(small)?;
+    let what = format!("the small body {small}, which no row names, was moved to {UNNAMED}/{name}");
+    report.repairs.push(what);
+    Ok(())
+}
+
+fn hash_of(bytes: &[u8]) -> ([u8; 16], u64) {
+    (Md5::digest(bytes).into(), crc_fast::checksum(CrcAlgorithm::Crc64Xz, bytes))
 }
 
 fn wrong_video(
@@ -272,10 +327,15 @@ fn unnamed(
         report.unnamed += 1;
         return Ok(());
     }
-    let aside = data.join(UNNAMED);
-    fs.make_folder(&aside).map_err(|e| BlobError::io("create", &aside, e))?;
-    fs.rename(&folder.join(id.as_str()), &aside.join(id.as_str()))
+    fs.rename(&folder.join(id.as_str()), &aside(fs, data)?.join(id.as_str()))
         .map_err(|e| BlobError::io("move", folder.join(id.as_str()), e))?;
     report.repairs.push(format!("blob {id}, which no row names, was moved to {UNNAMED}/"));
     Ok(())
+}
+
+/// The folder of what nothing names.
+fn aside(fs: &dyn Fs, data: &Path) -> Result<PathBuf, BlobError> {
+    let aside = data.join(UNNAMED);
+    fs.make_folder(&aside).map_err(|e| BlobError::io("create", &aside, e))?;
+    Ok(aside)
 }

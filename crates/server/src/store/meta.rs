@@ -1,12 +1,14 @@
 //! Names and states: the verbs that the server asks of its database.
 
 use super::{
-    Blob, BlobId, BoxFuture, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, MetaError,
-    NewReport, NewVideo, ObjectPage, Page, Report, ReportQuery, UploadPage, Video,
+    Blob, BlobId, BoxFuture, Bucket, BucketDocument, BucketQuery, BucketUse, Content, KeyQuery,
+    MetaError, NewReport, NewVideo, ObjectPage, Page, Report, ReportQuery, UploadPage, Video,
 };
 
 /// The database. Each verb is one transaction: it happens whole or not at all, and when it has
-/// answered `Ok` it survives a power cut. Times are milliseconds since 1970, given by the caller.
+/// answered `Ok` it survives a power cut. The verbs that name a [`Blob`] store its bytes as well when
+/// it is a small body, and those bytes are gone with the last row that names them. Times are
+/// milliseconds since 1970, given by the caller.
 pub trait MetaStore: Send + Sync {
     /// Makes a bucket; `false` when it was there before.
     fn create_bucket<'a>(&'a self, bucket: &'a str, now_ms: u64) -> Answer<'a, bool>;
@@ -98,7 +100,8 @@ pub trait MetaStore: Send + Sync {
     /// `NoSuchBucket`, `NoSuchKey`.
     fn head_object<'a>(&'a self, bucket: &'a str, key: &'a str) -> Answer<'a, ObjectInfo>;
 
-    /// An object and the blobs that it is made of, in order.
+    /// An object and the blobs that it is made of, in order. The bytes of its small bodies come along,
+    /// as they may be gone a moment later.
     ///
     /// # Errors
     /// `NoSuchBucket`, `NoSuchKey`.
@@ -380,11 +383,11 @@ pub struct Object {
     pub extents: Vec<Extent>,
 }
 
-/// A run of an object's bytes: one whole blob.
+/// A run of an object's bytes: one whole blob, or small body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// Where the bytes are.
-    pub blob: BlobId,
+    pub content: Content,
     /// How many.
     pub length: u64,
 }

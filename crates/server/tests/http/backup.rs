@@ -15,8 +15,9 @@ use crate::support::{Server, Upload, config, noise, text};
 async fn a_server_on_a_backup_has_what_was_acknowledged_before_it_began() {
     let server = Arc::new(Server::start().await);
     let stop = Arc::new(AtomicBool::new(false));
-    // Puts, uploads in parts and deletes go on; what a key holds is a matter of its number alone.
-    let content = |id: u64, n: u64| noise(2_000 + n as usize, id << 32 | n);
+    // Puts, uploads in parts and deletes go on; what a key holds is a matter of its number alone. Half of it
+    // is in the database.
+    let content = |id: u64, n: u64| noise(2_000 + 20_000 * (n as usize % 2), id << 32 | n);
     let work = |id: u64| {
         let (server, stop) = (server.clone(), stop.clone());
         tokio::spawn(async move {
@@ -47,7 +48,10 @@ async fn a_server_on_a_backup_has_what_was_acknowledged_before_it_began() {
     let mut unfinished = Vec::new();
     for round in 0..3 {
         for n in 0..15 {
-            let (key, bytes) = (format!("stays/{round}-{n}"), noise(3_000, round * 100 + n));
+            let (key, bytes) = (
+                format!("stays/{round}-{n}"),
+                noise(3_000 + 20_000 * (n as usize % 2), round * 100 + n),
+            );
             assert_eq!(server.put(&key, &bytes).await.status, 200);
             kept.insert(key, bytes);
         }

@@ -76,8 +76,8 @@ impl FsFile for FaultyFile {
         check(&self.0, "sync")?;
         self.1.sync()
     }
-    fn read(&mut self, start: u64, most: u64) -> io::Result<Vec<u8>> {
-        self.1.read(start, most)
+    fn read(&mut self, start: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.1.read(start, into)
     }
 }
 
@@ -111,7 +111,8 @@ async fn a_full_disk_is_told_at_every_step_and_forgiven() {
         // A server each, so that its first blob needs its folder.
         let (server, fault) = faulty().await;
         let upload = Upload::begin(&server, server.operator(), "film").await;
-        let small = noise(1000, 1);
+        // Not so small that it needs no file.
+        let small = noise(20_000, 1);
         let large = noise(900_000, 2);
         *fault.lock().unwrap() = Some((step, io::ErrorKind::StorageFull));
         for bytes in [&small, &large] {
@@ -138,7 +139,8 @@ async fn a_full_disk_is_told_at_every_step_and_forgiven() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_breaks_is_an_error_of_the_server() {
     let (server, fault) = faulty().await;
-    assert_eq!(server.put("k", b"film").await.status, 200);
+    let (film, other) = (noise(20_000, 1), noise(20_000, 2));
+    assert_eq!(server.put("k", &film).await.status, 200);
     for (step, kind) in [
         ("create", io::ErrorKind::ReadOnlyFilesystem),
         ("append", io::ErrorKind::Other),
@@ -147,20 +149,29 @@ async fn a_disk_that_breaks_is_an_error_of_the_server() {
         ("sync folder", io::ErrorKind::Other),
     ] {
         *fault.lock().unwrap() = Some((step, kind));
-        assert_eq!(refused(&server.put("k", b"other").await, 500), "InternalError", "{step}");
-        assert_eq!(server.get("k").await.body, b"film", "{step}");
+        assert_eq!(refused(&server.put("k", &other).await, 500), "InternalError", "{step}");
+        assert!(server.get("k").await.body == film, "{step}");
     }
     *fault.lock().unwrap() = None;
     until_files(&server, 1).await;
-    assert_eq!(server.put("k", b"other").await.status, 200);
+    assert_eq!(server.put("k", &other).await.status, 200);
 }
 
 /// The bytes arrive, and meanwhile the answer has become no, for good.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blob_that_was_refused_for_good_is_removed_at_once() {
+    // With a file, and without.
+    for length in [20_000, 4] {
+        refused_late(&noise(length, 1), usize::from(length > 4)).await;
+    }
+}
+
+/// `kept`: the files of what is not refused.
+async fn refused_late(half: &[u8], kept: usize) {
     let server = Server::start().await;
+    let whole = (2 * half.len()).to_string();
     let begin = async |request: vodferry_oss::Request, key: &str| {
-        let mut request = request.with("content-length", "8").body(b"half");
+        let mut request = request.with("content-length", &whole).body(half);
         sign_v1(&mut request, BUCKET, key, &server.operator(), now_ms());
         let mut stream = TcpStream::connect(server.addr()).await.unwrap();
         stream.write_all(&wire(&request)).await.unwrap();
@@ -168,21 +179,21 @@ async fn a_blob_that_was_refused_for_good_is_removed_at_once() {
         stream
     };
     let end = async |mut stream: TcpStream| {
-        stream.write_all(b"half").await.unwrap();
+        stream.write_all(half).await.unwrap();
         read_response(&mut stream, false).await.unwrap()
     };
     let put = server.request(Method::Put, "k").with("x-oss-forbid-overwrite", "true");
     let late = begin(put, "k").await;
-    assert_eq!(server.put("k", b"first").await.status, 200);
+    assert_eq!(server.put("k", half).await.status, 200);
     assert_eq!(refused(&end(late).await, 409), "FileAlreadyExists");
-    assert_eq!(files(&server), 1);
+    assert_eq!(files(&server), kept);
 
     let upload = Upload::begin(&server, server.operator(), "k").await;
     let late = begin(upload.request(Method::Put).query("partNumber", "1"), "k").await;
     assert_eq!(upload.send(upload.request(Method::Delete)).await.status, 204);
     assert_eq!(refused(&end(late).await, 404), "NoSuchUpload");
-    assert_eq!(files(&server), 1);
-    assert_eq!(server.get("k").await.body, b"first");
+    assert_eq!(files(&server), kept);
+    assert!(server.get("k").await.body == half);
 }
 
 /// A small file system of its own, where the machine permits it.
@@ -249,6 +260,19 @@ async fn a_disk_that_is_really_full() {
         }
     }
     assert!(kept.len() > 20 && refusals > 10, "{} {refusals}", kept.len());
+    // What needs no file needs room in the database.
+    let small = |n: u64| noise(12_000, 1000 + n);
+    let (mut kept_small, mut refused_small) = (Vec::new(), 0);
+    for n in 0..100 {
+        let response = server.put(&n.to_string(), &small(n)).await;
+        if response.status == 200 {
+            kept_small.push(n);
+        } else {
+            is_full(&response);
+            refused_small += 1;
+        }
+    }
+    assert!(refused_small > 10, "{refused_small} refused, {} kept", kept_small.len());
     let ready = async || {
         let head = b"GET /health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         exchange(server.addr(), Method::Get, head).await.status
@@ -264,6 +288,13 @@ async fn a_disk_that_is_really_full() {
     assert_eq!(upload.complete(&list).await.status, 200);
     let whole: Vec<u8> = kept.iter().flat_map(|(number, _)| bytes(*number)).collect();
     assert!(server.get("film").await.body == whole);
+    assert_eq!(server.put("100", &small(100)).await.status, 200);
+    kept_small.push(100);
+    for n in 0..101 {
+        let got = server.get(&n.to_string()).await;
+        let there = got.status == 200 && got.body == small(n);
+        assert_eq!(there, kept_small.contains(&n), "{n}: {}", got.status);
+    }
 
     // A disk that may not be written: no start, and the file is named.
     server.running.shutdown().await;

@@ -12,6 +12,7 @@ mod callback;
 mod callback_guard;
 mod callback_uploads;
 mod clocks;
+mod early;
 mod framing;
 mod full;
 mod health;
@@ -30,12 +31,14 @@ mod oss_tenants;
 mod power;
 #[path = "../store/power_fs.rs"]
 mod power_fs;
+mod proxies;
 mod quotas;
 #[path = "../store/random.rs"]
 mod random;
 mod reports;
 mod rpc;
 mod slow;
+mod small;
 mod start;
 mod sts_assume;
 mod sts_policy;

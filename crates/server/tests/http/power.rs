@@ -75,13 +75,14 @@ async fn round(seed: u64, lie: Lie) -> Result<usize, String> {
     let before = TempDir::new().unwrap();
     let root = before.path().to_owned();
     let fs = PowerFs::new(&root, random.next(), 60 + random.below(500), lie);
-    let environment = Environment { fs: Arc::new(fs.clone()), ..Environment::default() };
+    // Deletes at once what clients replaced while they go on.
+    let garbage_age = Some(Duration::ZERO);
+    let environment =
+        Environment { fs: Arc::new(fs.clone()), garbage_age, ..Environment::default() };
     let server = Server::within(environment, |config| {
         config.data = root.clone();
         config.durable = true;
-        // Deletes what clients replaced while they go on.
         config.janitor_interval = Duration::from_millis(100);
-        config.garbage_age = Duration::ZERO;
     })
     .await;
 
@@ -183,7 +184,7 @@ impl Client {
     }
 
     async fn put(&self, key: &str, random: &mut Random) -> Option<()> {
-        let content = noise(random.below(9000), random.next());
+        let content = noise(length(random), random.next());
         self.note(key, |voyage| {
             voyage.content = content.clone();
             voyage.completing = true;
@@ -206,7 +207,7 @@ impl Client {
         self.note(key, |voyage| voyage.id = Some(id.clone()));
         let mut parts = Vec::new();
         for number in 1..=1 + random.below(4) as u32 {
-            let part = noise(1 + random.below(6000), random.next());
+            let part = noise(1 + length(random), random.next());
             let text = number.to_string();
             let query = [("partNumber", text.as_str()), ("uploadId", id.as_str())];
             self.ask(Method::Put, key, &query, &part).await?;
@@ -256,6 +257,11 @@ impl Client {
         assert!(reply.status >= 500, "{}", text(&reply));
         None
     }
+}
+
+/// Of small bodies as often as of those that need a file.
+fn length(random: &mut Random) -> usize {
+    if random.one_in(2) { random.below(9000) } else { 17_000 + random.below(9000) }
 }
 
 fn copy_database(from: &Path, to: &Path, random: &mut Random) {

@@ -13,7 +13,7 @@ use vodferry_server::store::{
     MetaStore, Object, PutObject, SqliteStore, backup, fsck, sweep, wall_clock,
 };
 
-use crate::{BUCKET, read, small_parts, write};
+use crate::{BUCKET, blob_id, read_object, small_parts, write};
 
 /// A data folder whose stores are open, as a server has them.
 struct Data {
@@ -56,15 +56,12 @@ fn open(folder: &Path) -> (DiskBlobs, SqliteStore) {
 }
 
 async fn bytes(blobs: &DiskBlobs, object: Object) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for extent in object.extents {
-        bytes.extend(read(blobs, &extent.blob, 0..extent.length).await.unwrap());
-    }
-    bytes
+    read_object(blobs, &object).await.unwrap()
 }
 
 fn path(data: &Path, blob: &Blob) -> PathBuf {
-    data.join("blobs").join(&blob.id.as_str()[..2]).join(blob.id.as_str())
+    let id = blob_id(blob);
+    data.join("blobs").join(&id.as_str()[..2]).join(id.as_str())
 }
 
 /// Nothing is missing, nothing is wrong, and nothing is there that nothing names.
@@ -178,7 +175,10 @@ async fn blobs_are_linked_from_the_folder_or_the_backup_before_unless_copies_are
 
     let linked = data.backup(&of("linked"), &NONE);
     assert_eq!((linked.objects, linked.blobs, linked.bytes, linked.copied), (1, 1, 6, 0));
-    assert!(linked.to_string().ends_with("1 blobs (0 copied), 6 bytes: whole"), "{linked}");
+    assert!(
+        linked.to_string().ends_with("1 blobs (0 copied), 0 small bodies, 6 bytes: whole"),
+        "{linked}"
+    );
     assert_eq!(inode(&of("linked"), &film), inode(data.folder.path(), &film));
 
     let copied = data.backup(&of("copied"), &BackupOptions { copy: true, previous: None });
@@ -216,7 +216,10 @@ async fn what_the_folder_has_lost_is_told_and_the_rest_is_saved() {
     let report = data.backup(&to, &NONE);
     assert_eq!((report.blobs, report.problems.len()), (1, 2), "{report}");
     let text = report.to_string();
-    assert!(text.contains(&format!("problem: blob {}, part 1 of object", lost.id)), "{text}");
+    assert!(
+        text.contains(&format!("problem: blob {}, part 1 of object", blob_id(&lost))),
+        "{text}"
+    );
     assert!(
         text.contains("is missing\n") && text.contains("has 2 bytes in place of 5\n"),
         "{text}"

@@ -10,7 +10,7 @@ use vodferry_server::store::{
     PutObject, SqliteOptions, SqliteStore, apply_lifecycles, fsck,
 };
 
-use crate::{BUCKET, NOW, garbage_of, made_up, meta, small_parts, write};
+use crate::{BUCKET, NOW, blob_id, garbage_of, made_up, meta, only_blob, small_parts, write};
 
 #[tokio::test]
 async fn sqlite_conforms() {
@@ -74,16 +74,16 @@ async fn copies_share_blobs(meta: &dyn MetaStore) {
     let copied = meta.copy_object(copy("original", "copy")).await.unwrap();
     assert_eq!((&copied.etag, copied.md5, copied.length), (&info.etag, info.md5, 5));
     assert_eq!((copied.modified_ms, copied.headers), (NOW + 1, vec![("a".into(), "b".into())]));
-    let extents = [Extent { blob: blob.id.clone(), length: 5 }];
+    let extents = [Extent { content: blob.content.clone(), length: 5 }];
     assert_eq!(meta.get_object(BUCKET, "copy").await.unwrap().extents, extents);
     // Onto itself, too.
     meta.copy_object(copy("copy", "copy")).await.unwrap();
     meta.delete_object(BUCKET, "original", NOW).await.unwrap();
-    assert!(!garbage_of(meta).await.contains(&blob.id), "the copy needs it");
+    assert!(!garbage_of(meta).await.contains(&blob_id(&blob)), "the copy needs it");
     assert_eq!(meta.get_object(BUCKET, "copy").await.unwrap().extents, extents);
-    assert_eq!(meta.discard_unnamed(vec![blob.id.clone()], NOW).await.unwrap(), 0);
+    assert_eq!(meta.discard_unnamed(vec![blob_id(&blob)], NOW).await.unwrap(), 0);
     meta.delete_object(BUCKET, "copy", NOW).await.unwrap();
-    assert!(garbage_of(meta).await.contains(&blob.id), "nobody needs it any more");
+    assert!(garbage_of(meta).await.contains(&blob_id(&blob)), "nobody needs it any more");
 
     meta.put_object(put("original", 3001)).await.unwrap();
     let none = meta.copy_object(copy("none", "copy")).await.unwrap_err();
@@ -284,7 +284,7 @@ async fn a_database_of_the_first_version_goes_on() {
         ("ETAG", 5, "Normal")
     );
     assert_eq!(object.info.header("a"), Some("b"));
-    assert_eq!(object.extents[0].blob.as_str(), "000000000000000000000000000000aa");
+    assert_eq!(only_blob(&object).as_str(), "000000000000000000000000000000aa");
     let parts = meta.list_parts(BUCKET, "u", "ID", 0, 10).await.unwrap().parts;
     assert_eq!(parts.iter().map(|part| (part.number, part.length)).collect::<Vec<_>>(), [(3, 6)]);
     meta.copy_object(copy("k", "copy")).await.unwrap();

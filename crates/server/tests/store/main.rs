@@ -1,6 +1,6 @@
 //! What every blob store and every meta store must do, run against those of one machine.
 //!
-//! The functions of `blobs`, `copies`, `objects`, `uploads` and `upkeep` take the traits, so that a second
+//! The functions of `blobs`, `copies`, `objects`, `small`, `uploads` and `upkeep` take the traits, so that a second
 //! implementation is held to the same. `crash`, `fsck`, `power` and `speed` look at this one.
 
 mod backup;
@@ -14,6 +14,7 @@ mod power;
 mod power_fs;
 mod quotas;
 mod random;
+mod small;
 mod speed;
 mod upkeep;
 mod uploads;
@@ -26,7 +27,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tempfile::TempDir;
 use vodferry_server::store::{
-    Blob, BlobError, BlobId, BlobStore, DiskBlobs, MetaStore, SqliteOptions, SqliteStore,
+    Blob, BlobError, BlobId, BlobStore, Content, DiskBlobs, Extent, MetaStore, Object,
+    SqliteOptions, SqliteStore,
 };
 
 pub(crate) const BUCKET: &str = "films";
@@ -71,11 +73,39 @@ pub(crate) async fn read(
     Ok(bytes)
 }
 
+/// All bytes of an object, or what a server could not have served of it.
+pub(crate) async fn read_object(
+    store: &dyn BlobStore,
+    object: &Object,
+) -> Result<Vec<u8>, BlobError> {
+    let mut bytes = Vec::new();
+    for extent in &object.extents {
+        match &extent.content {
+            Content::Blob(id) => bytes.extend(read(store, id, 0..extent.length).await?),
+            Content::Small(small) => bytes.extend(small),
+        }
+    }
+    Ok(bytes)
+}
+
+/// The name of a blob that has a file.
+pub(crate) fn blob_id(blob: &Blob) -> BlobId {
+    blob.id().unwrap().clone()
+}
+
+/// The name of the only blob of an object.
+pub(crate) fn only_blob(object: &Object) -> BlobId {
+    match object.extents.as_slice() {
+        [Extent { content: Content::Blob(id), .. }] => id.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// A blob as the meta store sees it: named by `seed`, with that seed's MD5 and CRC.
 pub(crate) fn made_up(seed: u64, length: u64) -> Blob {
     let text = seed.to_be_bytes();
     Blob {
-        id: BlobId::parse(&format!("{seed:032x}")).unwrap(),
+        content: Content::Blob(BlobId::parse(&format!("{seed:032x}")).unwrap()),
         length,
         md5: vodferry_oss::etag::md5(&text),
         crc64: vodferry_oss::crc64::crc64(&text),

@@ -4,7 +4,7 @@ use vodferry_server::store::{
     Extent, MetaError, MetaStore, NewVideo, PutObject, SqliteOptions, VideoStatus,
 };
 
-use crate::{BUCKET, NOW, etag_of, garbage_of, made_up, meta, small_parts};
+use crate::{BUCKET, NOW, blob_id, etag_of, garbage_of, made_up, meta, only_blob, small_parts};
 
 #[tokio::test]
 async fn sqlite_conforms() {
@@ -42,7 +42,7 @@ async fn objects(meta: &dyn MetaStore) {
     assert_eq!(meta.head_object(BUCKET, "a/b.mp4").await.unwrap(), told);
     let object = meta.get_object(BUCKET, "a/b.mp4").await.unwrap();
     assert_eq!(object.info, told);
-    assert_eq!(object.extents, [Extent { blob: blob.id.clone(), length: 5 }]);
+    assert_eq!(object.extents, [Extent { content: blob.content.clone(), length: 5 }]);
 
     let missing = meta.get_object(BUCKET, "a/b.mp").await.unwrap_err();
     assert!(matches!(missing, MetaError::NoSuchKey(key) if key == "a/b.mp"));
@@ -61,18 +61,24 @@ async fn overwriting(meta: &dyn MetaStore) {
     let forbidden = PutObject { forbid_overwrite: true, ..put("twice", 21) };
     let refused = meta.put_object(forbidden).await.unwrap_err();
     assert!(matches!(refused, MetaError::FileAlreadyExists { key } if key == "twice"));
-    assert_eq!(meta.get_object(BUCKET, "twice").await.unwrap().extents[0].blob, made_up(20, 1).id);
-    assert!(!garbage_of(meta).await.contains(&made_up(20, 1).id));
+    assert_eq!(
+        only_blob(&meta.get_object(BUCKET, "twice").await.unwrap()),
+        blob_id(&made_up(20, 1))
+    );
+    assert!(!garbage_of(meta).await.contains(&blob_id(&made_up(20, 1))));
 
     let later = PutObject { now_ms: NOW + 5, ..put("twice", 22) };
     assert_eq!(meta.put_object(later).await.unwrap().modified_ms, NOW + 5);
-    assert_eq!(meta.get_object(BUCKET, "twice").await.unwrap().extents[0].blob, made_up(22, 1).id);
-    assert!(garbage_of(meta).await.contains(&made_up(20, 1).id));
+    assert_eq!(
+        only_blob(&meta.get_object(BUCKET, "twice").await.unwrap()),
+        blob_id(&made_up(22, 1))
+    );
+    assert!(garbage_of(meta).await.contains(&blob_id(&made_up(20, 1))));
 
     assert!(meta.delete_object(BUCKET, "twice", NOW).await.unwrap());
     assert!(!meta.delete_object(BUCKET, "twice", NOW).await.unwrap());
     assert!(matches!(meta.head_object(BUCKET, "twice").await, Err(MetaError::NoSuchKey(_))));
-    assert!(garbage_of(meta).await.contains(&made_up(22, 1).id));
+    assert!(garbage_of(meta).await.contains(&blob_id(&made_up(22, 1))));
     let first = PutObject { forbid_overwrite: true, ..put("twice", 23) };
     meta.put_object(first).await.unwrap();
 }
@@ -144,9 +150,9 @@ async fn a_database_of_another_kind_or_time_is_refused() {
     let raw = rusqlite::Connection::open(&path).unwrap();
     raw.pragma_update(None, "user_version", 7).unwrap();
     let refused = open().err().unwrap();
-    assert!(matches!(refused, OpenError::Newer { found: 7, known: 3, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { found: 7, known: 4, .. }), "{refused}");
     assert!(refused.to_string().contains("schema version 7"), "{refused}");
-    raw.pragma_update(None, "user_version", 3).unwrap();
+    raw.pragma_update(None, "user_version", 4).unwrap();
     open().unwrap();
     drop(raw);
 

@@ -10,7 +10,10 @@ use vodferry_server::store::{
     Swept, discard_unnamed, sweep, wall_clock,
 };
 
-use crate::{BUCKET, NOW, blobs, etag_of, eventually, garbage_of, meta, read, small_parts, write};
+use crate::{
+    BUCKET, NOW, blob_id, blobs, etag_of, eventually, garbage_of, meta, only_blob, read,
+    small_parts, write,
+};
 
 const HOUR: u64 = 3_600_000;
 
@@ -31,11 +34,11 @@ async fn garbage_goes_file_and_row_after_its_age() {
     assert_eq!(swept, Swept { blobs: 1, ..Swept::default() });
     assert_eq!(garbage_of(&meta).await, []);
     assert_eq!(count(folder.path()), 1);
-    let kept = meta.get_object(BUCKET, "k").await.unwrap().extents.remove(0);
-    assert_eq!(read(&blobs, &kept.blob, 0..3).await.unwrap(), b"new");
+    let kept = only_blob(&meta.get_object(BUCKET, "k").await.unwrap());
+    assert_eq!(read(&blobs, &kept, 0..3).await.unwrap(), b"new");
     // A crash between file and row: the file is gone, the row is not.
     meta.delete_object(BUCKET, "k", NOW).await.unwrap();
-    blobs.delete(&kept.blob).await.unwrap();
+    blobs.delete(&kept).await.unwrap();
     assert_eq!(sweep(&blobs, &meta, &options, NOW + HOUR).await.unwrap().blobs, 1);
 }
 
@@ -93,10 +96,10 @@ async fn old_blobs_without_a_name_go_and_young_ones_stay() {
 
     let any_age = JanitorOptions { unnamed_age: Duration::ZERO, ..options };
     assert_eq!(discard_unnamed(&blobs, &meta, &any_age, NOW).await.unwrap(), 1);
-    assert_eq!(garbage_of(&meta).await, [unnamed.id]);
+    assert_eq!(garbage_of(&meta).await, [blob_id(&unnamed)]);
     sweep(&blobs, &meta, &any_age, NOW + 1).await.unwrap();
     assert_eq!(count(folder.path()), 1);
-    assert_eq!(read(&blobs, &named.id, 0..5).await.unwrap(), b"named");
+    assert_eq!(read(&blobs, &blob_id(&named), 0..5).await.unwrap(), b"named");
 }
 
 /// Names and discards race for the same blobs; whoever wins, a named blob keeps its bytes.
@@ -129,7 +132,7 @@ async fn the_janitor_never_races_a_commit() {
         }
         match meta.put_object(put(&format!("k{number}"), blob.clone())).await {
             Ok(_) => named.push(blob),
-            Err(MetaError::BlobDiscarded(id)) => assert_eq!(id, blob.id),
+            Err(MetaError::BlobDiscarded(gone)) => assert_eq!(gone, blob_id(&blob)),
             Err(other) => panic!("{other}"),
         }
         number += 1;
@@ -138,7 +141,7 @@ async fn the_janitor_never_races_a_commit() {
     walker.abort();
     sweep(&*blobs, &*meta, &eager, NOW + 1).await.unwrap();
     for blob in &named {
-        let bytes = read(&*blobs, &blob.id, 0..blob.length).await.unwrap();
+        let bytes = read(&*blobs, &blob_id(blob), 0..blob.length).await.unwrap();
         assert!(bytes.starts_with(b"bytes "));
     }
     assert!(count(folder.path()) >= named.len());
@@ -216,7 +219,7 @@ async fn a_clock_that_jumps_ahead_expires_nothing() {
     }
     janitor.stop().await;
     meta.check_upload(BUCKET, "k", &id).await.unwrap();
-    assert_eq!(read(&*blobs, &part.id, 0..4).await.unwrap(), b"part");
+    assert_eq!(read(&*blobs, &blob_id(&part), 0..4).await.unwrap(), b"part");
     // The same rounds by a clock that is right would have.
     let week = options.upload_life.as_millis() as u64;
     assert_eq!(sweep(&*blobs, &*meta, &options, NOW + week + 1).await.unwrap().uploads, 1);

@@ -7,7 +7,7 @@ use vodferry_server::store::{
     VideoStatus,
 };
 
-use crate::{BUCKET, NOW, etag_of, garbage_of, made_up, meta, small_parts};
+use crate::{BUCKET, NOW, blob_id, etag_of, garbage_of, made_up, meta, only_blob, small_parts};
 
 const HOUR: u64 = 3_600_000;
 
@@ -61,8 +61,8 @@ async fn from_initiate_to_object(meta: &dyn MetaStore) {
     let object = meta.get_object(BUCKET, "k1").await.unwrap();
     assert_eq!(object.info.headers, headers);
     assert_eq!((object.info.etag, object.info.md5), (etag, None));
-    let order: Vec<_> = object.extents.iter().map(|e| (e.blob.clone(), e.length)).collect();
-    let wanted: Vec<_> = blobs.iter().map(|(_, b)| (b.id.clone(), b.length)).collect();
+    let order: Vec<_> = object.extents.iter().map(|e| (e.content.clone(), e.length)).collect();
+    let wanted: Vec<_> = blobs.iter().map(|(_, b)| (b.content.clone(), b.length)).collect();
     assert_eq!(order, wanted);
 
     assert!(matches!(meta.check_upload(BUCKET, "k1", &id).await, Err(MetaError::NoSuchUpload(_))));
@@ -76,7 +76,7 @@ async fn parts_are_replaced(meta: &dyn MetaStore) {
     for seed in [200, 201] {
         meta.put_part(BUCKET, "replaced", &id, 1, made_up(seed, 7), NOW).await.unwrap();
     }
-    assert!(garbage_of(meta).await.contains(&made_up(200, 7).id));
+    assert!(garbage_of(meta).await.contains(&blob_id(&made_up(200, 7))));
     let page = meta.list_parts(BUCKET, "replaced", &id, 0, 10).await.unwrap();
     assert_eq!(page.parts.len(), 1);
     assert_eq!(page.parts[0].etag, etag_of(&made_up(201, 7)));
@@ -192,7 +192,7 @@ async fn abort(meta: &dyn MetaStore) {
         meta.abort(BUCKET, "aborted", &id, NOW).await,
         Err(MetaError::NoSuchUpload(_))
     ));
-    assert!(garbage_of(meta).await.contains(&made_up(600, 1).id));
+    assert!(garbage_of(meta).await.contains(&blob_id(&made_up(600, 1))));
     let late = meta.put_part(BUCKET, "aborted", &id, 2, made_up(601, 1), NOW).await;
     assert!(matches!(late, Err(MetaError::NoSuchUpload(_))));
     let late = meta.complete(complete("aborted", &id, &[(1, made_up(600, 1))])).await;
@@ -216,8 +216,8 @@ async fn overwriting(meta: &dyn MetaStore) {
     }
     let object = meta.get_object(BUCKET, "over").await.unwrap();
     assert_eq!(object.info.etag, last.unwrap().etag);
-    assert_eq!(object.extents[0].blob, made_up(701, 2).id);
-    assert!(garbage_of(meta).await.contains(&made_up(700, 2).id));
+    assert_eq!(only_blob(&object), blob_id(&made_up(701, 2)));
+    assert!(garbage_of(meta).await.contains(&blob_id(&made_up(700, 2))));
 }
 
 async fn all_parts_or_none(meta: &dyn MetaStore) {
@@ -241,7 +241,7 @@ async fn all_parts_or_none(meta: &dyn MetaStore) {
     assert_eq!(etags[1].1, 0);
     assert!(meta.get_object(BUCKET, "all").await.unwrap().extents.is_empty());
     let garbage = garbage_of(meta).await;
-    assert!([802, 805].iter().all(|seed| garbage.contains(&made_up(*seed, 4).id)));
+    assert!([802, 805].iter().all(|seed| garbage.contains(&blob_id(&made_up(*seed, 4)))));
     // No list loses parts that are there.
     let id = meta.initiate(BUCKET, "all", vec![], NOW).await.unwrap();
     meta.put_part(BUCKET, "all", &id, 1, made_up(820, 4), NOW).await.unwrap();
@@ -267,7 +267,10 @@ async fn a_video_arrives(meta: &dyn MetaStore) {
     meta.complete(complete("sv/v1.mp4", &id, &parts[..1])).await.unwrap();
     let video = meta.get_video("v1").await.unwrap();
     assert_eq!((video.status, video.info.size), (VideoStatus::Normal, 6));
-    assert!(garbage_of(meta).await.contains(&made_up(901, 7).id), "an unlisted part is dropped");
+    assert!(
+        garbage_of(meta).await.contains(&blob_id(&made_up(901, 7))),
+        "an unlisted part is dropped"
+    );
 }
 
 async fn discarded_blobs_are_refused(meta: &dyn MetaStore) {
@@ -275,13 +278,13 @@ async fn discarded_blobs_are_refused(meta: &dyn MetaStore) {
     let named = made_up(950, 1);
     meta.put_part(BUCKET, "late", &id, 1, named.clone(), NOW).await.unwrap();
     let unnamed = made_up(951, 1);
-    let ids = vec![named.id.clone(), unnamed.id.clone()];
+    let ids = vec![blob_id(&named), blob_id(&unnamed)];
     assert_eq!(meta.discard_unnamed(ids.clone(), NOW).await.unwrap(), 1);
     assert_eq!(meta.discard_unnamed(ids, NOW).await.unwrap(), 0, "it is on the list already");
     let refused = meta.put_part(BUCKET, "late", &id, 2, unnamed.clone(), NOW).await.unwrap_err();
-    assert!(matches!(refused, MetaError::BlobDiscarded(id) if id == unnamed.id));
+    assert!(matches!(refused, MetaError::BlobDiscarded(blob) if blob == blob_id(&unnamed)));
     let garbage = garbage_of(meta).await;
-    assert!(garbage.contains(&unnamed.id) && !garbage.contains(&named.id));
+    assert!(garbage.contains(&blob_id(&unnamed)) && !garbage.contains(&blob_id(&named)));
     // Nor can one blob have two names.
     assert!(meta.put_part(BUCKET, "late", &id, 2, named, NOW).await.is_err());
 }

@@ -7,11 +7,12 @@ use std::sync::{Mutex, MutexGuard};
 use bytes::Bytes;
 use vodferry_oss::etag::{etag_of_md5, md5};
 use vodferry_server::store::{
-    Blob, BlobStore, Complete, MetaError, MetaStore, PartList, PutObject,
+    Blob, BlobStore, Complete, Intake, MAX_SMALL_OF_OBJECT, MetaError, MetaStore, PartList,
+    PutObject,
 };
 
 use crate::random::Random;
-use crate::{BUCKET, NOW, read};
+use crate::{BUCKET, NOW, read_object};
 
 /// What was promised, and what was asked for and not answered yet.
 #[derive(Clone, Default)]
@@ -79,18 +80,20 @@ impl Client<'_> {
         self.ledger.lock().unwrap()
     }
 
-    /// A blob of some bytes; now and then of more than one write.
-    async fn blob(&self, bytes: &[u8]) -> Option<Blob> {
-        let mut writer = self.blobs.writer().await.ok()?;
+    /// A blob of some bytes, now and then of more than one write; or a small body. Every other is a blob
+    /// though it could be a small body, so that there is always something that syncs.
+    async fn blob(&self, bytes: &[u8], random: &mut Random) -> Option<Blob> {
+        let before = if random.one_in(2) { MAX_SMALL_OF_OBJECT } else { 0 };
+        let mut intake = Intake::new(self.blobs, before);
         for chunk in bytes.chunks(150_000) {
-            writer.write(Bytes::copy_from_slice(chunk)).await.ok()?;
+            intake.write(Bytes::copy_from_slice(chunk)).await.ok()?;
         }
-        writer.finish().await.ok()
+        intake.finish().await.ok()
     }
 
     async fn put(&self, key: &str, random: &mut Random) -> Option<()> {
         let bytes = some_bytes(random);
-        let blob = self.blob(&bytes).await?;
+        let blob = self.blob(&bytes, random).await?;
         self.ledger().objects.entry(key.into()).or_default().asked = Some(Some(bytes));
         let put = PutObject {
             bucket: BUCKET.into(),
@@ -168,7 +171,7 @@ impl Client<'_> {
 
     async fn part(&self, key: &str, id: &str, number: u32, random: &mut Random) -> Option<()> {
         let bytes = some_bytes(random);
-        let blob = self.blob(&bytes).await?;
+        let blob = self.blob(&bytes, random).await?;
         let promise = |ledger: &mut Ledger, change: &dyn Fn(&mut Promise)| {
             let upload = ledger.uploads.get_mut(id)?;
             change(upload.parts.entry(number).or_default());
@@ -235,11 +238,7 @@ async fn object(
         Err(MetaError::NoSuchKey(_)) => return Ok(None),
         found => found.map_err(|e| format!("object {key}: {e}"))?,
     };
-    let mut bytes = Vec::new();
-    for extent in &object.extents {
-        let read = read(blobs, &extent.blob, 0..extent.length).await;
-        bytes.extend(read.map_err(|e| format!("object {key}: {e}"))?);
-    }
+    let bytes = read_object(blobs, &object).await.map_err(|e| format!("object {key}: {e}"))?;
     Ok(Some(bytes))
 }
 

@@ -15,7 +15,7 @@ use super::super::reply::{XML, empty, reply, set};
 use super::arguments::{decimal, text};
 use super::errors::{argument, service_error};
 use super::receive::{Announced, CRC64, object_headers, receive, refused, too_large};
-use crate::store::{AppendObject, MetaError};
+use crate::store::{AppendObject, Intake, MetaError};
 
 const NEXT: &str = "x-oss-next-append-position";
 
@@ -39,8 +39,8 @@ pub(super) async fn append_object(
     if let Err(error) = check(app, place, position).await {
         return refusal(call, error);
     }
-    let blob = receive(app, announced, body).await?;
-    let id = blob.id.clone();
+    let blob = receive(app, announced, body, Intake::new(&*app.blobs, position)).await?;
+    let id = blob.id().cloned();
     let append = AppendObject {
         bucket: place.bucket.clone(),
         key: place.key.clone(),
@@ -52,7 +52,7 @@ pub(super) async fn append_object(
     let info = match app.meta.append_object(append).await {
         Ok(info) => info,
         Err(error) => {
-            let told = refused(app, &id, error.clone()).await;
+            let told = refused(app, id.as_ref(), error.clone()).await;
             return if at_the_end(&error).is_some() { refusal(call, error) } else { Err(told) };
         }
     };

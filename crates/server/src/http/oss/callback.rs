@@ -1,6 +1,5 @@
 //! Where uploads meet callbacks: the argument of a request, and the application's answer as reply.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,9 +17,9 @@ use super::super::call::Call;
 use super::super::reply::JSON;
 use super::copy::COPY_SOURCE;
 use super::errors::internal;
-use super::read::{pieces, stream};
+use super::read::{Piece, pieces, stream};
 use crate::callback::{Callback, Image, Value, Values};
-use crate::store::{BlobId, Completed, Object, ObjectInfo};
+use crate::store::{Completed, Object, ObjectInfo};
 
 const HEADERS: [&str; 2] = ["x-oss-callback", "x-oss-callback-var"];
 const PARAMETERS: [&str; 2] = ["callback", "callback-var"];
@@ -187,7 +186,7 @@ async fn of_content(app: &App, place: &Place, uploaded: &Uploaded, callback: &Ca
 }
 
 /// What cannot be read is no picture.
-async fn bytes(app: &App, pieces: Vec<(BlobId, Range<u64>)>) -> Vec<u8> {
+async fn bytes(app: &App, pieces: Vec<Piece>) -> Vec<u8> {
     let Ok(Some(stream)) = stream(app, pieces).await else { return Vec::new() };
     let pieces: Vec<Bytes> = stream.try_collect().await.unwrap_or_default();
     pieces.concat()

@@ -28,7 +28,7 @@ use super::read::{Unsatisfiable, pieces, range_of, stream};
 use super::receive::{CRC64, forbids_overwrite, object_headers, refused, too_large};
 use super::tagging::TAGGING;
 use super::{Operation, require_owned};
-use crate::store::{CopyObject, Object, ObjectInfo};
+use crate::store::{Blob, CopyObject, Intake, Object, ObjectInfo};
 
 /// Names the source: `/bucket/key`, encoded.
 pub(super) const COPY_SOURCE: &str = "x-oss-copy-source";
@@ -78,12 +78,12 @@ pub(super) async fn upload_part_copy(
     if OF_COPIES.check(call, &object.info)? == Verdict::NotModified {
         return Ok(not_modified(&object.info));
     }
-    let blob = copied_range(app, call, object).await?;
+    let blob = copied_range(app, call, object, Intake::of_part(&*app.blobs, number)).await?;
     let (id, etag, crc64, now_ms) =
-        (blob.id.clone(), etag_of_md5(&blob.md5), blob.crc64, app.now_ms());
+        (blob.id().cloned(), etag_of_md5(&blob.md5), blob.crc64, app.now_ms());
     let put = app.meta.put_part(&place.bucket, &place.key, upload_id, number, blob, now_ms);
     if let Err(error) = put.await {
-        return Err(refused(app, &id, error).await);
+        return Err(refused(app, id.as_ref(), error).await);
     }
     let mut response = reply(200, XML, copy_part_result(as_i64(now_ms), &etag));
     set(&mut response, "etag", &quote(&etag));
@@ -96,7 +96,8 @@ async fn copied_range(
     app: &App,
     call: &Call,
     object: Object,
-) -> Result<crate::store::Blob, ServiceError> {
+    mut intake: Intake<'_>,
+) -> Result<Blob, ServiceError> {
     let length = object.info.length;
     let range = match call.header("x-oss-copy-source-range") {
         None => None,
@@ -114,13 +115,12 @@ async fn copied_range(
     if size > MAX_PART_SIZE {
         return Err(too_large(size));
     }
-    let mut writer = app.blobs.writer().await.map_err(blob_error)?;
     if let Some(mut stream) = stream(app, pieces(object.extents, &bytes)).await? {
         while let Some(chunk) = stream.try_next().await.map_err(blob_error)? {
-            writer.write(chunk).await.map_err(blob_error)?;
+            intake.write(chunk).await.map_err(blob_error)?;
         }
     }
-    let blob = writer.finish().await.map_err(blob_error)?;
+    let blob = intake.finish().await.map_err(blob_error)?;
     if blob.length != size {
         return Err(internal(&std::io::Error::other("a copy is not as long as its source")));
     }

@@ -27,7 +27,7 @@ use super::errors::{argument, internal, malformed, service_error};
 use super::receive::{
     Announced, CRC64, forbids_overwrite, keeps, object_headers, receive, refused,
 };
-use crate::store::{Complete, MetaError, PartList};
+use crate::store::{Complete, Intake, MetaError, PartList};
 
 /// `POST /key?uploads`
 pub(super) async fn initiate(
@@ -64,12 +64,12 @@ pub(super) async fn upload_part(
     let announced = Announced::of(call)?;
     // Asked before the bytes travel, and again by the store once they are here.
     app.meta.check_upload(&place.bucket, &place.key, upload_id).await.map_err(service_error)?;
-    let blob = receive(app, announced, body).await?;
-    let (id, md5, crc64) = (blob.id.clone(), blob.md5, blob.crc64);
+    let blob = receive(app, announced, body, Intake::of_part(&*app.blobs, number)).await?;
+    let (id, md5, crc64) = (blob.id().cloned(), blob.md5, blob.crc64);
     let now_ms = app.now_ms();
     let put = app.meta.put_part(&place.bucket, &place.key, upload_id, number, blob, now_ms);
     if let Err(error) = put.await {
-        return Err(refused(app, &id, error).await);
+        return Err(refused(app, id.as_ref(), error).await);
     }
     let mut response = empty(200);
     set(&mut response, "etag", &quote(&etag_of_md5(&md5)));
@@ -154,7 +154,7 @@ pub(super) async fn complete(
         return Err(service_error(MetaError::NoSuchUpload(upload_id)));
     }
     let result = CompleteMultipartUploadResult {
-        location: format!("{}/{}/{}", app.endpoint, place.bucket, encode_path(&place.key)),
+        location: format!("{}/{}/{}", app.endpoint_of(call), place.bucket, encode_path(&place.key)),
         bucket: place.bucket.clone(),
         key: place.key.clone(),
         etag: done.etag.clone(),

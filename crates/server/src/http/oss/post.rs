@@ -29,7 +29,7 @@ use super::receive::{CRC64, forbids_overwrite, keeps, object_headers, refused};
 use super::unsigned::{is_public, only};
 use super::{Operation, require_owned};
 use crate::keys::is_same_secret;
-use crate::store::{Blob, ObjectInfo, PutObject};
+use crate::store::{Blob, Intake, ObjectInfo, PutObject};
 
 /// `POST /` with a form; `bucket` is there.
 pub(super) async fn post_object(
@@ -81,7 +81,7 @@ pub(super) async fn post_object(
     keeps(app, &object, forbid_overwrite).await?;
 
     let blob = receive(app, &mut form, range).await?;
-    let (id, md5) = (blob.id.clone(), blob.md5);
+    let (id, md5) = (blob.id().cloned(), blob.md5);
     let put = PutObject {
         bucket: object.bucket.clone(),
         key: object.key.clone(),
@@ -92,9 +92,9 @@ pub(super) async fn post_object(
     };
     let info = match app.meta.put_object(put).await {
         Ok(info) => info,
-        Err(error) => return Err(refused(app, &id, error).await),
+        Err(error) => return Err(refused(app, id.as_ref(), error).await),
     };
-    let mut response = answer(app, &fields, &object, &info);
+    let mut response = answer(&app.endpoint_of(call), &fields, &object, &info);
     set(&mut response, "etag", &quote(&info.etag));
     set(&mut response, "content-md5", &content_md5(&md5));
     set(&mut response, CRC64, &info.crc64.to_string());
@@ -227,14 +227,14 @@ async fn receive(
     range: Option<LengthRange>,
 ) -> Result<Blob, ServiceError> {
     let range = range.unwrap_or(LengthRange { least: 0, most: MAX_PART_SIZE });
-    let mut writer = app.blobs.writer().await.map_err(blob_error)?;
+    let mut intake = Intake::new(&*app.blobs, 0);
     let mut length = 0u64;
     while let Some(bytes) = form.chunk().await? {
         length = length.saturating_add(bytes.len() as u64);
         if length > range.most.min(MAX_PART_SIZE) {
             return Err(outside(Code::EntityTooLarge, "MaxSizeAllowed", range.most, length));
         }
-        writer.write(bytes).await.map_err(blob_error)?;
+        intake.write(bytes).await.map_err(blob_error)?;
     }
     if length < range.least {
         return Err(outside(Code::EntityTooSmall, "MinSizeAllowed", range.least, length));
@@ -245,10 +245,15 @@ async fn receive(
         }
         form.field().await?;
     }
-    writer.finish().await.map_err(blob_error)
+    intake.finish().await.map_err(blob_error)
 }
 
-fn answer(app: &App, fields: &Fields, object: &Place, info: &ObjectInfo) -> Response<ReplyBody> {
+fn answer(
+    endpoint: &str,
+    fields: &Fields,
+    object: &Place,
+    info: &ObjectInfo,
+) -> Response<ReplyBody> {
     let target = fields.get("success_action_redirect").and_then(|url| redirect(url, object, info));
     if let Some(target) = target {
         let mut response = empty(303);
@@ -258,8 +263,7 @@ fn answer(app: &App, fields: &Fields, object: &Place, info: &ObjectInfo) -> Resp
     match fields.get("success_action_status") {
         Some("200") => empty(200),
         Some("201") => {
-            let location =
-                format!("{}/{}/{}", app.endpoint, object.bucket, encode_path(&object.key));
+            let location = format!("{endpoint}/{}/{}", object.bucket, encode_path(&object.key));
             let mut response =
                 reply(201, XML, post_response(&object.bucket, &location, &object.key, &info.etag));
             set(&mut response, "location", &location);

@@ -17,7 +17,7 @@ use super::callback::{self, Uploaded};
 use super::receive::{
     Announced, CRC64, forbids_overwrite, keeps, object_headers, receive, refused,
 };
-use crate::store::PutObject;
+use crate::store::{Intake, PutObject};
 
 /// `PUT /key`: the body becomes the object.
 pub(super) async fn put_object(
@@ -33,8 +33,8 @@ pub(super) async fn put_object(
     let forbid_overwrite = forbids_overwrite(call);
     // Spares the client the bytes; the store decides when they are there.
     keeps(app, place, forbid_overwrite).await?;
-    let blob = receive(app, announced, body).await?;
-    let (id, md5) = (blob.id.clone(), blob.md5);
+    let blob = receive(app, announced, body, Intake::new(&*app.blobs, 0)).await?;
+    let (id, md5) = (blob.id().cloned(), blob.md5);
     let put = PutObject {
         bucket: place.bucket.clone(),
         key: place.key.clone(),
@@ -45,7 +45,7 @@ pub(super) async fn put_object(
     };
     let info = match app.meta.put_object(put).await {
         Ok(info) => info,
-        Err(error) => return Err(refused(app, &id, error).await),
+        Err(error) => return Err(refused(app, id.as_ref(), error).await),
     };
     let mut response = empty(200);
     set(&mut response, "etag", &quote(&info.etag));

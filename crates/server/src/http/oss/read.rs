@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use axum::body::Body as ReplyBody;
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::Response;
 use vodferry_oss::etag::{content_md5, normalise, quote};
@@ -19,7 +20,7 @@ use super::conditions::{OF_READS, Verdict};
 use super::errors::{blob_error, service_error};
 use super::receive::CRC64;
 use super::tagging::{TAGGING, tags};
-use crate::store::{BlobId, BlobStream, Extent, ObjectInfo};
+use crate::store::{BlobError, BlobId, BlobStore, BlobStream, Content, Extent, ObjectInfo};
 
 /// `GET /key`
 pub(super) async fn get_object(
@@ -197,23 +198,44 @@ fn position(text: &str) -> Option<u64> {
     Some(text.parse().unwrap_or(u64::MAX))
 }
 
-/// Which bytes of which blobs make up `bytes` of an object.
-pub(super) fn pieces(extents: Vec<Extent>, bytes: &Range<u64>) -> Vec<(BlobId, Range<u64>)> {
+/// A run of bytes to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// These.
+    Bytes(Bytes),
+    /// Some of a blob.
+    Blob(BlobId, Range<u64>),
+}
+
+/// What makes up `bytes` of an object.
+pub(super) fn pieces(extents: Vec<Extent>, bytes: &Range<u64>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut begin = 0u64;
     for extent in extents {
         let end = begin.saturating_add(extent.length);
         let (first, last) = (bytes.start.max(begin), bytes.end.min(end));
         if first < last {
-            pieces.push((extent.blob, first - begin..last - begin));
+            let range = first - begin..last - begin;
+            pieces.push(match extent.content {
+                Content::Blob(id) => Piece::Blob(id, range),
+                Content::Small(bytes) => Piece::Bytes(cut(&bytes, range)),
+            });
         }
         begin = end;
     }
     pieces
 }
 
+fn cut(bytes: &Bytes, range: Range<u64>) -> Bytes {
+    let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(within(range.start)..within(range.end))
+}
+
 /// The bytes, read while they are sent.
-async fn content(app: &App, pieces: Vec<(BlobId, Range<u64>)>) -> Result<ReplyBody, ServiceError> {
+async fn content(app: &App, mut pieces: Vec<Piece>) -> Result<ReplyBody, ServiceError> {
+    if let [Piece::Bytes(all)] = pieces.as_mut_slice() {
+        return Ok(ReplyBody::from(std::mem::take(all)));
+    }
     let Some(bytes) = stream(app, pieces).await? else { return Ok(ReplyBody::empty()) };
     let span = tracing::Span::current();
     Ok(ReplyBody::from_stream(bytes.inspect_err(move |error| {
@@ -227,19 +249,26 @@ async fn content(app: &App, pieces: Vec<(BlobId, Range<u64>)>) -> Result<ReplyBo
 /// be read is an error and not a cut reply.
 pub(super) async fn stream(
     app: &App,
-    pieces: Vec<(BlobId, Range<u64>)>,
+    pieces: Vec<Piece>,
 ) -> Result<Option<BlobStream>, ServiceError> {
     let mut pieces = pieces.into_iter();
-    let Some((id, range)) = pieces.next() else { return Ok(None) };
-    let first = app.blobs.read(&id, range).await.map_err(blob_error)?;
+    let Some(first) = pieces.next() else { return Ok(None) };
+    let first = open(&*app.blobs, first).await.map_err(blob_error)?;
     let blobs = app.blobs.clone();
     let rest = stream::iter(pieces)
-        .then(move |(id, range)| {
+        .then(move |piece| {
             let blobs = blobs.clone();
-            async move { blobs.read(&id, range).await }
+            async move { open(&*blobs, piece).await }
         })
         .try_flatten();
     Ok(Some(Box::pin(first.chain(rest))))
+}
+
+async fn open(blobs: &dyn BlobStore, piece: Piece) -> Result<BlobStream, BlobError> {
+    match piece {
+        Piece::Bytes(bytes) => Ok(Box::pin(stream::iter([Ok(bytes)]))),
+        Piece::Blob(id, range) => blobs.read(&id, range).await,
+    }
 }
 
 const OVERRIDES: &[&str] = &[
@@ -296,15 +325,21 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_cut_out_of_the_blobs() {
+    fn a_range_is_cut_out_of_what_an_object_is_made_of() {
         let blob = |digit: char| BlobId::parse(&digit.to_string().repeat(32)).unwrap();
-        let extents: Vec<Extent> =
-            ['a', 'b', 'c'].map(|d| Extent { blob: blob(d), length: 10 }).into();
+        let small = Content::Small(Bytes::from_static(b"0123456789"));
+        let extents: Vec<Extent> = [Content::Blob(blob('a')), small, Content::Blob(blob('c'))]
+            .map(|content| Extent { content, length: 10 })
+            .into();
+        let of = |range: Range<u64>| pieces(extents.clone(), &range);
+        let bytes = |text: &'static str| Piece::Bytes(Bytes::from_static(text.as_bytes()));
         assert_eq!(
-            pieces(extents.clone(), &(5..25)),
-            [(blob('a'), 5..10), (blob('b'), 0..10), (blob('c'), 0..5)]
+            of(5..25),
+            [Piece::Blob(blob('a'), 5..10), bytes("0123456789"), Piece::Blob(blob('c'), 0..5)]
         );
-        assert_eq!(pieces(extents.clone(), &(10..11)), [(blob('b'), 0..1)]);
-        assert_eq!(pieces(extents, &(3..3)), []);
+        assert_eq!(of(10..11), [bytes("0")]);
+        assert_eq!(of(13..17), [bytes("3456")]);
+        assert_eq!(of(19..21), [bytes("9"), Piece::Blob(blob('c'), 0..1)]);
+        assert_eq!(of(3..3), []);
     }
 }

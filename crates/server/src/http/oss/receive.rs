@@ -1,5 +1,5 @@
-//! Bytes on their way in: from a request's body to a durable blob, checked against whatever the
-//! client said about them.
+//! Bytes on their way in: from a request's body to a blob, checked against whatever the client said
+//! about them.
 
 use vodferry_oss::etag::parse_content_md5;
 use vodferry_oss::limits::{MAX_PART_SIZE, MAX_USER_METADATA};
@@ -13,7 +13,7 @@ use super::super::caller::Caller;
 use super::acl::{OBJECT_ACL, object_acl_header};
 use super::errors::{argument, blob_error, body_error, service_error};
 use super::tagging::{TAGGING, tagging_header};
-use crate::store::{Blob, BlobId, MetaError};
+use crate::store::{Blob, BlobId, Intake, MetaError};
 
 /// What a client says about a body before it sends it.
 pub(super) struct Announced {
@@ -55,18 +55,17 @@ impl Announced {
     }
 }
 
-/// Takes the body in. What it returns is durable and named by nobody yet; on an error nothing is
-/// left behind.
+/// Takes the body in. What it returns is named by nobody yet; on an error nothing is left behind.
 pub(super) async fn receive(
     app: &App,
     announced: Announced,
     body: &mut Body,
+    mut intake: Intake<'_>,
 ) -> Result<Blob, ServiceError> {
-    let mut writer = app.blobs.writer().await.map_err(blob_error)?;
     while let Some(bytes) = body.next(MAX_PART_SIZE).await.map_err(body_error)? {
-        writer.write(bytes).await.map_err(blob_error)?;
+        intake.write(bytes).await.map_err(blob_error)?;
     }
-    let blob = writer.finish().await.map_err(blob_error)?;
+    let blob = intake.finish().await.map_err(blob_error)?;
     let flaw = if announced.length.is_some_and(|length| length != blob.length) {
         Some(ServiceError::of(Code::IncompleteBody))
     } else if announced.md5.is_some_and(|md5| md5 != blob.md5) {
@@ -77,20 +76,22 @@ pub(super) async fn receive(
         None
     };
     let Some(flaw) = flaw else { return Ok(blob) };
-    remove(app, &blob.id).await;
+    remove(app, blob.id()).await;
     Err(flaw)
 }
 
 /// What the refusal of a blob by the database tells the client. A blob that was refused for good is
 /// removed at once; what became of one after a failure is for the janitor to find out.
-pub(super) async fn refused(app: &App, id: &BlobId, error: MetaError) -> ServiceError {
+pub(super) async fn refused(app: &App, id: Option<&BlobId>, error: MetaError) -> ServiceError {
     if error.is_refusal() {
         remove(app, id).await;
     }
     service_error(error)
 }
 
-async fn remove(app: &App, id: &BlobId) {
+/// A small body is nowhere yet.
+async fn remove(app: &App, id: Option<&BlobId>) {
+    let Some(id) = id else { return };
     if let Err(error) = app.blobs.delete(id).await {
         // The janitor finds it, since no row names it.
         tracing::warn!(error = &error as &dyn std::error::Error, "a refused body was not removed");

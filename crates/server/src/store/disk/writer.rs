@@ -9,7 +9,7 @@ use md5::{Digest, Md5};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{FsFile, Inner, blocking};
-use crate::store::{Blob, BlobError, BlobId, BlobWriter, BoxFuture};
+use crate::store::{Blob, BlobError, BlobId, BlobWriter, BoxFuture, Content};
 
 pub(super) struct DiskWriter {
     store: Arc<Inner>,
@@ -55,17 +55,18 @@ impl BlobWriter for DiskWriter {
                 return Err(BlobError::Closed);
             };
             let batch = std::mem::take(&mut self.pending);
+            let id = draft.id.clone();
             let blob = blocking(move || {
                 draft.append(&batch)?;
                 draft.publish()
             })
             .await?;
             if self.store.durable
-                && let Some(folder) = self.store.folders.get(usize::from(blob.id.folder()))
+                && let Some(folder) = self.store.folders.get(usize::from(id.folder()))
                 && let Err(e) = folder.after_rename().await
             {
                 // Its name may not survive, so it must not be used.
-                let (store, path) = (self.store.clone(), self.store.path(&blob.id));
+                let (store, path) = (self.store.clone(), self.store.path(&id));
                 blocking(move || Ok(store.fs.remove(&path).ok())).await?;
                 return Err(e);
             }
@@ -139,7 +140,7 @@ impl Draft {
         store.fs.rename(&self.path, &path).map_err(|e| BlobError::io("name", path, e))?;
         self.file = None;
         Ok(Blob {
-            id: self.id.clone(),
+            content: Content::Blob(self.id.clone()),
             length: self.length,
             md5: std::mem::take(&mut self.md5).finalize().into(),
             crc64: self.crc64.finalize(),

@@ -17,8 +17,8 @@ pub(super) fn copy(db: &Connection, copy: CopyObject) -> Result<ObjectInfo, Meta
     }
     let manifest = new_manifest(db)?;
     db.prepare_cached(
-        "INSERT INTO part (manifest, number, blob, length, md5, crc64, modified_ms)
-         SELECT ?1, number, blob, length, md5, crc64, ?2 FROM part WHERE manifest = ?3",
+        "INSERT INTO part (manifest, number, blob, small, length, md5, crc64, modified_ms)
+         SELECT ?1, number, blob, small, length, md5, crc64, ?2 FROM part WHERE manifest = ?3",
     )?
     .execute(params![manifest, int(copy.now_ms), from])?;
     let etag = match source.appendable {
@@ -54,7 +54,7 @@ pub(super) fn append(db: &Connection, append: AppendObject) -> Result<ObjectInfo
     let number = db
         .prepare_cached("SELECT coalesce(max(number), ?) + 1 FROM part WHERE manifest = ?")?
         .query_row(params![BEFORE_FIRST, manifest], |row| row.get(0))?;
-    uploads::put_part(db, manifest, number, &blob, now_ms)?;
+    uploads::add_part(db, manifest, number, &blob, now_ms)?;
     let info = ObjectInfo {
         etag: next_etag(
             old.as_ref().map(|old| old.etag.as_str()),

@@ -15,6 +15,8 @@ use crate::store::{BlobId, VideoStatus};
 /// An open database.
 pub(in crate::store) struct Inspection {
     db: Connection,
+    /// It is of a version that has small bodies.
+    has_small: bool,
 }
 
 /// A row that names a blob.
@@ -25,6 +27,21 @@ pub(in crate::store) struct NamedBlob {
     pub(in crate::store) crc64: u64,
     /// It is on the garbage list at the same time.
     pub(in crate::store) doomed: bool,
+    /// Whose bytes these are, in words.
+    pub(in crate::store) of: String,
+}
+
+/// A row that names a small body.
+pub(in crate::store) struct NamedSmall {
+    /// Its number in the database.
+    pub(in crate::store) small: i64,
+    pub(in crate::store) length: u64,
+    pub(in crate::store) md5: [u8; 16],
+    pub(in crate::store) crc64: u64,
+    /// How many bytes there are; none when the body is missing.
+    pub(in crate::store) found: Option<u64>,
+    /// These, when they were asked for.
+    pub(in crate::store) bytes: Option<Vec<u8>>,
     /// Whose bytes these are, in words.
     pub(in crate::store) of: String,
 }
@@ -45,7 +62,7 @@ impl Inspection {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags).map_err(failed)?;
         let version = schema::check(&db, path)?;
-        Ok((version > 0).then_some(Inspection { db }))
+        Ok((version > 0).then_some(Inspection { db, has_small: version >= 4 }))
     }
 
     /// What SQLite finds wrong with its own file, and rows that contradict each other.
@@ -93,28 +110,91 @@ impl Inspection {
 
     /// Rows whose blobs' names begin with the two digits of `prefix`, by name.
     pub(in crate::store) fn named(&self, prefix: &str) -> rusqlite::Result<Vec<NamedBlob>> {
-        let mut list = self.db.prepare_cached(
-            "SELECT part.blob, part.length, part.md5, part.crc64, part.number,
-                    object.bucket, object.key, upload.bucket, upload.key, upload.upload_id,
+        let mut list = self.db.prepare_cached(&format!(
+            "SELECT {OF_PART}, part.blob,
                     EXISTS (SELECT 1 FROM garbage WHERE garbage.blob = part.blob)
-             FROM part LEFT JOIN object USING (manifest) LEFT JOIN upload USING (manifest)
-             WHERE part.blob >= ?1 AND part.blob < ?1 || 'g' ORDER BY part.blob",
-        )?;
+             FROM part {OWNERS} WHERE part.blob >= ?1 AND part.blob < ?1 || 'g' ORDER BY part.blob"
+        ))?;
         let mut rows = list.query([prefix])?;
         let mut named = Vec::new();
         while let Some(row) = rows.next()? {
             // Those that are no names are told by `flaws`.
-            let Some(id) = BlobId::parse(&row.get::<_, String>(0)?) else { continue };
+            let Some(id) = BlobId::parse(&row.get::<_, String>(9)?) else { continue };
             named.push(NamedBlob {
                 id,
-                length: uint(row.get(1)?),
-                md5: row.get(2)?,
-                crc64: row.get::<_, i64>(3)?.cast_unsigned(),
+                length: uint(row.get(0)?),
+                md5: row.get(1)?,
+                crc64: row.get::<_, i64>(2)?.cast_unsigned(),
                 doomed: row.get(10)?,
                 of: owner(row)?,
             });
         }
         Ok(named)
+    }
+
+    /// Shows `look` each row that has a small body, with the bytes when `read` asks for them.
+    pub(in crate::store) fn each_small(
+        &self,
+        read: bool,
+        mut look: impl FnMut(NamedSmall),
+    ) -> rusqlite::Result<()> {
+        if !self.has_small {
+            return Ok(());
+        }
+        let mut list = self.db.prepare(&format!(
+            "SELECT {OF_PART}, part.small, length(small.bytes), CASE WHEN ?1 THEN small.bytes END
+             FROM part LEFT JOIN small ON small.small = part.small {OWNERS}
+             WHERE part.small IS NOT NULL ORDER BY part.small"
+        ))?;
+        let mut rows = list.query([read])?;
+        while let Some(row) = rows.next()? {
+            look(NamedSmall {
+                small: row.get(9)?,
+                length: uint(row.get(0)?),
+                md5: row.get(1)?,
+                crc64: row.get::<_, i64>(2)?.cast_unsigned(),
+                found: row.get::<_, Option<i64>>(10)?.map(uint),
+                bytes: row.get(11)?,
+                of: owner(row)?,
+            });
+        }
+        Ok(())
+    }
+
+    /// Small bodies, and bytes of all of them. What several rows share counts once.
+    pub(in crate::store) fn small_use(&self) -> rusqlite::Result<(u64, u64)> {
+        if !self.has_small {
+            return Ok((0, 0));
+        }
+        let sums = "SELECT count(*), coalesce(sum(length(bytes)), 0) FROM small";
+        self.db.query_row(sums, [], |row| Ok((uint(row.get(0)?), uint(row.get(1)?))))
+    }
+
+    /// Small bodies that no row has.
+    pub(in crate::store) fn unnamed_small(&self) -> rusqlite::Result<Vec<i64>> {
+        if !self.has_small {
+            return Ok(Vec::new());
+        }
+        let mut list = self.db.prepare(
+            "SELECT small FROM small
+             WHERE NOT EXISTS (SELECT 1 FROM part WHERE part.small = small.small)",
+        )?;
+        list.query_map([], |row| row.get(0))?.collect()
+    }
+
+    /// The bytes of a small body.
+    pub(in crate::store) fn small(&self, small: i64) -> rusqlite::Result<Vec<u8>> {
+        let mut look = self.db.prepare_cached("SELECT bytes FROM small WHERE small = ?")?;
+        look.query_row([small], |row| row.get(0))
+    }
+
+    /// Forgets a small body that no row has.
+    pub(in crate::store) fn forget_small(&self, small: i64) -> rusqlite::Result<()> {
+        let mut forget = self.db.prepare_cached(
+            "DELETE FROM small
+             WHERE small = ?1 AND NOT EXISTS (SELECT 1 FROM part WHERE part.small = ?1)",
+        )?;
+        forget.execute([small]).map(drop)
     }
 
     /// Blobs on the garbage list whose names begin with `prefix`, by name.
@@ -230,15 +310,20 @@ impl Inspection {
     }
 }
 
+/// What the row of a part says, and whose it is; [`owner`] reads it.
+const OF_PART: &str = "part.length, part.md5, part.crc64, part.number,
+                       object.bucket, object.key, upload.bucket, upload.key, upload.upload_id";
+const OWNERS: &str = "LEFT JOIN object USING (manifest) LEFT JOIN upload USING (manifest)";
+
 fn owner(row: &Row<'_>) -> rusqlite::Result<String> {
-    let number: u32 = row.get(4)?;
-    if let (Some(bucket), Some(key)) = (row.get::<_, Option<String>>(5)?, row.get(6)?) {
+    let number: u32 = row.get(3)?;
+    if let (Some(bucket), Some(key)) = (row.get::<_, Option<String>>(4)?, row.get(5)?) {
         let key: String = key;
         return Ok(format!("part {number} of object {bucket}/{key:?}"));
     }
-    match (row.get::<_, Option<String>>(7)?, row.get::<_, Option<String>>(8)?) {
+    match (row.get::<_, Option<String>>(6)?, row.get::<_, Option<String>>(7)?) {
         (Some(bucket), Some(key)) => {
-            let upload_id: String = row.get(9)?;
+            let upload_id: String = row.get(8)?;
             Ok(format!("part {number} of upload {upload_id} to {bucket}/{key:?}"))
         }
         _ => Ok(format!("part {number} of nothing")),

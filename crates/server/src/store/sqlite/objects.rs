@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use vodferry_oss::etag::etag_of_md5;
 
 use super::{int, uint, uploads, videos};
-use crate::store::{BlobId, Extent, MetaError, Object, ObjectInfo, PutObject};
+use crate::store::{BlobId, Content, Extent, MetaError, Object, ObjectInfo, PutObject};
 
 pub(super) fn create_bucket(db: &Connection, bucket: &str, now_ms: u64) -> Result<bool, MetaError> {
     let made = db
@@ -30,7 +30,7 @@ pub(super) fn need_bucket(db: &Connection, bucket: &str) -> Result<(), MetaError
 pub(super) fn put(db: &Connection, put: PutObject) -> Result<ObjectInfo, MetaError> {
     need_bucket(db, &put.bucket)?;
     let manifest = new_manifest(db)?;
-    uploads::put_part(db, manifest, 1, &put.blob, put.now_ms)?;
+    uploads::add_part(db, manifest, 1, &put.blob, put.now_ms)?;
     let info = ObjectInfo {
         etag: etag_of_md5(&put.blob.md5),
         length: put.blob.length,
@@ -118,12 +118,19 @@ pub(super) fn read_info(row: &Row<'_>) -> Result<(ObjectInfo, i64), MetaError> {
 pub(super) fn get(db: &Connection, bucket: &str, key: &str) -> Result<Object, MetaError> {
     let (info, manifest) = head(db, bucket, key)?;
     let mut list = db.prepare_cached(
-        "SELECT blob, length FROM part WHERE manifest = ? AND length > 0 ORDER BY number",
+        "SELECT blob, length, bytes FROM part LEFT JOIN small USING (small)
+         WHERE manifest = ? AND length > 0 ORDER BY number",
     )?;
     let mut rows = list.query([manifest])?;
     let mut extents = Vec::new();
     while let Some(row) = rows.next()? {
-        extents.push(Extent { blob: read_blob_id(row.get(0)?)?, length: uint(row.get(1)?) });
+        let length = uint(row.get(1)?);
+        let content = match (row.get(0)?, row.get::<_, Option<Vec<u8>>>(2)?) {
+            (Some(id), _) => Content::Blob(read_blob_id(id)?),
+            (None, Some(bytes)) if bytes.len() as u64 == length => Content::Small(bytes.into()),
+            (None, _) => return Err(damaged("a small body is missing or not as long as its row")),
+        };
+        extents.push(Extent { content, length });
     }
     Ok(Object { info, extents })
 }
@@ -185,11 +192,12 @@ pub(super) fn new_manifest(db: &Connection) -> Result<i64, MetaError> {
     Ok(db.last_insert_rowid())
 }
 
-/// Forgets a manifest that nothing refers to any more; blobs that no other one names become garbage.
+/// Forgets a manifest that nothing refers to any more; blobs that no other one names become garbage,
+/// small bodies go at once (a trigger of `schema_4.sql`).
 pub(super) fn drop_manifest(db: &Connection, manifest: i64, now_ms: u64) -> Result<(), MetaError> {
     db.prepare_cached(
         "INSERT INTO garbage (blob, since_ms)
-         SELECT DISTINCT blob, ?1 FROM part WHERE manifest = ?2 AND NOT EXISTS
+         SELECT DISTINCT blob, ?1 FROM part WHERE manifest = ?2 AND blob IS NOT NULL AND NOT EXISTS
            (SELECT 1 FROM part AS other WHERE other.blob = part.blob AND other.manifest <> ?2)",
     )?
     .execute([int(now_ms), manifest])?;
@@ -207,7 +215,8 @@ pub(super) fn drop_part(
 ) -> Result<(), MetaError> {
     db.prepare_cached(
         "INSERT INTO garbage (blob, since_ms)
-         SELECT blob, ?1 FROM part WHERE manifest = ?2 AND number = ?3 AND NOT EXISTS
+         SELECT blob, ?1 FROM part
+         WHERE manifest = ?2 AND number = ?3 AND blob IS NOT NULL AND NOT EXISTS
            (SELECT 1 FROM part AS other
             WHERE other.blob = part.blob AND (other.manifest <> ?2 OR other.number <> ?3))",
     )?

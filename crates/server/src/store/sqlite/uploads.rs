@@ -7,7 +7,7 @@ use vodferry_oss::etag::etag_of_md5;
 
 use super::objects::{drop_manifest, drop_part, need_bucket, new_manifest, write_headers};
 use super::{int, uint};
-use crate::store::{Blob, MetaError, Part, PartPage};
+use crate::store::{Blob, BlobId, Content, MetaError, Part, PartPage};
 
 /// An upload that is open.
 pub(super) struct Upload {
@@ -94,7 +94,7 @@ pub(super) fn check_turn(db: &Connection, upload: &Upload, number: u32) -> Resul
     }
 }
 
-/// Puts a part into a manifest; the one that had its number becomes garbage.
+/// Puts a part into a manifest, in place of the one that had its number.
 pub(super) fn put_part(
     db: &Connection,
     manifest: i64,
@@ -102,37 +102,21 @@ pub(super) fn put_part(
     blob: &Blob,
     now_ms: u64,
 ) -> Result<Part, MetaError> {
-    let discarded =
-        db.prepare_cached("SELECT 1 FROM garbage WHERE blob = ?")?.exists([blob.id.as_str()])?;
-    if discarded {
-        return Err(MetaError::BlobDiscarded(blob.id.clone()));
-    }
-    // Only copies share blobs, and they name what is named.
-    if db.prepare_cached("SELECT 1 FROM part WHERE blob = ?")?.exists([blob.id.as_str()])? {
-        let source = Arc::new(std::io::Error::other(format!("blob {} has a name", blob.id)));
-        return Err(MetaError::Storage { doing: "name a blob", source });
-    }
+    may_be_named(db, blob)?;
     drop_part(db, manifest, number, now_ms)?;
-    db.prepare_cached(
-        "INSERT INTO part (manifest, number, blob, length, md5, crc64, modified_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
-    )?
-    .execute(params![
-        manifest,
-        number,
-        blob.id.as_str(),
-        int(blob.length),
-        blob.md5,
-        blob.crc64.cast_signed(),
-        int(now_ms),
-    ])?;
-    Ok(Part {
-        number,
-        length: blob.length,
-        etag: etag_of_md5(&blob.md5),
-        crc64: blob.crc64,
-        modified_ms: now_ms,
-    })
+    insert_part(db, manifest, number, blob, now_ms)
+}
+
+/// Puts a part into a manifest that has none of its number.
+pub(super) fn add_part(
+    db: &Connection,
+    manifest: i64,
+    number: u32,
+    blob: &Blob,
+    now_ms: u64,
+) -> Result<Part, MetaError> {
+    may_be_named(db, blob)?;
+    insert_part(db, manifest, number, blob, now_ms)
 }
 
 pub(super) fn list_parts(
@@ -166,4 +150,56 @@ pub(super) fn list_parts(
 pub(super) fn forget(db: &Connection, manifest: i64, now_ms: u64) -> Result<(), MetaError> {
     db.prepare_cached("DELETE FROM upload WHERE manifest = ?")?.execute([manifest])?;
     drop_manifest(db, manifest, now_ms)
+}
+
+/// Refuses a blob that is to be deleted, and one that has a name: only copies share blobs, and they
+/// name what is named.
+fn may_be_named(db: &Connection, blob: &Blob) -> Result<(), MetaError> {
+    let Some(id) = blob.id() else { return Ok(()) };
+    if db.prepare_cached("SELECT 1 FROM garbage WHERE blob = ?")?.exists([id.as_str()])? {
+        return Err(MetaError::BlobDiscarded(id.clone()));
+    }
+    if db.prepare_cached("SELECT 1 FROM part WHERE blob = ?")?.exists([id.as_str()])? {
+        let source = Arc::new(std::io::Error::other(format!("blob {id} has a name")));
+        return Err(MetaError::Storage { doing: "name a blob", source });
+    }
+    Ok(())
+}
+
+/// A small body is stored with its row.
+fn insert_part(
+    db: &Connection,
+    manifest: i64,
+    number: u32,
+    blob: &Blob,
+    now_ms: u64,
+) -> Result<Part, MetaError> {
+    let small = match &blob.content {
+        Content::Blob(_) => None,
+        Content::Small(bytes) => {
+            db.prepare_cached("INSERT INTO small (bytes) VALUES (?)")?.execute([&bytes[..]])?;
+            Some(db.last_insert_rowid())
+        }
+    };
+    db.prepare_cached(
+        "INSERT INTO part (manifest, number, blob, small, length, md5, crc64, modified_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        manifest,
+        number,
+        blob.id().map(BlobId::as_str),
+        small,
+        int(blob.length),
+        blob.md5,
+        blob.crc64.cast_signed(),
+        int(now_ms),
+    ])?;
+    Ok(Part {
+        number,
+        length: blob.length,
+        etag: etag_of_md5(&blob.md5),
+        crc64: blob.crc64,
+        modified_ms: now_ms,
+    })
 }
