@@ -32,11 +32,11 @@ failed=0
 
 run_python() {
 	local venv=target/official-venv check
-	if ! "$venv/bin/python" -c 'import oss2, aliyunsdksts, alibabacloud_oss_v2' 2>/dev/null; then
+	if ! "$venv/bin/python" -c 'import oss2, aliyunsdksts, alibabacloud_oss_v2, alibabacloud_sts20150401' 2>/dev/null; then
 		python3 -m venv --clear "$venv"
 		"$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/official/requirements.txt
 	fi
-	for check in oss2_check oss_v2_check sts_check; do
+	for check in oss2_check oss_v2_check sts_check acs3_check; do
 		"$venv/bin/python" "tests/official/$check.py" "$url" vod-media "$keys" || failed=1
 	done
 }

@@ -1,5 +1,5 @@
 """oss2 as a black box against our server: put, get, ranges, multipart, an interrupted resumable_upload; then every
-call of oss2_buckets.py, signed by V1 and again by V4.
+call of oss2_buckets.py and oss2_files.py, signed by V1 and again by V4.
 
 Usage: oss2_check.py ENDPOINT BUCKET KEYS_FILE. Prints a line per check and `N passed, N failed`.
 """
@@ -12,6 +12,7 @@ import tempfile
 import oss2
 
 import oss2_buckets
+import oss2_files
 from keys import access_key
 
 MIB = 1 << 20
@@ -158,7 +159,7 @@ def of_buckets(run, version, bucket):
 
 # The region that the server tells when it was not told another.
 bucket_v4 = oss2.Bucket(oss2.AuthV4(key_id, secret), endpoint, bucket_name, region="cn-shanghai")
-for run in oss2_buckets.CHECKS:
+for run in oss2_buckets.CHECKS + oss2_files.CHECKS:
     checks += [of_buckets(run, "V1", bucket), of_buckets(run, "V4", bucket_v4)]
 
 passed = failed = 0

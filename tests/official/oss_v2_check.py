@@ -3,7 +3,11 @@
 Usage: oss_v2_check.py ENDPOINT BUCKET KEYS_FILE. Prints a line per check and `N passed, N failed`.
 """
 
+import hashlib
+import os
 import sys
+import tempfile
+import urllib.error
 import urllib.request
 
 import alibabacloud_oss_v2 as oss
@@ -201,6 +205,80 @@ def rules():
     assert (kept.id, kept.prefix, kept.expiration.days, kept.abort_multipart_upload.days) == ("r", "old/", 30, 7)
     client.delete_bucket_lifecycle(oss.DeleteBucketLifecycleRequest(bucket=bucket))
     refused("NoSuchLifecycle", 404, client.get_bucket_lifecycle, oss.GetBucketLifecycleRequest(bucket=bucket))
+
+
+@check
+def files():
+    data = hashlib.shake_128(b"film").digest(1_500_000)
+    with tempfile.TemporaryDirectory() as folder:
+        path, back = os.path.join(folder, "film"), os.path.join(folder, "back")
+        with open(path, "wb") as f:
+            f.write(data)
+        client.put_object_from_file(oss.PutObjectRequest(bucket=bucket, key="files/a"), path)
+        client.get_object_to_file(oss.GetObjectRequest(bucket=bucket, key="files/a"), back)
+        assert open(back, "rb").read() == data
+        options = dict(part_size=200_000, parallel_num=3, enable_checkpoint=True, checkpoint_dir=folder)
+        sent = []
+
+        def stop(n, done, total):
+            sent.append(n)
+            if done > 600_000:
+                raise InterruptedError("as if the power had failed")
+
+        first = oss.PutObjectRequest(bucket=bucket, key="files/b", progress_fn=stop)
+        try:
+            client.uploader(**options).upload_file(first, path)
+            raise AssertionError("it was to be interrupted")
+        except InterruptedError:
+            pass
+        begun = client.list_multipart_uploads(oss.ListMultipartUploadsRequest(bucket=bucket, prefix="files/")).uploads
+        page = client.list_parts(oss.ListPartsRequest(bucket=bucket, key="files/b", upload_id=begun[0].upload_id, max_parts=2))
+        assert len(begun) == 1 and page.is_truncated and [part.size for part in page.parts] == [200_000] * 2, page.parts
+        again = []
+        second = oss.PutObjectRequest(bucket=bucket, key="files/b", progress_fn=lambda n, done, total: again.append(done))
+        done = client.uploader(**options).upload_file(second, path)
+        assert done.upload_id == begun[0].upload_id and again[0] >= 400_000, (done.upload_id, again[0])
+        os.remove(back)
+        client.downloader(part_size=200_000, parallel_num=3).download_file(oss.GetObjectRequest(bucket=bucket, key="files/b"), back)
+        assert open(back, "rb").read() == data
+    clear("files/")
+
+
+@check
+def parts():
+    request = dict(bucket=bucket, key="parts/a")
+    upload = client.initiate_multipart_upload(oss.InitiateMultipartUploadRequest(**request)).upload_id
+    request["upload_id"] = upload
+    done = client.upload_part(oss.UploadPartRequest(part_number=1, body=b"film", **request))
+    assert done.etag.strip('"') == hashlib.md5(b"film").hexdigest().upper() and done.hash_crc64
+    number = oss.UploadPartRequest(part_number=10_001, body=b"x" * (8 << 20), **request)
+    refused("InvalidArgument", 400, client.upload_part, number)
+    wrong = oss.CompleteMultipartUpload(parts=[oss.UploadPart(part_number=1, etag='"0"')])
+    complete = oss.CompleteMultipartUploadRequest(complete_multipart_upload=wrong, **request)
+    refused("InvalidPart", 400, client.complete_multipart_upload, complete)
+    client.abort_multipart_upload(oss.AbortMultipartUploadRequest(**request))
+    refused("NoSuchUpload", 404, client.list_parts, oss.ListPartsRequest(**request))
+    refused("NoSuchUpload", 404, client.abort_multipart_upload, oss.AbortMultipartUploadRequest(**request))
+    refused("NoSuchUpload", 404, client.upload_part, oss.UploadPartRequest(part_number=1, body=b"x" * (8 << 20), **request))
+
+
+@check
+def signed_urls():
+    def call(signed, data=None):
+        request = urllib.request.Request(signed.url, data, dict(signed.signed_headers or {}), method=signed.method)
+        with urllib.request.urlopen(request) as reply:
+            return reply.read()
+
+    call(client.presign(oss.PutObjectRequest(bucket=bucket, key="urls/a b", content_type="text/plain")), b"film")
+    get = client.presign(oss.GetObjectRequest(bucket=bucket, key="urls/a b"))
+    assert call(get) == b"film"
+    get.method = "DELETE"
+    try:
+        call(get)
+        raise AssertionError("a URL for GET deletes")
+    except urllib.error.HTTPError as error:
+        assert error.code == 403, error.code
+    clear("urls/")
 
 
 passed = failed = 0

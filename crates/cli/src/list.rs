@@ -179,7 +179,7 @@ mod tests {
             let text = format!("{{\"path\": \"a\"}}\n\n{wrong}\n");
             let (number, told) = parse(&text).unwrap_err();
             assert_eq!(number, 3);
-            assert!(told.contains(why) && !told.contains("line"), "{told}");
+            assert!(told.contains(why) && !told.contains("at line"), "{told}");
         }
     }
 }

@@ -53,7 +53,8 @@ One object of JSON per line. Fields that are not known are left out; names are k
 |---|---|
 | `time` | when the request came, UTC |
 | `request_id` | the one that the reply carries |
-| `remote`, `tls`, `protocol` | the other end of the connection, whether it is encrypted, the version of HTTP |
+| `remote`, `tls`, `protocol` | the client, whether what it sends is encrypted, the version of HTTP |
+| `via` | the trusted proxy that said who the client is, if there is one |
 | `method`, `path` | as sent, without the query |
 | `bucket`, `key`, `operation` | what it is about, and the name of the operation as OSS, STS or VOD have it |
 | `access_key_id` | the key that it names, if there is such a key; whether it signed, the status tells |
@@ -68,7 +69,8 @@ One object of JSON per line. Fields that are not known are left out; names are k
 `http://METRICS_LISTEN/metrics` answers in the OpenMetrics format, which Prometheus reads: `vodferry_requests_total` by operation, HTTP status
 and code, `vodferry_request_seconds` (a histogram) by operation, `vodferry_requests_in_flight`, `vodferry_received_bytes_total`,
 `vodferry_sent_bytes_total`, `vodferry_parts_total`, `vodferry_part_bytes_total`, `vodferry_connections`,
-`vodferry_certificate_loads_total`, `vodferry_access_log_lost_lines_total`, `vodferry_callbacks_total` by outcome (the words of the access log), `vodferry_callback_seconds` (a histogram), and of the janitor `vodferry_janitor_rounds_total`,
+`vodferry_certificate_loads_total`, `vodferry_access_log_lost_lines_total`, `vodferry_callbacks_total` by outcome (the words of the access log), `vodferry_callback_seconds` (a histogram), of the database `vodferry_commit_seconds` and
+`vodferry_commit_commands` (histograms: how long a transaction takes, and how many waiting commands shared it) and `vodferry_failed_commits_total`, of the process `process_resident_memory_bytes` and `process_open_fds` (on Linux), and of the janitor `vodferry_janitor_rounds_total`,
 `…_failures_total`, `…_expired_uploads_total`, `…_deleted_blobs_total`, `…_forgotten_completions_total`, `…_last_round_seconds`.
 ";
 

@@ -64,9 +64,9 @@ async fn answer(app: &App, call: &Call, body: &mut Body) -> Result<Granted, ApiE
     let bytes = json::read(app, call, body).await?;
     let members = Members::of(&bytes)?;
     match action {
-        "create" => video::create(app, None, video(&members)?).await,
-        "image" => video::create(app, None, image(&members)?).await,
-        _ => video::refresh(app, None, members.required_text("VideoId")?).await,
+        "create" => video::create(app, call, None, video(&members)?).await,
+        "image" => video::create(app, call, None, image(&members)?).await,
+        _ => video::refresh(app, call, None, members.required_text("VideoId")?).await,
     }
 }
 
@@ -83,7 +83,8 @@ pub(crate) fn authorize(app: &App, call: &Call) -> Result<(), ApiError> {
             "the bearer token is not the one of keys.toml",
         ));
     }
-    let direct = NOT_A_LOCAL_PROGRAM.iter().all(|name| !call.headers.contains_key(*name));
+    let direct = call.peer.via.is_none()
+        && NOT_A_LOCAL_PROGRAM.iter().all(|name| !call.headers.contains_key(*name));
     if call.peer.ip.to_canonical().is_loopback() && is_loopback_name(&call.host()) && direct {
         return Ok(());
     }
@@ -100,6 +101,7 @@ const NOT_A_LOCAL_PROGRAM: &[&str] = &[
     "via",
     "x-forwarded-for",
     "x-forwarded-host",
+    "x-forwarded-proto",
     "x-real-ip",
 ];
 

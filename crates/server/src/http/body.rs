@@ -16,9 +16,13 @@ use crate::config::Limits;
 
 /// Bytes that are swallowed after a refusal, so that the client reads the reply in place of a reset
 /// connection.
-const DRAIN_BYTES: u64 = 64 << 20;
+pub(crate) const DRAIN_BYTES: u64 = 64 << 20;
 /// And for how long.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// A refused body with no more bytes to come than this leaves its connection usable.
+const LITTLE: u64 = 256 << 10;
+/// For one that has an end already.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// A body being read.
 pub(crate) struct Body {
@@ -27,6 +31,7 @@ pub(crate) struct Body {
     /// Bytes per second.
     rate: u32,
     received: u64,
+    ended: bool,
     notes: Arc<Notes>,
     /// For how long the client was waited for.
     waited: Duration,
@@ -62,6 +67,7 @@ impl Body {
             idle: limits.idle_body,
             rate: limits.body_rate,
             received: 0,
+            ended: false,
             notes,
             waited: Duration::ZERO,
             signed: None,
@@ -106,6 +112,7 @@ impl Body {
     }
 
     fn ended(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.ended = true;
         let Some(signed) = &mut self.signed else { return Ok(None) };
         let hash: [u8; 32] = signed.so_far.clone().finalize().into();
         signed.differs = hash != signed.right;
@@ -132,11 +139,27 @@ impl Body {
         Ok(whole.freeze())
     }
 
+    /// Reads on for a moment: of a body without a length only its end tells that it is over.
+    pub(crate) async fn settle(&mut self) {
+        self.signed = None;
+        let limit = self.received.saturating_add(LITTLE);
+        let rest = async { while let Ok(Some(_)) = self.next(limit).await {} };
+        let _ = timeout(MOMENT, rest).await;
+    }
+
+    /// Whether all of it was read.
+    pub(crate) fn is_at_its_end(&self) -> bool {
+        self.ended || hyper::body::Body::is_end_stream(&*self.incoming)
+    }
+
+    /// Whether so little is left of it that reading on costs less than another connection.
+    pub(crate) fn is_nearly_at_its_end(&self) -> bool {
+        let left = hyper::body::Body::size_hint(&*self.incoming).upper();
+        left.is_some_and(|left| left <= LITTLE)
+    }
+
     /// Swallows what is left, within bounds, beside the reply that is being written.
     pub(crate) fn drain(mut self) {
-        if hyper::body::Body::is_end_stream(&*self.incoming) {
-            return;
-        }
         self.signed = None;
         tokio::spawn(async move {
             let limit = self.received.saturating_add(DRAIN_BYTES);

@@ -16,7 +16,7 @@ use super::request_id::RequestId;
 pub(crate) struct Call {
     /// Its name in replies and logs.
     pub(crate) id: RequestId,
-    /// Who is at the other end of the connection.
+    /// Who asks.
     pub(crate) peer: Peer,
     /// What the metrics and the access log are told.
     pub(crate) notes: Arc<Notes>,
@@ -35,18 +35,20 @@ pub(crate) struct Call {
     /// What is wrong with the query, if anything: the pipeline answers it before all else.
     pub(crate) query_error: Option<DecodeError>,
     /// Why nobody can tell what the request is about, if so: the pipeline answers it before all else.
-    pub(crate) host_error: Option<&'static str>,
+    pub(crate) head_error: Option<&'static str>,
     /// Headers.
     pub(crate) headers: HeaderMap,
 }
 
-/// The other end of a connection.
+/// The other end of a connection, or who asked a trusted proxy there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer {
     /// Its address.
     pub(crate) ip: IpAddr,
     /// What travels is encrypted.
     pub(crate) secure: bool,
+    /// The trusted proxy that both are known from, if there is one in between.
+    pub(crate) via: Option<IpAddr>,
 }
 
 impl Call {
@@ -58,7 +60,7 @@ impl Call {
             Some(authority) => authority.as_str().to_owned(),
             None => text(parts.headers.get(header::HOST)).unwrap_or_default().into_owned(),
         };
-        let host_error = host_error(&parts);
+        let head_error = host_error(&parts);
         let headers = with_host(&mut parts);
         let query = decode_query(parts.uri.query().unwrap_or_default());
         Call {
@@ -71,7 +73,7 @@ impl Call {
             path: parts.uri.path().to_owned(),
             query_error: query.as_ref().err().copied(),
             query: query.unwrap_or_default(),
-            host_error,
+            head_error,
             headers,
         }
     }
@@ -121,9 +123,26 @@ impl Call {
 
     /// Whether the body comes in pieces of their own lengths.
     pub(crate) fn is_chunked(&self) -> bool {
-        let unframed =
-            self.version == Version::HTTP_2 && !self.headers.contains_key(header::CONTENT_LENGTH);
+        let unframed = self.is_http2() && !self.headers.contains_key(header::CONTENT_LENGTH);
         unframed || self.headers.contains_key(header::TRANSFER_ENCODING)
+    }
+
+    /// Whether it came by HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.version == Version::HTTP_2
+    }
+
+    /// Whether the client sends nothing more on its connection.
+    pub(crate) fn ends_connection(&self) -> bool {
+        let says = |word: &str| {
+            let values = self.headers.get_all(header::CONNECTION).iter();
+            let mut words = values.flat_map(|v| v.as_bytes().split(|byte| *byte == b','));
+            words.any(|w| w.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+        };
+        match self.version {
+            Version::HTTP_11 => says("close"),
+            _ => !says("keep-alive"),
+        }
     }
 
     /// Whether the client waits for a go-ahead before it sends the body.
@@ -185,7 +204,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let peer = Peer { ip: IpAddr::from([127, 0, 0, 1]), secure: false };
+        let peer = Peer { ip: IpAddr::from([127, 0, 0, 1]), secure: false, via: None };
         Call::new(RequestId::new(), peer, parts)
     }
 
@@ -222,10 +241,10 @@ mod tests {
 
     #[test]
     fn a_request_has_one_host() {
-        assert!(call("/k", &[]).host_error.is_some());
-        assert!(call("http://a/k", &[]).host_error.is_some());
-        assert!(call("/k", &[("host", "a")]).host_error.is_none());
-        assert!(call("/k", &[("host", "a"), ("host", "a")]).host_error.is_some());
+        assert!(call("/k", &[]).head_error.is_some());
+        assert!(call("http://a/k", &[]).head_error.is_some());
+        assert!(call("/k", &[("host", "a")]).head_error.is_none());
+        assert!(call("/k", &[("host", "a"), ("host", "a")]).head_error.is_some());
     }
 
     #[test]

@@ -3,17 +3,20 @@
 
 mod head;
 mod http2;
+mod requests;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -22,7 +25,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use self::head::First;
+use self::requests::{Refusal, Requests};
 use super::App;
+use super::body::{DRAIN_BYTES, DRAIN_TIME};
 use super::call::Peer;
 use super::patient::Patient;
 use super::pipeline::handle;
@@ -88,7 +93,7 @@ async fn serve_connection(
     // Replies are small and waited for; a failure costs some milliseconds, not correctness.
     let _ = stream.set_nodelay(true);
     let _open = app.metrics.connection();
-    let peer = Peer { ip: peer.ip(), secure: app.tls.is_some() };
+    let peer = Peer { ip: peer.ip(), secure: app.tls.is_some(), via: None };
     let patience = app.config.limits.idle_reply;
     let Some(tls) = app.tls.clone() else {
         return serve_http1(Patient::new(stream, patience), peer, app, stop).await;
@@ -123,27 +128,59 @@ where
         // Nothing was asked yet.
         () = stop.cancelled() => return,
     };
+    let refusal = Arc::<Refusal>::default();
     let stream = match first {
-        First::Head(bytes) => TokioIo::new(stream.beginning_with(bytes)),
+        First::Head(bytes) => TokioIo::new(Requests::new(stream, bytes, limits, refusal.clone())),
         First::Nothing => return,
-        First::Refused(error) => return head::refuse(&mut stream, &app, peer, *error).await,
-    };
-    let service = service_fn(move |request| {
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(handle(app, peer, request).await) }
-    });
-    let connection = http.serve_connection(stream, service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        First::Refused(error) => {
+            head::refuse(&mut stream, &app, peer, *error).await;
+            return linger(stream).await;
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(peer = %peer.ip, %error, "connection ended early");
+    let shared = app.clone();
+    let service = service_fn(move |request| {
+        let app = shared.clone();
+        Box::pin(async move { Ok::<_, Infallible>(handle(app, peer, request).await) })
+    });
+    let mut connection = http.serve_connection(stream, service);
+    let ended = tokio::select! {
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
+        () = refusal.told() => None,
+        () = stop.cancelled() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+        }
+    };
+    let requests = connection.into_parts().io.into_inner();
+    let whole = requests.are_whole();
+    let mut stream = requests.into_inner();
+    match (ended, refusal.take()) {
+        (Ok(()), Some(error)) => {
+            head::refuse(&mut stream, &app, peer, *error).await;
+            linger(stream).await;
+        }
+        (Err(error), _) if !error.is_parse() => {
+            tracing::debug!(peer = %peer.ip, %error, "connection ended early");
+        }
+        // Whoever sent nothing more has nothing to lose.
+        _ if whole => drop(stream.shutdown().await),
+        _ => linger(stream).await,
     }
+}
+
+/// Ends a connection so that the client can still read the last reply: as long as bytes of it arrive that
+/// nobody reads, its system throws away what it has not read yet.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let ended = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(DRAIN_BYTES), &mut tokio::io::sink()).await
+    };
+    // Whoever is not done by then misses only a reply.
+    let _ = timeout(DRAIN_TIME, ended).await;
 }
 
 fn http_of(limits: &Limits) -> http1::Builder {

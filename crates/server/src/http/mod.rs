@@ -20,6 +20,7 @@ mod observe;
 mod oss;
 mod patient;
 mod pipeline;
+mod proxies;
 mod reply;
 mod reports;
 mod request_id;
@@ -29,9 +30,12 @@ mod sts;
 mod tls;
 mod video;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use self::call::Call;
 use self::observe::{AccessLog, Metrics};
+use self::proxies::Proxies;
 use self::tls::Tls;
 use crate::callback::Callbacks;
 use crate::config::Config;
@@ -44,8 +48,11 @@ pub use tls::TlsError;
 /// What all requests share.
 pub(crate) struct App {
     pub(crate) config: Config,
-    /// Where clients reach this server, without a slash at the end.
+    /// Where clients are told to reach this server, without a slash at the end; to one of them, see
+    /// [`endpoint_of`](App::endpoint_of).
     pub(crate) endpoint: String,
+    /// Whose word is taken for who asked.
+    pub(crate) proxies: Proxies,
     /// Domains under which a bucket is the first label of the host.
     pub(crate) base_domains: Vec<String>,
     pub(crate) keys: LiveKeys,
@@ -60,6 +67,18 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// Where the client of this call is told to reach this server: encrypted when its proxy says that it
+    /// is, unless an operator said something else.
+    pub(crate) fn endpoint_of(&self, call: &Call) -> Cow<'_, str> {
+        let by_default = self.config.public_endpoint.is_none();
+        match self.endpoint.strip_prefix("http://") {
+            Some(host) if by_default && call.peer.via.is_some() && call.peer.secure => {
+                format!("https://{host}").into()
+            }
+            _ => self.endpoint.as_str().into(),
+        }
+    }
+
     /// The server's clock, in milliseconds since 1970.
     pub(crate) fn now_ms(&self) -> u64 {
         (self.clock)()

@@ -1,20 +1,16 @@
-//! A connection that is given up when the other end takes nothing of what is sent to it, and of which
-//! the beginning may have been read before.
+//! A connection that is given up when the other end takes nothing of what is sent to it.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// Bounds the time that a write waits. Reads have bounds of their own, by what is read.
 pub(crate) struct Patient<S> {
     stream: S,
-    /// Read before everything else.
-    beginning: BytesMut,
     patience: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -22,12 +18,7 @@ pub(crate) struct Patient<S> {
 
 impl<S> Patient<S> {
     pub(crate) fn new(stream: S, patience: Duration) -> Patient<S> {
-        Patient { stream, beginning: BytesMut::new(), patience, waiting: None }
-    }
-
-    /// As if these bytes had not been read.
-    pub(crate) fn beginning_with(self, bytes: BytesMut) -> Patient<S> {
-        Patient { beginning: bytes, ..self }
+        Patient { stream, patience, waiting: None }
     }
 
     fn bound<T>(
@@ -52,13 +43,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.beginning.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
-        }
-        let length = self.beginning.len().min(buf.remaining());
-        buf.put_slice(self.beginning.get(..length).unwrap_or_default());
-        self.beginning.advance(length);
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

@@ -14,7 +14,8 @@ use super::body::Body;
 use super::call::{Call, Peer};
 use super::observe::Watched;
 use super::oss::Operation;
-use super::reply::{XML, empty, reply, set, stamp};
+use super::proxies::Contradiction;
+use super::reply::{XML, connection, empty, of_oss, reply, set, stamp};
 use super::request_id::RequestId;
 use super::{App, admin, app_server, cors, health, oss, reports, rpc};
 use crate::callback::{KEY_PATH, KEY_URL};
@@ -27,7 +28,11 @@ pub(crate) async fn handle(
 ) -> Response<ReplyBody> {
     let began = Instant::now();
     let (parts, incoming) = request.into_parts();
-    let call = Call::new(RequestId::new(), peer, parts);
+    let client = app.proxies.client(peer, &parts.headers);
+    let mut call = Call::new(RequestId::new(), *client.as_ref().unwrap_or(&peer), parts);
+    if let Err(Contradiction) = client {
+        call.head_error = Some("X-Forwarded-For and Forwarded tell of different clients.");
+    }
     let watched = Watched::new(&app, &call, began);
     let mut body = Body::new(incoming, &app.config.limits, call.notes.clone());
     // The path alone: a query may hold a signature or a token.
@@ -37,9 +42,7 @@ pub(crate) async fn handle(
         let mut response = route(&app, &call, &mut body).await;
         cors::expose(&app, &call, &mut response).await;
         stamp(&mut response, call.id, began.elapsed().as_millis());
-        if may_drain(&call) {
-            body.drain();
-        }
+        leave(&call, body, &mut response).await;
         tracing::info!(
             status = response.status().as_u16(),
             ms = began.elapsed().as_millis(),
@@ -53,7 +56,7 @@ pub(crate) async fn handle(
 
 /// Which of the four services a request is for.
 async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBody> {
-    if let Some(message) = call.host_error {
+    if let Some(message) = call.head_error {
         return refuse(call, ServiceError::of(Code::InvalidRequest).with_message(message));
     }
     // HTTP/1.1 never gets here with more.
@@ -71,7 +74,8 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
     }
     if cors::concerns(call) && call.method == Method::OPTIONS {
         call.notes.operation("Preflight");
-        return cors::preflight(app, call).await.unwrap_or_else(|error| refuse(call, error));
+        let answered = cors::preflight(app, call).await.map(of_oss);
+        return answered.unwrap_or_else(|error| refuse(call, error));
     }
     if !is_oss_signed(call) {
         if call.path.starts_with(health::PREFIX) {
@@ -102,7 +106,7 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
         }
     }
     match object_request(app, call, body).await {
-        Ok(response) => response,
+        Ok(response) => of_oss(response),
         Err(error) => refuse(call, error),
     }
 }
@@ -147,7 +151,23 @@ fn is_about_its_body(call: &Call) -> bool {
     matches!(call.method, Method::PUT | Method::POST) && call.parameter("uploads").is_none()
 }
 
-/// Whether what is left of a body is worth waiting for. Some clients announce one with a GET and
+/// Decides what becomes of a body that was not read to its end, and of the connection with it. The reply
+/// leaves at once: some clients write everything before they read, others stop writing when they have
+/// read it.
+async fn leave(call: &Call, mut body: Body, response: &mut Response<ReplyBody>) {
+    let drains = may_drain(call);
+    if drains && call.is_chunked() && !body.is_at_its_end() {
+        body.settle().await;
+    }
+    let over = body.is_at_its_end();
+    let stays = over || (drains && body.is_nearly_at_its_end());
+    connection(call, response, stays && !call.ends_connection());
+    if drains && !over {
+        body.drain();
+    }
+}
+
+/// Whether what is left of a body may be waited for. Some clients announce one with a GET and
 /// send none; one who asked to be told whether to send it was told not to.
 fn may_drain(call: &Call) -> bool {
     matches!(call.method, Method::PUT | Method::POST) && !call.expects_continue()
@@ -172,7 +192,7 @@ fn refuse(call: &Call, mut error: ServiceError) -> Response<ReplyBody> {
         error.context.retain(|(name, _)| name != "StringToSignBytes");
         let mut response = empty(status);
         set(&mut response, "x-oss-err", &error.to_header());
-        return response;
+        return of_oss(response);
     }
-    reply(status, XML, error.to_xml())
+    of_oss(reply(status, XML, error.to_xml()))
 }

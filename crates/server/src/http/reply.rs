@@ -1,11 +1,14 @@
 //! Replies: how they are made, and what every one of them carries.
 
 use axum::body::Body;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SERVER};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, SERVER};
 use http::{Response, StatusCode};
 
+use super::call::Call;
 use super::request_id::RequestId;
 
+/// The name of the server in replies of the OSS API.
+pub(crate) const OSS: &str = "AliyunOSS";
 /// Content type of XML replies.
 pub(crate) const XML: &str = "application/xml";
 /// Content type of JSON replies.
@@ -38,9 +41,23 @@ pub(crate) fn set(response: &mut Response<Body>, name: &str, value: &str) {
     }
 }
 
+/// A reply of the OSS API, whose server has the name that clients of that API know.
+pub(crate) fn of_oss(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(SERVER, HeaderValue::from_static(OSS));
+    response
+}
+
+/// Says whether the connection can be used again. HTTP/2 has other ways to say so.
+pub(crate) fn connection(call: &Call, response: &mut Response<Body>, stays: bool) {
+    if !call.is_http2() {
+        let value = HeaderValue::from_static(if stays { "keep-alive" } else { "close" });
+        response.headers_mut().insert(CONNECTION, value);
+    }
+}
+
 /// What every reply carries beside the `Date` that hyper sets.
 pub(crate) fn stamp(response: &mut Response<Body>, id: RequestId, spent_ms: u128) {
-    response.headers_mut().insert(SERVER, HeaderValue::from_static("vodferry"));
+    response.headers_mut().entry(SERVER).or_insert(HeaderValue::from_static("vodferry"));
     set(response, "x-oss-request-id", &id.to_string());
     set(response, "x-oss-server-time", &spent_ms.to_string());
 }

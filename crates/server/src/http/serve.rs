@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -14,14 +15,15 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::listen::accept;
 use super::observe::{AccessLog, Metrics, serve_metrics};
+use super::proxies::Proxies;
 use super::tls::{Tls, TlsError};
 use crate::callback::Callbacks;
 use crate::config::{Config, ConfigError};
 use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
-    BlobError, BlobStore, Clock, DATABASE_FILE, DiskBlobs, Fs, Janitor, JanitorOptions, MetaError,
-    MetaStore, OpenError, Quotas, RealFs, SqliteOptions, SqliteStore, make_private_folder,
-    wall_clock,
+    BlobError, BlobStore, Clock, CommitWatch, DATABASE_FILE, DiskBlobs, Fs, Janitor,
+    JanitorOptions, MetaError, MetaStore, OpenError, Quotas, RealFs, SqliteOptions, SqliteStore,
+    make_private_folder, wall_clock,
 };
 
 /// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When
@@ -51,11 +53,13 @@ pub struct Environment {
     pub fs: Arc<dyn Fs>,
     /// Tells the time of requests, credentials and the janitor.
     pub clock: Clock,
+    /// In place of the one that is configured, and below what may be configured.
+    pub garbage_age: Option<Duration>,
 }
 
 impl Default for Environment {
     fn default() -> Environment {
-        Environment { fs: Arc::new(RealFs), clock: wall_clock() }
+        Environment { fs: Arc::new(RealFs), clock: wall_clock(), garbage_age: None }
     }
 }
 
@@ -72,20 +76,32 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
         None => None,
     };
     let own = own_endpoint(addr, tls.is_some());
+    if !config.trusted_proxies.is_empty() && config.public_endpoint.is_none() {
+        tracing::warn!(
+            endpoint = own,
+            "clients behind a proxy are told this server's own address: set public_endpoint"
+        );
+    }
     let endpoint = config.public_endpoint.clone().unwrap_or(own);
-    let Environment { fs, clock } = environment;
+    let Environment { fs, clock, garbage_age } = environment;
     let scraping = match config.metrics_listen {
         Some(addr) => Some(listen(addr).await?),
         None => None,
     };
     let callbacks = Callbacks::new(config.data.clone(), &endpoint, &config.callback)?;
-    let opened = open(&config, fs, &clock).await?;
+    let janitor = JanitorOptions {
+        every: config.janitor_interval,
+        upload_life: config.upload_life,
+        garbage_age: garbage_age.unwrap_or(config.garbage_age),
+        ..JanitorOptions::default()
+    };
     let lost_lines = Arc::default();
+    let mut metrics = Metrics::new(Arc::clone(&lost_lines));
+    let opened = open(&config, fs, &clock, janitor, metrics.commit_watch()).await?;
     let access_log = match &config.access_log {
         Some(path) => Some(open_log(path, &lost_lines)?),
         None => None,
     };
-    let mut metrics = Metrics::new(lost_lines);
     metrics.watch_janitor(opened.janitor.tally());
     let first_start = opened.fresh_keys.then(|| FirstStart::of(&config, &endpoint, &opened.keys));
 
@@ -94,6 +110,7 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
     let app = Arc::new(App {
         callbacks: Arc::new(callbacks),
         endpoint: endpoint.clone(),
+        proxies: Proxies::new(&config.trusted_proxies),
         base_domains,
         keys: LiveKeys::new(&config.data, opened.keys),
         nonces: Default::default(),
@@ -299,7 +316,13 @@ struct Opened {
     janitor: Janitor,
 }
 
-async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened, ServeError> {
+async fn open(
+    config: &Config,
+    fs: Arc<dyn Fs>,
+    clock: &Clock,
+    options: JanitorOptions,
+    watch: CommitWatch,
+) -> Result<Opened, ServeError> {
     let (data, durable, min_part_size) =
         (config.data.clone(), config.durable, config.min_part_size);
     let quotas = Quotas { every: config.quota, of: config.quotas.clone() };
@@ -320,14 +343,9 @@ async fn open(config: &Config, fs: Arc<dyn Fs>, clock: &Clock) -> Result<Opened,
         source: io::Error::other(error),
     })??;
     let blobs: Arc<dyn BlobStore> = Arc::new(blobs);
+    meta.watch_commits(watch);
     let meta: Arc<dyn MetaStore> = Arc::new(meta);
     meta.create_bucket(&config.bucket, clock()).await?;
-    let options = JanitorOptions {
-        every: config.janitor_interval,
-        upload_life: config.upload_life,
-        garbage_age: config.garbage_age,
-        ..JanitorOptions::default()
-    };
     let janitor = Janitor::start(blobs.clone(), meta.clone(), options, clock.clone());
     Ok(Opened { keys, fresh_keys, blobs, meta, janitor })
 }

@@ -6,6 +6,7 @@ use vodferry_oss::{Method, Request, Style, Target};
 use vodferry_vod::{MediaKind, UploadAddress, UploadAuth, image_extension};
 
 use super::App;
+use super::call::Call;
 use crate::policy::Policy;
 use crate::store::{MetaError, NewVideo, Video};
 use crate::token::{IssueError, KeyMark, Subject, issue_to};
@@ -74,6 +75,7 @@ pub(crate) struct ApiError {
 /// not disabled.
 pub(crate) async fn create(
     app: &App,
+    call: &Call,
     issuer: Option<KeyMark>,
     proposal: Proposal,
 ) -> Result<Granted, ApiError> {
@@ -116,27 +118,33 @@ pub(crate) async fn create(
         video_id,
     };
     let video = app.meta.create_video(video, app.now_ms()).await?;
-    grant(app, issuer, &video)
+    grant(app, call, issuer, &video)
 }
 
 /// Hands out a new right for the same place.
 pub(crate) async fn refresh(
     app: &App,
+    call: &Call,
     issuer: Option<KeyMark>,
     video_id: &str,
 ) -> Result<Granted, ApiError> {
     let video = app.meta.get_video(video_id).await?;
-    grant(app, issuer, &video)
+    grant(app, call, issuer, &video)
 }
 
-fn grant(app: &App, issuer: Option<KeyMark>, video: &Video) -> Result<Granted, ApiError> {
+fn grant(
+    app: &App,
+    call: &Call,
+    issuer: Option<KeyMark>,
+    video: &Video,
+) -> Result<Granted, ApiError> {
     let life = app.config.credential_life;
     let subject = Subject { issuer, ..Subject::default() };
     let policy = Policy::upload_only(&video.info.bucket, &video.info.key);
     let masters = &app.keys.current().masters;
     let (credential, expires_ms) = issue_to(masters, &subject, &policy, life, app.now_ms())?;
     let address = UploadAddress {
-        endpoint: app.endpoint.clone(),
+        endpoint: app.endpoint_of(call).into_owned(),
         bucket: video.info.bucket.clone(),
         file_name: video.info.key.clone(),
     };
@@ -150,19 +158,19 @@ fn grant(app: &App, issuer: Option<KeyMark>, video: &Video) -> Result<Granted, A
     };
     Ok(Granted {
         video_id: video.info.video_id.clone(),
-        image_url: image_url(app, video)?,
+        image_url: image_url(app, call, video)?,
         upload_address: address.encode(),
         upload_auth: auth.encode(),
     })
 }
 
 /// Where an image is; none for a video.
-fn image_url(app: &App, video: &Video) -> Result<Option<String>, ApiError> {
+fn image_url(app: &App, call: &Call, video: &Video) -> Result<Option<String>, ApiError> {
     if video.info.kind == MediaKind::Video {
         return Ok(None);
     }
     let target = Target {
-        endpoint: app.endpoint.clone(),
+        endpoint: app.endpoint_of(call).into_owned(),
         bucket: video.info.bucket.clone(),
         key: video.info.key.clone(),
     };

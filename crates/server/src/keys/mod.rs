@@ -28,6 +28,7 @@ pub use live::LiveKeys;
 pub use text::written;
 
 pub(crate) use file::{create_private, read_private, remove_drafts};
+pub(crate) use text::is_tenant;
 
 /// The tenant of the operators' first key, and of every key that names none.
 pub const DEFAULT_TENANT: &str = "main";

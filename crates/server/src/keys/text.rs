@@ -196,7 +196,7 @@ pub(super) fn format(keys: &Keys) -> Zeroizing<String> {
 }
 
 /// 1 to 32 of a-z, 0-9, `-` and `_`.
-pub(super) fn is_tenant(name: &str) -> bool {
+pub(crate) fn is_tenant(name: &str) -> bool {
     (1..=32).contains(&name.len())
         && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
 }

@@ -169,7 +169,7 @@ impl fmt::Display for FsckReport {
 }
 
 /// Bytes read at a time.
-const READ: u64 = 1 << 20;
+const READ: usize = 1 << 20;
 /// Where unnamed blobs are moved.
 const UNNAMED: &str = "unnamed";
 
@@ -220,15 +220,16 @@ fn look(
 fn hash(fs: &dyn Fs, path: &Path) -> io::Result<([u8; 16], u64)> {
     let mut file = fs.open(path)?;
     let (mut md5, mut crc64) = (Md5::new(), crc_fast::Digest::new(CrcAlgorithm::Crc64Xz));
-    let mut at = 0;
+    let (mut at, mut buffer) = (0, vec![0; READ]);
     loop {
-        let bytes = file.read(at, READ)?;
+        let length = file.read(at, &mut buffer)?;
+        let bytes = buffer.get(..length).unwrap_or_default();
         if bytes.is_empty() {
             return Ok((md5.finalize().into(), crc64.finalize()));
         }
-        md5.update(&bytes);
-        crc64.update(&bytes);
-        at += bytes.len() as u64;
+        md5.update(bytes);
+        crc64.update(bytes);
+        at += length as u64;
     }
 }
 

@@ -55,7 +55,7 @@ pub use meta::{
 pub use meta_error::MetaError;
 pub use quota::{Quota, Quotas};
 pub use report::{NewReport, Report, ReportQuery};
-pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
+pub use sqlite::{Commit, CommitWatch, OpenError, SqliteOptions, SqliteStore};
 pub use video::{NewVideo, Video, VideoStatus};
 
 /// Milliseconds since 1970. The wall clock, or in tests one that jumps.

@@ -76,8 +76,8 @@ impl FsFile for FaultyFile {
         check(&self.0, "sync")?;
         self.1.sync()
     }
-    fn read(&mut self, start: u64, most: u64) -> io::Result<Vec<u8>> {
-        self.1.read(start, most)
+    fn read(&mut self, start: u64, into: &mut [u8]) -> io::Result<usize> {
+        self.1.read(start, into)
     }
 }
 

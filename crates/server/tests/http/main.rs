@@ -12,6 +12,7 @@ mod callback;
 mod callback_guard;
 mod callback_uploads;
 mod clocks;
+mod early;
 mod framing;
 mod full;
 mod health;
@@ -30,6 +31,7 @@ mod oss_tenants;
 mod power;
 #[path = "../store/power_fs.rs"]
 mod power_fs;
+mod proxies;
 mod quotas;
 #[path = "../store/random.rs"]
 mod random;

@@ -75,13 +75,14 @@ async fn round(seed: u64, lie: Lie) -> Result<usize, String> {
     let before = TempDir::new().unwrap();
     let root = before.path().to_owned();
     let fs = PowerFs::new(&root, random.next(), 60 + random.below(500), lie);
-    let environment = Environment { fs: Arc::new(fs.clone()), ..Environment::default() };
+    // Deletes at once what clients replaced while they go on.
+    let garbage_age = Some(Duration::ZERO);
+    let environment =
+        Environment { fs: Arc::new(fs.clone()), garbage_age, ..Environment::default() };
     let server = Server::within(environment, |config| {
         config.data = root.clone();
         config.durable = true;
-        // Deletes what clients replaced while they go on.
         config.janitor_interval = Duration::from_millis(100);
-        config.garbage_age = Duration::ZERO;
     })
     .await;
 

@@ -27,8 +27,8 @@ impl Reply {
         if id.len() != 24 || !id.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b)) {
             return Err(reply.differs("x-oss-request-id of 24 upper-case hex digits"));
         }
-        if reply.header("server").is_none() {
-            return Err(reply.differs("a Server header"));
+        if reply.header("server") != Some("AliyunOSS") {
+            return Err(reply.differs("Server: AliyunOSS"));
         }
         if reply.text().contains("xmlns=")
             && reply.header("content-type") == Some("application/xml")

@@ -1,21 +1,24 @@
-//! The head of a connection's first request, looked at before it is served.
+//! The heads of requests, looked at before they are served.
 //!
 //! What is no HTTP, or too much of it, never becomes a request: the HTTP library would answer with a
-//! bare status. Whoever sends such a thing does it in the first request as a rule, so that one is
-//! read here and refused with a code, a reason and a request id. The bytes of a good one are handed on.
+//! bare status. So each head is looked at here, and refused with a code, a reason and a request id; the bytes of
+//! a good one are handed on. The first of a connection is [read](read) before the library sees anything, later
+//! ones on their way to it, by [`Requests`](super::requests::Requests).
 
 use bytes::{Buf, BytesMut};
 use http::{Method, StatusCode, Uri};
 use httparse::{EMPTY_HEADER, Error, Request, Status};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Duration, timeout};
+use tokio::time::timeout;
 use vodferry_oss::time::format_http;
 use vodferry_oss::{Code, ServiceError};
 
 use crate::config::Limits;
 use crate::http::App;
+use crate::http::body::DRAIN_TIME;
 use crate::http::call::Peer;
 use crate::http::observe;
+use crate::http::reply::OSS;
 use crate::http::request_id::RequestId;
 use crate::http::video::as_i64;
 
@@ -42,7 +45,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), limits: &Limits)
     }
 }
 
-/// Answers what was refused, and lets the client read it.
+/// Answers what was refused.
 pub(super) async fn refuse(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     app: &App,
@@ -55,7 +58,7 @@ pub(super) async fn refuse(
     let xml = error.to_xml();
     let reply = format!(
         "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\
-         Date: {}\r\nServer: vodferry\r\nx-oss-request-id: {id}\r\nx-oss-server-time: 0\r\n\r\n{xml}",
+         Date: {}\r\nServer: {OSS}\r\nx-oss-request-id: {id}\r\nx-oss-server-time: 0\r\n\r\n{xml}",
         error.status,
         reason.unwrap_or("Bad Request"),
         xml.len(),
@@ -65,16 +68,12 @@ pub(super) async fn refuse(
     tracing::info!(%id, status = error.status, message = error.message, "refused what is no request");
     let answered = async {
         stream.write_all(reply.as_bytes()).await?;
-        stream.shutdown().await?;
-        // Or the client finds a broken connection in place of the reply.
-        tokio::io::copy(&mut stream.take(DRAIN_BYTES), &mut tokio::io::sink()).await
+        stream.flush().await
     };
     // Whoever reads nothing misses only what is wrong.
     let _ = timeout(DRAIN_TIME, answered).await;
 }
 
-const DRAIN_BYTES: u64 = 64 << 20;
-const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// What the HTTP library bears.
 const LONGEST_TARGET: usize = 65_534;
 
@@ -84,30 +83,14 @@ async fn gather(
     bytes: &mut BytesMut,
     limits: &Limits,
 ) -> Result<bool, ServiceError> {
-    let (mut blank, mut seen, mut look_at) = (0, 0, 1);
+    let mut gathering = Gathering::default();
     loop {
         bytes.reserve(READ);
         if stream.read_buf(bytes).await.unwrap_or(0) == 0 {
             return Ok(false);
         }
-        let lines = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        bytes.advance(lines);
-        blank += lines;
-        let new = bytes.get(seen.min(bytes.len())..).unwrap_or_default();
-        // One that drips and has no end yet is looked at each time that it doubled, so that the work
-        // stays small.
-        if has_end(new) || bytes.len() >= look_at {
-            if check(bytes, limits)? {
-                return Ok(true);
-            }
-            look_at = bytes.len().max(1) * 2;
-        }
-        seen = bytes.len().saturating_sub(2);
-        if bytes.len() + blank > limits.header_bytes {
-            return Err(too_large(
-                431,
-                format!("Its head has more than {} bytes.", limits.header_bytes),
-            ));
+        if gathering.step(bytes, limits)?.is_some() {
+            return Ok(true);
         }
     }
 }
@@ -115,28 +98,87 @@ async fn gather(
 /// Bytes read at a time.
 const READ: usize = 8192;
 
+/// A head that arrives.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    /// Bytes of empty lines in front of it.
+    blank: usize,
+    /// Bytes in which no end is.
+    seen: usize,
+    look_at: usize,
+}
+
+/// A head that can be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Bytes.
+    pub(super) length: usize,
+    /// What follows.
+    pub(super) body: Framing,
+}
+
+/// How the end of a body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// It has so many bytes.
+    Length(u64),
+    /// Each piece tells its length.
+    Chunked,
+}
+
+impl Gathering {
+    /// Looks at all `bytes` that are there so far, and takes empty lines in front away; `None` as long as the end
+    /// of the head is missing.
+    pub(super) fn step(
+        &mut self,
+        bytes: &mut BytesMut,
+        limits: &Limits,
+    ) -> Result<Option<Head>, ServiceError> {
+        let lines = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        bytes.advance(lines);
+        self.blank += lines;
+        let new = bytes.get(self.seen.min(bytes.len())..).unwrap_or_default();
+        // One that drips and has no end yet is looked at each time that it doubled, so that the work
+        // stays small.
+        if has_end(new) || bytes.len() >= self.look_at.max(1) {
+            if let Some(head) = check(bytes, limits)? {
+                return Ok(Some(head));
+            }
+            self.look_at = bytes.len().max(1) * 2;
+        }
+        self.seen = bytes.len().saturating_sub(2);
+        if bytes.len() + self.blank > limits.header_bytes {
+            return Err(too_large(
+                431,
+                format!("Its head has more than {} bytes.", limits.header_bytes),
+            ));
+        }
+        Ok(None)
+    }
+}
+
 fn has_end(bytes: &[u8]) -> bool {
     bytes.windows(3).any(|three| three == b"\n\r\n") || bytes.windows(2).any(|two| two == b"\n\n")
 }
 
 /// Whether a whole head is there, and nothing is wrong with it.
-fn check(bytes: &[u8], limits: &Limits) -> Result<bool, ServiceError> {
+fn check(bytes: &[u8], limits: &Limits) -> Result<Option<Head>, ServiceError> {
     let mut headers = vec![EMPTY_HEADER; limits.headers];
     let mut request = Request::new(&mut headers);
-    match request.parse(bytes) {
-        Ok(Status::Partial) => return Ok(false),
+    let length = match request.parse(bytes) {
+        Ok(Status::Partial) => return Ok(None),
         Ok(Status::Complete(length)) if length > limits.header_bytes => {
             return Err(too_large(
                 431,
                 format!("Its head has more than {} bytes.", limits.header_bytes),
             ));
         }
-        Ok(Status::Complete(_)) => {}
+        Ok(Status::Complete(length)) => length,
         Err(Error::TooManyHeaders) => {
             return Err(too_large(431, format!("It has more than {} headers.", limits.headers)));
         }
         Err(error) => return Err(malformed(&format!("{error}."))),
-    }
+    };
     let target = request.path.unwrap_or_default();
     if target.len() > LONGEST_TARGET {
         return Err(too_large(414, format!("Its target has more than {LONGEST_TARGET} bytes.")));
@@ -147,25 +189,29 @@ fn check(bytes: &[u8], limits: &Limits) -> Result<bool, ServiceError> {
     if Method::from_bytes(request.method.unwrap_or_default().as_bytes()).is_err() {
         return Err(malformed("its method is none."));
     }
-    check_framing(&request).map(|()| true)
+    framing(&request).map(|body| Some(Head { length, body }))
 }
 
-/// Refuses a body whose end one reader would see elsewhere than another.
-fn check_framing(request: &Request<'_, '_>) -> Result<(), ServiceError> {
+/// How the end of the body is told; refuses one that one reader would see elsewhere than another.
+fn framing(request: &Request<'_, '_>) -> Result<Framing, ServiceError> {
     let values = |name: &'static str| {
         let named = move |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case(name);
         request.headers.iter().filter(named).map(|header| header.value.trim_ascii())
     };
     let lengths: Vec<&[u8]> = values("content-length").collect();
-    let is_length = |value: &[u8]| {
-        let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let length = |value: &[u8]| {
+        let text = std::str::from_utf8(value).ok()?;
         // Beyond these a length means something else to some.
-        digits && std::str::from_utf8(value).is_ok_and(|text| text.parse::<i64>().is_ok())
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        u64::try_from(text.parse::<i64>().ok().filter(|_| digits)?).ok()
     };
-    if lengths.iter().any(|value| !is_length(value) || lengths.first() != Some(value)) {
+    if lengths.iter().any(|value| length(value).is_none() || lengths.first() != Some(value)) {
         return Err(malformed("its Content-Length is no number, or several."));
     }
-    let Some(coding) = values("transfer-encoding").next_back() else { return Ok(()) };
+    let Some(coding) = values("transfer-encoding").next_back() else {
+        let length = lengths.first().and_then(|value| length(value));
+        return Ok(Framing::Length(length.unwrap_or(0)));
+    };
     if request.version != Some(1) {
         return Err(malformed("HTTP/1.0 knows no Transfer-Encoding."));
     }
@@ -176,7 +222,7 @@ fn check_framing(request: &Request<'_, '_>) -> Result<(), ServiceError> {
     if !last.eq_ignore_ascii_case(b"chunked") {
         return Err(malformed("the last Transfer-Encoding must be chunked."));
     }
-    Ok(())
+    Ok(Framing::Chunked)
 }
 
 fn malformed(what: &str) -> ServiceError {

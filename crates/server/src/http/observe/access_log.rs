@@ -36,6 +36,9 @@ pub(crate) struct Record {
     request_id: String,
     remote: Option<IpAddr>,
     tls: bool,
+    /// The trusted proxy that says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<IpAddr>,
     protocol: &'static str,
     method: String,
     /// As sent, without the query.
@@ -86,6 +89,7 @@ impl Record {
             request_id: id.to_string(),
             remote: Some(peer.ip.to_canonical()),
             tls: peer.secure,
+            via: peer.via.map(|via| via.to_canonical()),
             ..Record::default()
         }
     }

@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::store::Tally;
+use crate::store::{CommitWatch, Tally};
 
 /// Counters of one server.
 pub(crate) struct Metrics {
@@ -33,6 +33,9 @@ pub(crate) struct Metrics {
     loaded: Family<Outcome, Counter>,
     callbacks: Family<Outcome, Counter>,
     callback_seconds: Histogram,
+    commit_seconds: Histogram,
+    commit_commands: Histogram,
+    failed_commits: Counter,
 }
 
 /// What is counted of a request.
@@ -66,7 +69,7 @@ struct Outcome {
 impl Metrics {
     /// `lost` counts lines of the access log that were not written.
     pub(crate) fn new(lost: Arc<AtomicU64>) -> Metrics {
-        let mut registry = Registry::with_prefix("vodferry");
+        let mut registry = Registry::default();
         let metrics = Metrics {
             requests: Family::default(),
             seconds: Family::new_with_constructor(|| {
@@ -81,10 +84,14 @@ impl Metrics {
             loaded: Family::default(),
             callbacks: Family::default(),
             callback_seconds: Histogram::new(exponential_buckets(0.001, 2.5, 13)),
+            commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.5, 13)),
+            commit_commands: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+            failed_commits: Counter::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
-        let r = &mut registry;
+        registry.register_collector(Box::new(Process));
+        let r = registry.sub_registry_with_prefix("vodferry");
         r.register(
             "requests",
             "Requests by operation, HTTP status (cut: the client left first) and code of a refusal",
@@ -112,13 +119,38 @@ impl Metrics {
             "From the end of an upload to that of its callback",
             m.callback_seconds.clone(),
         );
+        r.register(
+            "commit_seconds",
+            "Transactions of the database, from begin to durable",
+            m.commit_seconds.clone(),
+        );
+        r.register(
+            "commit_commands",
+            "Commands that shared one transaction",
+            m.commit_commands.clone(),
+        );
+        r.register("failed_commits", "Transactions that failed", m.failed_commits.clone());
         r.register_collector(Box::new(LostLines(lost)));
         Metrics { registry, ..metrics }
     }
 
     /// Adds what the janitor did.
     pub(crate) fn watch_janitor(&mut self, tally: Arc<Tally>) {
-        self.registry.register_collector(Box::new(JanitorNumbers(tally)));
+        let janitor = Box::new(JanitorNumbers(tally));
+        self.registry.sub_registry_with_prefix("vodferry").register_collector(janitor);
+    }
+
+    /// What the database tells of its commits to.
+    pub(crate) fn commit_watch(&self) -> CommitWatch {
+        let (seconds, commands) = (self.commit_seconds.clone(), self.commit_commands.clone());
+        let failed = self.failed_commits.clone();
+        Box::new(move |commit| match commit.failed {
+            true => drop(failed.inc()),
+            false => {
+                seconds.observe(commit.spent.as_secs_f64());
+                commands.observe(commit.commands as f64);
+            }
+        })
     }
 
     /// A connection was opened; it is open until the answer is dropped.
@@ -219,12 +251,44 @@ impl Collector for JanitorNumbers {
         counter(e, "janitor_deleted_blobs", "Blobs that nothing named any more", now.blobs)?;
         let name = "janitor_forgotten_completions";
         counter(e, name, "Remembered answers that were too old", now.completions)?;
-        let last = ConstGauge::new(now.last_ms as f64 / 1000.0);
         let help = "When the last round ended well, in seconds since 1970";
-        let gauge =
-            e.encode_descriptor("janitor_last_round_seconds", help, None, last.metric_type())?;
-        last.encode(gauge)
+        gauge(e, "janitor_last_round_seconds", help, now.last_ms as f64 / 1000.0)
     }
+}
+
+/// What the system knows of this process, under the names that every program has for it. Nothing where it
+/// does not tell.
+#[derive(Debug)]
+struct Process;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        if let Some(bytes) = resident_bytes() {
+            let name = "process_resident_memory_bytes";
+            gauge(&mut encoder, name, "Memory that is really there", bytes)?;
+        }
+        if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+            gauge(&mut encoder, "process_open_fds", "Open files", open.count() as f64)?;
+        }
+        Ok(())
+    }
+}
+
+fn resident_bytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib * 1024.0)
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: f64,
+) -> Result<(), fmt::Error> {
+    let value = ConstGauge::new(value);
+    value.encode(encoder.encode_descriptor(name, help, None, value.metric_type())?)
 }
 
 fn counter(
@@ -240,6 +304,7 @@ fn counter(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Commit;
 
     #[test]
     fn what_was_counted_is_told() {
@@ -256,6 +321,9 @@ mod tests {
         });
         metrics.refused(431, "InvalidRequest");
         metrics.callback("late", Duration::from_secs(5));
+        let watch = metrics.commit_watch();
+        watch(Commit { commands: 3, spent: Duration::from_millis(2), failed: false });
+        watch(Commit { commands: 1, spent: Duration::from_millis(2), failed: true });
         let text = metrics.text().unwrap();
         for line in [
             "vodferry_requests_total{operation=\"UploadPart\",status=\"200\",code=\"\"} 1",
@@ -269,9 +337,19 @@ mod tests {
             "vodferry_callbacks_total{outcome=\"late\"} 1",
             "vodferry_callback_seconds_sum 5.0",
             "vodferry_request_seconds_count{operation=\"UploadPart\"} 1",
+            "vodferry_commit_commands_sum 3.0",
+            "vodferry_commit_commands_bucket{le=\"2.0\"} 0",
+            "vodferry_commit_commands_bucket{le=\"4.0\"} 1",
+            "vodferry_commit_seconds_count 1",
+            "vodferry_failed_commits_total 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+        #[cfg(target_os = "linux")]
+        for name in ["process_resident_memory_bytes", "process_open_fds"] {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            assert!(value.unwrap().parse::<f64>().unwrap() > 0.0, "{name} in\n{text}");
+        }
     }
 }

@@ -154,7 +154,7 @@ pub(super) async fn complete(
         return Err(service_error(MetaError::NoSuchUpload(upload_id)));
     }
     let result = CompleteMultipartUploadResult {
-        location: format!("{}/{}/{}", app.endpoint, place.bucket, encode_path(&place.key)),
+        location: format!("{}/{}/{}", app.endpoint_of(call), place.bucket, encode_path(&place.key)),
         bucket: place.bucket.clone(),
         key: place.key.clone(),
         etag: done.etag.clone(),

@@ -94,7 +94,7 @@ pub(super) async fn post_object(
         Ok(info) => info,
         Err(error) => return Err(refused(app, id.as_ref(), error).await),
     };
-    let mut response = answer(app, &fields, &object, &info);
+    let mut response = answer(&app.endpoint_of(call), &fields, &object, &info);
     set(&mut response, "etag", &quote(&info.etag));
     set(&mut response, "content-md5", &content_md5(&md5));
     set(&mut response, CRC64, &info.crc64.to_string());
@@ -248,7 +248,12 @@ async fn receive(
     intake.finish().await.map_err(blob_error)
 }
 
-fn answer(app: &App, fields: &Fields, object: &Place, info: &ObjectInfo) -> Response<ReplyBody> {
+fn answer(
+    endpoint: &str,
+    fields: &Fields,
+    object: &Place,
+    info: &ObjectInfo,
+) -> Response<ReplyBody> {
     let target = fields.get("success_action_redirect").and_then(|url| redirect(url, object, info));
     if let Some(target) = target {
         let mut response = empty(303);
@@ -258,8 +263,7 @@ fn answer(app: &App, fields: &Fields, object: &Place, info: &ObjectInfo) -> Resp
     match fields.get("success_action_status") {
         Some("200") => empty(200),
         Some("201") => {
-            let location =
-                format!("{}/{}/{}", app.endpoint, object.bucket, encode_path(&object.key));
+            let location = format!("{endpoint}/{}/{}", object.bucket, encode_path(&object.key));
             let mut response =
                 reply(201, XML, post_response(&object.bucket, &location, &object.key, &info.etag));
             set(&mut response, "location", &location);

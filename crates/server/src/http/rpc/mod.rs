@@ -118,7 +118,7 @@ async fn answer(
     };
     match operation {
         Operation::Sts(operation) => operation.run(app, &caller, parameters),
-        Operation::Vod(operation) => operation.run(app, &caller, parameters).await,
+        Operation::Vod(operation) => operation.run(app, call, &caller, parameters).await,
     }
 }
 

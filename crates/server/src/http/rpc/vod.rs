@@ -7,6 +7,7 @@ use vodferry_vod::MediaKind;
 use super::members;
 use super::parameters::Parameters;
 use crate::http::App;
+use crate::http::call::Call;
 use crate::http::caller::Caller;
 use crate::http::video::{self, ApiError, Granted, Proposal, as_i64};
 use crate::keys::DEFAULT_TENANT;
@@ -40,6 +41,7 @@ impl Operation {
     pub(super) async fn run(
         self,
         app: &App,
+        call: &Call,
         caller: &Caller,
         given: &Parameters,
     ) -> Result<Map<String, Value>, ApiError> {
@@ -60,7 +62,7 @@ impl Operation {
                     transcode_mode: given.text("TransCodeMode"),
                     ..common(given)?
                 };
-                video::create(app, issuer, proposal).await.map(granted)
+                video::create(app, call, issuer, proposal).await.map(granted)
             }
             Operation::CreateUploadImage => {
                 let proposal = Proposal {
@@ -71,10 +73,11 @@ impl Operation {
                     file_name: given.text("OriginalFileName"),
                     ..common(given)?
                 };
-                video::create(app, issuer, proposal).await.map(granted)
+                video::create(app, call, issuer, proposal).await.map(granted)
             }
             Operation::RefreshUploadVideo => {
-                video::refresh(app, issuer, given.required("VideoId")?).await.map(granted)
+                let id = given.required("VideoId")?;
+                video::refresh(app, call, issuer, id).await.map(granted)
             }
             Operation::GetVideoInfo => {
                 let video = app.meta.get_video(given.required("VideoId")?).await?;

@@ -52,8 +52,15 @@ pub trait FsFile: Send {
     /// Makes the bytes durable, not the name.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// `most` bytes from `start` on, fewer only where the file ends.
-    fn read(&mut self, start: u64, most: u64) -> io::Result<Vec<u8>>;
+    /// Fills `into` with the bytes from `start` on, and tells how many; fewer only where the file ends.
+    fn read(&mut self, start: u64, into: &mut [u8]) -> io::Result<usize>;
+
+    /// As [`read`](FsFile::read), but of bytes that are in memory, perhaps only some of them; `None` where there are
+    /// none, or when that cannot be known. This one does not block.
+    fn read_at_hand(&mut self, start: u64, into: &mut [u8]) -> Option<usize> {
+        let _ = (start, into);
+        None
+    }
 }
 
 /// The file system of this machine.
@@ -120,10 +127,25 @@ impl FsFile for File {
         self.sync_data()
     }
 
-    fn read(&mut self, start: u64, most: u64) -> io::Result<Vec<u8>> {
+    fn read(&mut self, start: u64, into: &mut [u8]) -> io::Result<usize> {
         self.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::with_capacity(usize::try_from(most).unwrap_or(0).min(1 << 20));
-        Read::take(self, most).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        let mut filled = 0;
+        while let Some(rest) = into.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match Read::read(self, rest) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(filled)
+    }
+
+    // What goes wrong here goes wrong again where one may wait, and is told there; so does the end of the file.
+    #[cfg(target_os = "linux")]
+    fn read_at_hand(&mut self, start: u64, into: &mut [u8]) -> Option<usize> {
+        use rustix::io::{ReadWriteFlags, preadv2};
+        let into = &mut [io::IoSliceMut::new(into)];
+        preadv2(&*self, into, start, ReadWriteFlags::NOWAIT).ok().filter(|length| *length > 0)
     }
 }

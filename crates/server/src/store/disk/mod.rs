@@ -14,6 +14,7 @@
 
 mod folder;
 mod fs;
+mod reader;
 mod writer;
 
 use std::io;
@@ -23,12 +24,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
-use futures_util::stream;
 use tokio::task::spawn_blocking;
 
 use self::folder::Folder;
 pub use self::fs::{Fs, FsFile, RealFs};
+use self::reader::{Buffers, Reader};
 use self::writer::DiskWriter;
 use super::{BlobError, BlobId, BlobStore, BlobStream, BlobWriter, BoxFuture};
 
@@ -44,6 +44,7 @@ struct Inner {
     durable: bool,
     begun: AtomicU64,
     folders: Vec<Folder>,
+    buffers: Arc<Buffers>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -82,7 +83,8 @@ impl DiskBlobs {
         getrandom::fill(&mut seed)
             .map_err(|e| BlobError::io("draw a name in", folder, io::Error::other(e)))?;
         let begun = AtomicU64::new(u64::from_be_bytes(seed));
-        let inner = Inner { fs, blobs, tmp, durable, begun, folders, _lock: lock };
+        let buffers = Arc::default();
+        let inner = Inner { fs, blobs, tmp, durable, begun, folders, buffers, _lock: lock };
         Ok(DiskBlobs { inner: Arc::new(inner) })
     }
 
@@ -109,18 +111,10 @@ impl BlobStore for DiskBlobs {
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<BlobStream, BlobError>> {
         let (fs, path) = (self.inner.fs.clone(), self.inner.path(id));
-        let id = id.clone();
+        let (id, buffers) = (id.clone(), self.inner.buffers.clone());
         Box::pin(async move {
-            let reader = blocking(move || Reader::open(&*fs, id, path, range)).await?;
-            let next = |reader: Option<Reader>| async move {
-                let reader = reader.filter(|reader| reader.rest > 0)?;
-                match blocking(move || reader.next()).await {
-                    Ok((bytes, reader)) => Some((Ok(bytes), Some(reader))),
-                    Err(e) => Some((Err(e), None)),
-                }
-            };
-            let stream: BlobStream = Box::pin(stream::unfold(Some(reader), next));
-            Ok(stream)
+            let opening = move || Reader::open(&*fs, id, path, range, buffers);
+            Ok(blocking(opening).await?.into_stream())
         })
     }
 
@@ -147,42 +141,6 @@ impl BlobStore for DiskBlobs {
 impl Inner {
     fn path(&self, id: &BlobId) -> PathBuf {
         self.blobs.join(id.prefix()).join(id.as_str())
-    }
-}
-
-struct Reader {
-    file: Box<dyn FsFile>,
-    id: BlobId,
-    path: PathBuf,
-    at: u64,
-    rest: u64,
-}
-
-impl Reader {
-    fn open(
-        fs: &dyn Fs,
-        id: BlobId,
-        path: PathBuf,
-        range: Range<u64>,
-    ) -> Result<Reader, BlobError> {
-        let (at, rest) = (range.start, range.end.saturating_sub(range.start));
-        match fs.open(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(BlobError::Missing(id)),
-            Err(e) => Err(BlobError::io("open", path, e)),
-            Ok(file) => Ok(Reader { file, id, path, at, rest }),
-        }
-    }
-
-    fn next(mut self) -> Result<(Bytes, Reader), BlobError> {
-        let want = self.rest.min(READ);
-        let bytes =
-            self.file.read(self.at, want).map_err(|e| BlobError::io("read", &self.path, e))?;
-        if (bytes.len() as u64) < want {
-            return Err(BlobError::Short(self.id));
-        }
-        self.at += want;
-        self.rest -= want;
-        Ok((Bytes::from(bytes), self))
     }
 }
 
@@ -245,7 +203,6 @@ pub(crate) const TMP: &str = "tmp";
 /// One for each value of the first two digits.
 pub(crate) const FOLDERS: usize = 256;
 
-const READ: u64 = 256 * 1024;
 const BLOBS_PER_FOLDER: u64 = 512;
 
 async fn blocking<T: Send + 'static>(

@@ -6,8 +6,9 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::{Semaphore, oneshot};
@@ -20,6 +21,21 @@ use crate::store::MetaError;
 pub(super) struct Writer {
     commands: mpsc::Sender<Box<dyn Command>>,
     commits: Arc<AtomicU64>,
+    watch: Arc<OnceLock<CommitWatch>>,
+}
+
+/// Is told of each transaction that waiting commands shared, before they are answered.
+pub type CommitWatch = Box<dyn Fn(Commit) + Send + Sync>;
+
+/// A transaction of the writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Commands in it, refused ones included.
+    pub commands: usize,
+    /// From its begin until it was durable, or had failed.
+    pub spent: Duration,
+    /// It failed as a whole.
+    pub failed: bool,
 }
 
 impl Writer {
@@ -27,11 +43,13 @@ impl Writer {
         let (commands, waiting) = mpsc::channel();
         let commits = Arc::new(AtomicU64::new(0));
         let counter = commits.clone();
+        let watch = Arc::<OnceLock<CommitWatch>>::default();
+        let watching = watch.clone();
         thread::Builder::new()
             .name("vodferry-meta".to_owned())
-            .spawn(move || serve(connection, &waiting, &counter))
+            .spawn(move || serve(connection, &waiting, &counter, &watching))
             .map_err(OpenError::Thread)?;
-        Ok(Writer { commands, commits })
+        Ok(Writer { commands, commits, watch })
     }
 
     /// Runs `verb` in a transaction, and answers once that is durable. `doing` completes "the
@@ -45,6 +63,11 @@ impl Writer {
         let command = Box::new(Verb { doing, verb: Some(verb), outcome: None, reply });
         self.commands.send(command).map_err(|_| MetaError::Closed)?;
         answer.await.map_err(|_| MetaError::Closed)?
+    }
+
+    /// Tells of commits from now on; the first who asks is told.
+    pub(super) fn watch(&self, watch: CommitWatch) {
+        self.watch.set(watch).ok();
     }
 
     /// Transactions committed so far.
@@ -139,11 +162,17 @@ fn serve(
     mut connection: Connection,
     waiting: &mpsc::Receiver<Box<dyn Command>>,
     commits: &AtomicU64,
+    watch: &OnceLock<CommitWatch>,
 ) {
     while let Ok(first) = waiting.recv() {
         let mut batch: Vec<Box<dyn Command>> = vec![first];
         batch.extend(waiting.try_iter().take(MOST_PER_COMMIT - 1));
+        let began = Instant::now();
         let failed = commit_together(&mut connection, &mut batch).err();
+        if let Some(watch) = watch.get() {
+            let (commands, failed) = (batch.len(), failed.is_some());
+            watch(Commit { commands, spent: began.elapsed(), failed });
+        }
         match &failed {
             None => drop(commits.fetch_add(1, Ordering::Relaxed)),
             Some(error) => tracing::error!(?error, commands = batch.len(), "a commit failed"),

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+pub use self::group::{Commit, CommitWatch};
 use self::group::{Readers, Writer};
 pub(super) use self::inspect::{Inspection, NamedBlob, NamedSmall, WrongVideo};
 pub use self::schema::OpenError;
@@ -104,6 +105,11 @@ impl SqliteStore {
         let (quotas, bucket) = (self.quotas.clone(), bucket.to_owned());
         let verb = move |db: &_| quota::within(db, &quotas, &bucket, verb);
         Box::pin(self.writer.run(doing, verb))
+    }
+
+    /// Tells of commits from now on; the first who asks is told.
+    pub fn watch_commits(&self, watch: CommitWatch) {
+        self.writer.watch(watch);
     }
 
     /// Transactions committed since this was opened.
