@@ -2,7 +2,8 @@
 
 use super::{
     Blob, BlobId, BoxFuture, Bucket, BucketDocument, BucketQuery, BucketUse, Content, KeyQuery,
-    MetaError, NewReport, NewVideo, ObjectPage, Page, Report, ReportQuery, UploadPage, Video,
+    MetaError, NewReport, NewVideo, ObjectPage, Page, Report, ReportQuery, RunningMd5, UploadPage,
+    Video,
 };
 
 /// The database. Each verb is one transaction: it happens whole or not at all, and when it has
@@ -177,16 +178,18 @@ pub trait MetaStore: Send + Sync {
         now_ms: u64,
     ) -> Answer<'a, String>;
 
-    /// Succeeds when the upload is open; asked before a part's bytes are read.
+    /// Succeeds when the upload is open and takes part `number` now; asked before the part's bytes are read. Of a sequential
+    /// upload it answers the MD5 of all parts before, as far as that is known.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `NoSuchUpload`.
-    fn check_upload<'a>(
+    /// `NoSuchBucket`, `NoSuchUpload`; of a sequential upload `PartAlreadyExists` and `PartNotSequential`.
+    fn check_part<'a>(
         &'a self,
         bucket: &'a str,
         key: &'a str,
         upload_id: &'a str,
-    ) -> Answer<'a, ()>;
+        number: u32,
+    ) -> Answer<'a, Option<RunningMd5>>;
 
     /// Names `blob` as part `number` (1–10,000) of an upload, in place of an earlier one.
     ///
@@ -200,6 +203,22 @@ pub trait MetaStore: Send + Sync {
         upload_id: &'a str,
         number: u32,
         blob: Blob,
+        now_ms: u64,
+    ) -> Answer<'a, Part>;
+
+    /// As [`put_part`](Self::put_part), of a sequential upload; `whole` is the MD5 of all parts up to this one, and the object will
+    /// have it.
+    ///
+    /// # Errors
+    /// As [`put_part`](Self::put_part).
+    fn put_next_part<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        upload_id: &'a str,
+        number: u32,
+        blob: Blob,
+        whole: RunningMd5,
         now_ms: u64,
     ) -> Answer<'a, Part>;
 
@@ -347,7 +366,7 @@ pub struct ObjectInfo {
     pub length: u64,
     /// CRC-64/XZ of the whole.
     pub crc64: u64,
-    /// MD5 of the whole; none after a multipart upload.
+    /// MD5 of the whole; none after a multipart upload, unless that was sequential.
     pub md5: Option<[u8; 16]>,
     /// When it was put or completed.
     pub modified_ms: u64,
@@ -366,10 +385,10 @@ impl ObjectInfo {
 
     /// As the wire names it: `Normal`, `Multipart` or `Appendable`.
     pub fn kind(&self) -> &'static str {
-        match (self.appendable, self.md5) {
+        match (self.appendable, self.etag.contains('-')) {
             (true, _) => "Appendable",
-            (false, Some(_)) => "Normal",
-            (false, None) => "Multipart",
+            (false, false) => "Normal",
+            (false, true) => "Multipart",
         }
     }
 }

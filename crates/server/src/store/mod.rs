@@ -25,6 +25,7 @@ mod meta;
 mod meta_error;
 mod quota;
 mod report;
+mod running;
 mod sqlite;
 mod steady;
 mod video;
@@ -55,6 +56,7 @@ pub use meta::{
 pub use meta_error::MetaError;
 pub use quota::{Quota, Quotas};
 pub use report::{NewReport, Report, ReportQuery};
+pub use running::RunningMd5;
 pub use sqlite::{Commit, CommitWatch, OpenError, SqliteOptions, SqliteStore};
 pub use video::{NewVideo, Video, VideoStatus};
 

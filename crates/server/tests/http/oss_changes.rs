@@ -1,6 +1,7 @@
 //! AppendObject, sequential uploads, tags, and overwriting that is forbidden.
 
 use vodferry_oss::crc64::crc64;
+use vodferry_oss::etag::{content_md5, md5};
 use vodferry_oss::{Method, Response, ServiceError};
 
 use crate::support::{Build, Server, Upload, element, elements, noise, refused, text};
@@ -101,6 +102,9 @@ async fn parts_of_a_sequential_upload_come_in_order() {
     let all = upload.request(Method::Post).with("x-oss-complete-all", "yes");
     assert_eq!(upload.send(all).await.status, 200);
     assert_eq!(server.get("k").await.body, b"onetwo");
+    let head = server.head("k").await;
+    assert_eq!(head.header("x-oss-object-type"), Some("Multipart"));
+    assert_eq!(head.header("content-md5"), Some(content_md5(&md5(b"onetwo")).as_str()));
 }
 
 #[tokio::test]

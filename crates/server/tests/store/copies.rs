@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vodferry_oss::crc64::combine;
+use vodferry_oss::etag::{etag_of_md5, md5};
 use vodferry_server::store::{
-    AppendObject, BlobStore, Bucket, BucketDocument, BucketQuery, BucketUse, Clock, CopyObject,
-    DiskBlobs, Ended, Extent, FsckOptions, Janitor, JanitorOptions, MetaError, MetaStore,
-    PutObject, SqliteOptions, SqliteStore, apply_lifecycles, fsck,
+    AppendObject, Blob, BlobStore, Bucket, BucketDocument, BucketQuery, BucketUse, Clock, Complete,
+    CopyObject, DiskBlobs, Ended, Extent, FsckOptions, Janitor, JanitorOptions, MetaError,
+    MetaStore, PartList, PutObject, SqliteOptions, SqliteStore, apply_lifecycles, fsck,
 };
 
+use crate::uploads::complete;
 use crate::{BUCKET, NOW, blob_id, garbage_of, made_up, meta, only_blob, small_parts, write};
 
 #[tokio::test]
@@ -142,10 +144,55 @@ async fn sequential(meta: &dyn MetaStore) {
         async |number, seed| meta.put_part(BUCKET, "row", &id, number, made_up(seed, 5), NOW).await;
     let early = part(2, 6000).await.unwrap_err();
     assert!(matches!(early, MetaError::PartNotSequential { number: 2, expected: 1 }));
+    let early = meta.check_part(BUCKET, "row", &id, 2).await.unwrap_err();
+    assert!(matches!(early, MetaError::PartNotSequential { number: 2, expected: 1 }));
     part(1, 6001).await.unwrap();
     let again = part(1, 6002).await.unwrap_err();
     assert!(matches!(again, MetaError::PartAlreadyExists { number: 1, .. }));
+    let again = meta.check_part(BUCKET, "row", &id, 1).await.unwrap_err();
+    assert!(matches!(again, MetaError::PartAlreadyExists { number: 1, .. }));
     part(2, 6003).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_object_of_a_sequential_upload_has_the_md5_of_all_its_parts() {
+    let (store, _folder) = meta(small_parts()).await;
+    let meta: &dyn MetaStore = &store;
+    let completed = async |key: &str, id: &str, parts| {
+        let complete = Complete { parts, ..complete(key, id, &[]) };
+        meta.complete(complete).await.unwrap();
+        meta.head_object(BUCKET, key).await.unwrap().md5
+    };
+    // The first part that comes without its MD5, how many are listed, whether the object has one.
+    for (key, without, listed, has) in
+        [("all", 4, None, true), ("one without", 3, None, false), ("some", 4, Some(2), false)]
+    {
+        let id = meta.initiate_sequential(BUCKET, key, vec![], NOW).await.unwrap();
+        let mut list = Vec::new();
+        for number in 1..=3_u32 {
+            let bytes = format!("{key}{number}");
+            let blob = Blob::small(bytes.clone().into());
+            list.push((number, etag_of_md5(&blob.md5)));
+            let mut whole = meta.check_part(BUCKET, key, &id, number).await.unwrap().unwrap();
+            whole.update(bytes.as_bytes());
+            match number < without {
+                true => meta.put_next_part(BUCKET, key, &id, number, blob, whole, NOW).await,
+                false => meta.put_part(BUCKET, key, &id, number, blob, NOW).await,
+            }
+            .unwrap();
+        }
+        let parts = match listed {
+            None => PartList::All,
+            Some(most) => PartList::Listed(list[..most].to_vec()),
+        };
+        let whole = md5(format!("{key}1{key}2{key}3").as_bytes());
+        assert_eq!(completed(key, &id, parts).await, has.then_some(whole), "{key}");
+    }
+    // One that is not sequential has none.
+    let id = meta.initiate(BUCKET, "plain", vec![], NOW).await.unwrap();
+    assert!(meta.check_part(BUCKET, "plain", &id, 1).await.unwrap().is_none());
+    meta.put_part(BUCKET, "plain", &id, 1, Blob::small("x".into()), NOW).await.unwrap();
+    assert_eq!(completed("plain", &id, PartList::All).await, None);
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ async fn buckets(meta: &dyn MetaStore) {
     assert!(no_bucket(meta.get_object("other", "k").await.unwrap_err()));
     assert!(no_bucket(meta.delete_object("other", "k", NOW).await.unwrap_err()));
     assert!(no_bucket(meta.initiate("other", "k", vec![], NOW).await.unwrap_err()));
-    assert!(no_bucket(meta.check_upload("other", "k", "ID").await.unwrap_err()));
+    assert!(no_bucket(meta.check_part("other", "k", "ID", 1).await.unwrap_err()));
     let put = PutObject { bucket: "other".to_owned(), ..put("k", 1) };
     assert!(no_bucket(meta.put_object(put).await.unwrap_err()));
 }

@@ -76,9 +76,9 @@ async fn old_uploads_and_old_answers_go() {
     assert_eq!((swept.uploads, swept.completions), (9, 1));
     assert!(meta.complete(complete).await.is_err());
     for old in &uploads[..9] {
-        assert!(meta.check_upload(BUCKET, "k", old).await.is_err());
+        assert!(meta.check_part(BUCKET, "k", old, 1).await.is_err());
     }
-    meta.check_upload(BUCKET, "k", &uploads[9]).await.unwrap();
+    meta.check_part(BUCKET, "k", &uploads[9], 1).await.unwrap();
     let swept = sweep(&blobs, &meta, &options, NOW + week + 2).await.unwrap();
     assert_eq!(swept.blobs + count(folder.path()) as u64, 11);
     assert_eq!(count(folder.path()), 2);
@@ -218,7 +218,7 @@ async fn a_clock_that_jumps_ahead_expires_nothing() {
         eventually("three rounds", || rounds.load(Ordering::SeqCst) > seen + 3).await;
     }
     janitor.stop().await;
-    meta.check_upload(BUCKET, "k", &id).await.unwrap();
+    meta.check_part(BUCKET, "k", &id, 1).await.unwrap();
     assert_eq!(read(&*blobs, &blob_id(&part), 0..4).await.unwrap(), b"part");
     // The same rounds by a clock that is right would have.
     let week = options.upload_life.as_millis() as u64;

@@ -31,9 +31,9 @@ async fn from_initiate_to_object(meta: &dyn MetaStore) {
     let id = meta.initiate(BUCKET, "k1", headers.clone(), NOW).await.unwrap();
     assert_eq!(id.len(), 32);
     assert!(id.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()));
-    meta.check_upload(BUCKET, "k1", &id).await.unwrap();
+    meta.check_part(BUCKET, "k1", &id, 1).await.unwrap();
     for (bucket, key, upload) in [(BUCKET, "k2", id.as_str()), (BUCKET, "k1", "other")] {
-        let refused = meta.check_upload(bucket, key, upload).await.unwrap_err();
+        let refused = meta.check_part(bucket, key, upload, 1).await.unwrap_err();
         assert!(matches!(refused, MetaError::NoSuchUpload(u) if u == upload));
         let refused = meta.put_part(bucket, key, upload, 1, made_up(99, 1), NOW).await;
         assert!(matches!(refused, Err(MetaError::NoSuchUpload(_))));
@@ -65,7 +65,7 @@ async fn from_initiate_to_object(meta: &dyn MetaStore) {
     let wanted: Vec<_> = blobs.iter().map(|(_, b)| (b.content.clone(), b.length)).collect();
     assert_eq!(order, wanted);
 
-    assert!(matches!(meta.check_upload(BUCKET, "k1", &id).await, Err(MetaError::NoSuchUpload(_))));
+    assert!(matches!(meta.check_part(BUCKET, "k1", &id, 1).await, Err(MetaError::NoSuchUpload(_))));
     let late = meta.put_part(BUCKET, "k1", &id, 1, made_up(98, 1), NOW).await;
     assert!(matches!(late, Err(MetaError::NoSuchUpload(_))));
     assert_eq!(meta.get_object(BUCKET, "k1").await.unwrap().extents.len(), 3);
@@ -210,7 +210,7 @@ async fn overwriting(meta: &dyn MetaStore) {
             let forbidden = Complete { forbid_overwrite: true, ..request.clone() };
             let refused = meta.complete(forbidden).await.unwrap_err();
             assert!(matches!(refused, MetaError::FileAlreadyExists { .. }));
-            meta.check_upload(BUCKET, "over", &id).await.expect("the upload is still open");
+            meta.check_part(BUCKET, "over", &id, 1).await.expect("the upload is still open");
         }
         last = Some(meta.complete(request).await.unwrap());
     }
@@ -308,7 +308,7 @@ async fn small_parts_are_refused_by_complete() {
     assert_eq!(done.length, 102_401);
 }
 
-fn complete(key: &str, upload_id: &str, parts: &[(u32, Blob)]) -> Complete {
+pub(crate) fn complete(key: &str, upload_id: &str, parts: &[(u32, Blob)]) -> Complete {
     Complete {
         bucket: BUCKET.to_owned(),
         key: key.to_owned(),

@@ -39,7 +39,7 @@ pub(super) async fn append_object(
     if let Err(error) = check(app, place, position).await {
         return refusal(call, error);
     }
-    let blob = receive(app, announced, body, Intake::new(&*app.blobs, position)).await?;
+    let blob = receive(app, announced, body, Intake::new(&*app.blobs, position), None).await?;
     let id = blob.id().cloned();
     let append = AppendObject {
         bucket: place.bucket.clone(),

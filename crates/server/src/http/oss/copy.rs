@@ -73,7 +73,8 @@ pub(super) async fn upload_part_copy(
     let upload_id = upload_id(call)?;
     let number = part_number(call)?;
     let from = source(app, caller, call).await?;
-    app.meta.check_upload(&place.bucket, &place.key, upload_id).await.map_err(service_error)?;
+    let check = app.meta.check_part(&place.bucket, &place.key, upload_id, number);
+    check.await.map_err(service_error)?;
     let object = app.meta.get_object(&from.bucket, &from.key).await.map_err(service_error)?;
     if OF_COPIES.check(call, &object.info)? == Verdict::NotModified {
         return Ok(not_modified(&object.info));

@@ -63,11 +63,17 @@ pub(super) async fn upload_part(
     let number = part_number(call)?;
     let announced = Announced::of(call)?;
     // Asked before the bytes travel, and again by the store once they are here.
-    app.meta.check_upload(&place.bucket, &place.key, upload_id).await.map_err(service_error)?;
-    let blob = receive(app, announced, body, Intake::of_part(&*app.blobs, number)).await?;
+    let check = app.meta.check_part(&place.bucket, &place.key, upload_id, number);
+    let mut whole = check.await.map_err(service_error)?;
+    let intake = Intake::of_part(&*app.blobs, number);
+    let blob = receive(app, announced, body, intake, whole.as_mut()).await?;
     let (id, md5, crc64) = (blob.id().cloned(), blob.md5, blob.crc64);
     let now_ms = app.now_ms();
-    let put = app.meta.put_part(&place.bucket, &place.key, upload_id, number, blob, now_ms);
+    let (meta, bucket, key) = (&app.meta, place.bucket.as_str(), place.key.as_str());
+    let put = match whole {
+        Some(whole) => meta.put_next_part(bucket, key, upload_id, number, blob, whole, now_ms),
+        None => meta.put_part(bucket, key, upload_id, number, blob, now_ms),
+    };
     if let Err(error) = put.await {
         return Err(refused(app, id.as_ref(), error).await);
     }

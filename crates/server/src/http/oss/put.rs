@@ -33,7 +33,7 @@ pub(super) async fn put_object(
     let forbid_overwrite = forbids_overwrite(call);
     // Spares the client the bytes; the store decides when they are there.
     keeps(app, place, forbid_overwrite).await?;
-    let blob = receive(app, announced, body, Intake::new(&*app.blobs, 0)).await?;
+    let blob = receive(app, announced, body, Intake::new(&*app.blobs, 0), None).await?;
     let (id, md5) = (blob.id().cloned(), blob.md5);
     let put = PutObject {
         bucket: place.bucket.clone(),

@@ -13,7 +13,7 @@ use super::super::caller::Caller;
 use super::acl::{OBJECT_ACL, object_acl_header};
 use super::errors::{argument, blob_error, body_error, service_error};
 use super::tagging::{TAGGING, tagging_header};
-use crate::store::{Blob, BlobId, Intake, MetaError};
+use crate::store::{Blob, BlobId, Intake, MetaError, RunningMd5};
 
 /// What a client says about a body before it sends it.
 pub(super) struct Announced {
@@ -55,14 +55,18 @@ impl Announced {
     }
 }
 
-/// Takes the body in. What it returns is named by nobody yet; on an error nothing is left behind.
+/// Takes the body in, into `whole` too where its bytes go on with others. What it returns is named by nobody yet; on an error nothing is left behind.
 pub(super) async fn receive(
     app: &App,
     announced: Announced,
     body: &mut Body,
     mut intake: Intake<'_>,
+    mut whole: Option<&mut RunningMd5>,
 ) -> Result<Blob, ServiceError> {
     while let Some(bytes) = body.next(MAX_PART_SIZE).await.map_err(body_error)? {
+        if let Some(whole) = &mut whole {
+            whole.update(&bytes);
+        }
         intake.write(bytes).await.map_err(blob_error)?;
     }
     let blob = intake.finish().await.map_err(blob_error)?;

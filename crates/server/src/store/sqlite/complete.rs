@@ -6,7 +6,7 @@ use vodferry_oss::crc64;
 use vodferry_oss::etag::{multipart_etag, normalise};
 
 use super::{SqliteOptions, int, objects, uint, uploads};
-use crate::store::{Complete, Completed, MetaError, ObjectInfo, Part, PartList};
+use crate::store::{Complete, Completed, MetaError, ObjectInfo, Part, PartList, RunningMd5};
 
 pub(super) fn complete(
     db: &Connection,
@@ -34,6 +34,7 @@ pub(super) fn complete(
             objects::drop_part(db, upload.manifest, part.number, request.now_ms)?;
         }
     }
+    let whole = upload.whole();
     let mut headers = objects::read_headers(&upload.headers)?;
     for (name, value) in &request.headers {
         headers.retain(|(n, _)| n != name);
@@ -43,7 +44,7 @@ pub(super) fn complete(
         etag: multipart_etag(kept.iter().map(|part| &part.etag)),
         length: kept.iter().map(|part| part.length).sum(),
         crc64: kept.iter().fold(0, |whole, p| crc64::combine(whole, p.crc64, p.length)),
-        md5: None,
+        md5: whole.filter(|_| kept.len() == stored.len()).map(RunningMd5::finish),
         modified_ms: request.now_ms,
         headers,
         appendable: false,

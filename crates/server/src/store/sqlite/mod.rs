@@ -36,7 +36,7 @@ use super::meta::{
 };
 use super::{
     Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, MetaError, NewReport,
-    NewVideo, ObjectPage, Page, Quotas, Report, ReportQuery, UploadPage, Video,
+    NewVideo, ObjectPage, Page, Quotas, Report, ReportQuery, RunningMd5, UploadPage, Video,
 };
 
 /// A [`MetaStore`] in one SQLite file.
@@ -279,14 +279,19 @@ impl MetaStore for SqliteStore {
         Box::pin(self.writer.run("begin an upload", verb))
     }
 
-    fn check_upload<'a>(
+    fn check_part<'a>(
         &'a self,
         bucket: &'a str,
         key: &'a str,
         upload_id: &'a str,
-    ) -> Answer<'a, ()> {
+        number: u32,
+    ) -> Answer<'a, Option<RunningMd5>> {
         let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
-        let verb = move |db: &_| uploads::find(db, &bucket, &key, &id).map(|_| ());
+        let verb = move |db: &_| {
+            let upload = uploads::find(db, &bucket, &key, &id)?;
+            uploads::check_turn(db, &upload, number)?;
+            Ok(upload.whole())
+        };
         Box::pin(self.readers.run("look for an upload", verb))
     }
 
@@ -301,9 +306,32 @@ impl MetaStore for SqliteStore {
     ) -> Answer<'a, Part> {
         let (own, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
         let verb = move |db: &Connection| {
+            uploads::take_part(
+                db,
+                &uploads::find(db, &own, &key, &id)?,
+                number,
+                &blob,
+                None,
+                now_ms,
+            )
+        };
+        self.give("put a part", bucket, verb)
+    }
+
+    fn put_next_part<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        upload_id: &'a str,
+        number: u32,
+        blob: Blob,
+        whole: RunningMd5,
+        now_ms: u64,
+    ) -> Answer<'a, Part> {
+        let (own, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
+        let verb = move |db: &Connection| {
             let upload = uploads::find(db, &own, &key, &id)?;
-            uploads::check_turn(db, &upload, number)?;
-            uploads::put_part(db, upload.manifest, number, &blob, now_ms)
+            uploads::take_part(db, &upload, number, &blob, Some(&whole), now_ms)
         };
         self.give("put a part", bucket, verb)
     }

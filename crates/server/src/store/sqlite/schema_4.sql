@@ -1,4 +1,7 @@
--- Version 4: the bytes of small bodies, which several parts may share as they share blobs.
+-- Version 4: the bytes of small bodies, which several parts may share as they share blobs; the MD5 of what a sequential upload
+-- has so far.
+
+ALTER TABLE upload ADD COLUMN md5 BLOB;
 
 CREATE TABLE small (
   small INTEGER PRIMARY KEY,

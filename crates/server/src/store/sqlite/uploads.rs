@@ -7,7 +7,7 @@ use vodferry_oss::etag::etag_of_md5;
 
 use super::objects::{drop_manifest, drop_part, need_bucket, new_manifest, write_headers};
 use super::{int, uint};
-use crate::store::{Blob, BlobId, Content, MetaError, Part, PartPage};
+use crate::store::{Blob, BlobId, Content, MetaError, Part, PartPage, RunningMd5};
 
 /// An upload that is open.
 pub(super) struct Upload {
@@ -17,6 +17,19 @@ pub(super) struct Upload {
     pub(super) headers: String,
     /// Its parts come in order.
     pub(super) sequential: bool,
+    /// Of a sequential upload that has parts: their MD5 in the form of its column, unless one came without.
+    md5: Option<Vec<u8>>,
+    empty: bool,
+}
+
+impl Upload {
+    /// The MD5 of all parts, of a sequential upload, as far as that is known.
+    pub(super) fn whole(&self) -> Option<RunningMd5> {
+        match (self.sequential, self.empty) {
+            (true, true) => Some(RunningMd5::default()),
+            _ => RunningMd5::from_bytes(self.md5.as_deref()?),
+        }
+    }
 }
 
 pub(super) fn initiate(
@@ -59,11 +72,18 @@ pub(super) fn find(
 ) -> Result<Upload, MetaError> {
     let found = db
         .prepare_cached(
-            "SELECT manifest, headers, sequential FROM upload
-             WHERE upload_id = ? AND bucket = ? AND key = ?",
+            "SELECT manifest, headers, sequential, md5,
+                    NOT EXISTS (SELECT 1 FROM part WHERE part.manifest = upload.manifest)
+             FROM upload WHERE upload_id = ? AND bucket = ? AND key = ?",
         )?
         .query_row([upload_id, bucket, key], |row| {
-            Ok(Upload { manifest: row.get(0)?, headers: row.get(1)?, sequential: row.get(2)? })
+            Ok(Upload {
+                manifest: row.get(0)?,
+                headers: row.get(1)?,
+                sequential: row.get(2)?,
+                md5: row.get(3)?,
+                empty: row.get(4)?,
+            })
         })
         .optional()?;
     match found {
@@ -92,6 +112,23 @@ pub(super) fn check_turn(db: &Connection, upload: &Upload, number: u32) -> Resul
         true => Ok(()),
         false => Err(MetaError::PartNotSequential { number, expected }),
     }
+}
+
+/// Puts a part into an upload, when it is its turn; `whole` is the MD5 of all parts of a sequential one.
+pub(super) fn take_part(
+    db: &Connection,
+    upload: &Upload,
+    number: u32,
+    blob: &Blob,
+    whole: Option<&RunningMd5>,
+    now_ms: u64,
+) -> Result<Part, MetaError> {
+    check_turn(db, upload, number)?;
+    if upload.sequential {
+        db.prepare_cached("UPDATE upload SET md5 = ? WHERE manifest = ?")?
+            .execute(params![whole.map(RunningMd5::to_bytes), upload.manifest])?;
+    }
+    put_part(db, upload.manifest, number, blob, now_ms)
 }
 
 /// Puts a part into a manifest, in place of the one that had its number.
