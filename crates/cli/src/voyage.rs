@@ -49,10 +49,13 @@ pub(crate) async fn launch(
     let http = Arc::new(flights.clone());
     let refusal = Refusal::default();
     let mut builder = Uploader::builder().options(options.clone()).http(http.clone());
-    if let Place::Server { url, token } = place {
+    if let Place::Server { url, token, report } = place {
         let mut server = AppServer::new(url)?.http(http.clone());
         if let Some(token) = token {
             server = server.bearer(token.clone());
+        }
+        if *report {
+            builder = builder.reporter(server.clone());
         }
         let refusal = refusal.clone();
         builder = builder.authorizer(Remembered { authorizer: server, refusal, anew });
@@ -62,8 +65,8 @@ pub(crate) async fn launch(
     {
         builder = builder.authorizer(Remembered { authorizer, refusal: refusal.clone(), anew });
     }
-    if let Place::Vod { api, key } = place {
-        let mut authorizer = VodApi::new(api, key.token.clone())?.http(http);
+    if let Place::Vod { api, key, signature } = place {
+        let mut authorizer = VodApi::new(api, key.token.clone())?.signature(*signature).http(http);
         if let Some(supplier) = key.supplier() {
             authorizer = authorizer.supplier(supplier);
         }
