@@ -31,6 +31,7 @@ mod output;
 mod place;
 mod records;
 mod renewal;
+mod reports;
 mod resume;
 mod serve;
 mod settings;
