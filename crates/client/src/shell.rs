@@ -167,7 +167,7 @@ impl Shell {
                 match state.engine.poll(shared.clock.now()) {
                     Output::Effect(effect) => break effect,
                     Output::Event(event) => {
-                        state.publish(&event, &shared.running);
+                        state.publish(event, &shared.running);
                         shared.changed.send_replace(());
                         if matches!(event, Event::Ended { .. }) {
                             shared.means.buffers.trim();
