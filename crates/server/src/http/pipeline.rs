@@ -15,7 +15,7 @@ use super::call::{Call, Peer};
 use super::observe::Watched;
 use super::oss::Operation;
 use super::proxies::Contradiction;
-use super::reply::{XML, connection, empty, of_oss, reply, set, stamp};
+use super::reply::{EC, XML, connection, empty, of_oss, reply, set, stamp};
 use super::request_id::RequestId;
 use super::{App, admin, app_server, cors, health, oss, reports, rpc};
 use crate::callback::{KEY_PATH, KEY_URL};
@@ -180,19 +180,29 @@ fn is_oss_signed(call: &Call) -> bool {
 }
 
 /// An error as the protocol tells it: XML, or, where a reply has no body, the same XML in a header.
-fn refuse(call: &Call, mut error: ServiceError) -> Response<ReplyBody> {
+fn refuse(call: &Call, error: ServiceError) -> Response<ReplyBody> {
     call.notes.code(&error.code);
+    let mut error = error.numbered();
     error.request_id = call.id.to_string();
     error.host_id = call.authority.as_str().into();
     tracing::debug!(code = error.code, message = error.message, "refused");
-    let status = error.status;
-    if call.method == Method::HEAD {
+    let mut response = if call.method == Method::HEAD {
         // Says nothing that StringToSign does not say, in three times as many bytes; clients bound
         // their headers.
         error.context.retain(|(name, _)| name != "StringToSignBytes");
-        let mut response = empty(status);
+        let mut response = empty(error.status);
         set(&mut response, "x-oss-err", &error.to_header());
-        return of_oss(response);
+        response
+    } else {
+        reply(error.status, XML, error.to_xml())
+    };
+    for (element, header) in IN_HEADERS {
+        if let Some(value) = error.context(element) {
+            set(&mut response, header, value);
+        }
     }
-    of_oss(reply(status, XML, error.to_xml()))
+    of_oss(response)
 }
+
+/// What of a refusal is told in a header, too: some clients look there only.
+const IN_HEADERS: [(&str, &str); 2] = [("EC", EC), ("ObjectLength", "x-oss-next-append-position")];

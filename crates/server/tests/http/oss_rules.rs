@@ -146,10 +146,10 @@ async fn lifecycle_rules_are_kept_and_removed() {
     for (inner, code) in [
         ("<Status>Enabled</Status>".to_owned(), "MalformedXML"),
         (expire.to_owned(), "MalformedXML"),
-        (format!("<Status>On</Status>{expire}"), "MalformedXML"),
+        (format!("<Status>On</Status>{expire}"), "InvalidArgument"),
         ("<Status>Enabled</Status><Expiration></Expiration>".to_owned(), "MalformedXML"),
         ("<Status>Enabled</Status><Expiration><Days>0</Days></Expiration>".to_owned(), "InvalidArgument"),
-        ("<Status>Enabled</Status><Expiration><Days>-1</Days></Expiration>".to_owned(), "MalformedXML"),
+        ("<Status>Enabled</Status><Expiration><Days>-1</Days></Expiration>".to_owned(), "InvalidArgument"),
         ("<Status>Enabled</Status><Expiration><CreatedBeforeDate>2026-11-20T01:00:00.000Z</CreatedBeforeDate></Expiration>".to_owned(), "InvalidArgument"),
         (format!("<Status>Enabled</Status>{expire}<Filter><Not><Prefix>x</Prefix></Not></Filter>"), "NotImplemented"),
         (format!("<Status>Enabled</Status>{expire}<ID>{}</ID>", "x".repeat(256)), "InvalidArgument"),
