@@ -98,12 +98,16 @@ fn buckets() {
         &format!(
             "<BucketInfo><Bucket>{inner}<DataRedundancyType>LRS</DataRedundancyType><Owner><ID>1000</ID>\
              <DisplayName>us</DisplayName></Owner><AccessControlList><Grant>private</Grant></AccessControlList>\
-             </Bucket></BucketInfo>"
+             <AccessMonitor>Disabled</AccessMonitor><CrossRegionReplication>Disabled</CrossRegionReplication>\
+             <TransferAcceleration>Disabled</TransferAcceleration><BlockPublicAccess>false</BlockPublicAccess>\
+             <ServerSideEncryptionRule><SSEAlgorithm>None</SSEAlgorithm></ServerSideEncryptionRule>\
+             <BucketPolicy><LogBucket></LogBucket><LogPrefix></LogPrefix></BucketPolicy></Bucket></BucketInfo>"
         ),
     );
     written(
-        &BucketStat { storage: 5, object_count: 2, multipart_upload_count: 1 }.encode(),
-        "<BucketStat><Storage>5</Storage><ObjectCount>2</ObjectCount><MultipartUploadCount>1</MultipartUploadCount></BucketStat>",
+        &BucketStat { storage: 5, object_count: 2, multipart_upload_count: 1, last_modified_s: 7 }
+            .encode(),
+        "<BucketStat><Storage>5</Storage><ObjectCount>2</ObjectCount><MultipartUploadCount>1</MultipartUploadCount><LastModifiedTime>7</LastModifiedTime></BucketStat>",
     );
     written(
         &location_constraint("oss-cn-hangzhou"),

@@ -7,6 +7,7 @@ use axum::body::Body as ReplyBody;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tracing::Instrument;
+use vodferry_oss::address::buckets_of_host;
 use vodferry_oss::{Code, ServiceError};
 
 use super::auth::{Authentic, authenticate};
@@ -39,6 +40,8 @@ pub(crate) async fn handle(
     let (id, peer, method, path) = (&call.id, &call.peer.ip, &call.method, &call.path);
     let span = tracing::info_span!("request", %id, %peer, %method, path);
     async {
+        call.on_bucket_host = is_service_path(&call.path) && is_bucket_host(&app, &call).await;
+        let call = call;
         let mut response = route(&app, &call, &mut body).await;
         cors::expose(&app, &call, &mut response).await;
         stamp(&mut response, call.id, began.elapsed().as_millis());
@@ -77,7 +80,7 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
         let answered = cors::preflight(app, call).await.map(of_oss);
         return answered.unwrap_or_else(|error| refuse(call, error));
     }
-    if !is_oss_signed(call) {
+    if !is_oss_signed(call) && !call.on_bucket_host {
         if call.path.starts_with(health::PREFIX) {
             call.notes.operation("Health");
             return health::handle(app, call).await;
@@ -171,6 +174,23 @@ async fn leave(call: &Call, mut body: Body, response: &mut Response<ReplyBody>) 
 /// send none; one who asked to be told whether to send it was told not to.
 fn may_drain(call: &Call) -> bool {
     matches!(call.method, Method::PUT | Method::POST) && !call.expects_continue()
+}
+
+/// Whether a path is one of this server's own, where the host is no bucket's.
+fn is_service_path(path: &str) -> bool {
+    [health::PREFIX, app_server::PREFIX, admin::PREFIX].iter().any(|own| path.starts_with(own))
+        || path == KEY_PATH
+        || path == reports::PATH
+}
+
+/// Whether a request names a bucket that is there by its host.
+async fn is_bucket_host(app: &App, call: &Call) -> bool {
+    for bucket in buckets_of_host(&call.authority, &app.base_domains, &[]) {
+        if app.meta.bucket_exists(&bucket).await.unwrap_or(false) {
+            return true;
+        }
+    }
+    false
 }
 
 fn is_oss_signed(call: &Call) -> bool {

@@ -37,6 +37,17 @@ async fn cors_rules_are_kept_and_removed() {
     assert_eq!(elements(&kept, "AllowedMethod"), ["PUT", "POST", "GET"]);
     assert_eq!(element(&kept, "MaxAgeSeconds"), "77");
     assert!(!text(&kept).contains("xmlns"));
+    for (from, to, name, value) in [
+        (">77<", ">-1<", "MaxAgeSeconds", "-1"),
+        (">77<", ">soon<", "MaxAgeSeconds", "soon"),
+        (">ETag<", ">x-*<", "ExposeHeader", "x-*"),
+        (">POST<", ">PATCH<", "AllowedMethod", "PATCH"),
+    ] {
+        let response = rules(&server, Method::Put, "cors", &CORS.replace(from, to)).await;
+        assert_eq!(refused(&response, 400), "InvalidArgument", "{to}");
+        let told = ["ArgumentName", "ArgumentValue"].map(|told| element(&response, told));
+        assert_eq!(told, [name, value]);
+    }
     for (body, code) in [
         ("", "MalformedXML"),
         ("<CORSConfiguration></CORSConfiguration>", "MalformedXML"),
