@@ -164,7 +164,7 @@ record! {
     Grant { id, expires_at, target, video_id }
     GrantId { 0 }
     Now { mono_ms, wall_ms }
-    ObjectInfo { length, etag, crc64, verified, location, request_id, callback_body }
+    ObjectInfo { length, etag, crc64, verified, location, request_id, callback_body, image_url }
     OssTarget { endpoint, bucket, key }
     PartInfo { number, length, etag, crc64 }
     Prepared { method, url, headers, body }

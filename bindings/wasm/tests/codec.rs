@@ -62,6 +62,7 @@ fn object() -> ObjectInfo {
         location: Some("l".into()),
         request_id: "r".into(),
         callback_body: Some("b".into()),
+        image_url: Some("i".into()),
     }
 }
 

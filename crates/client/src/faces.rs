@@ -56,7 +56,7 @@ impl Uploader {
     ///
     /// # Errors
     ///
-    /// Kind `Misuse`: it is no upload auth, or no file waits for one.
+    /// Kind `Misuse`: it is no upload auth, or no file waits for one, or several do: [`authorize`](Uploader::authorize) says which.
     #[doc(alias = "resume_with_auth")]
     pub fn resume_upload_with_auth(&self, upload_auth: &str) -> Result<(), Error> {
         let auth = UploadAuth::decode(upload_auth)
@@ -70,7 +70,8 @@ impl Uploader {
     ///
     /// # Errors
     ///
-    /// Kind `Misuse`: one of the four is blank or no request can hold it, or no file waits for one.
+    /// Kind `Misuse`: one of the four is blank or no request can hold it, or no file waits for one, or several do:
+    /// [`authorize`](Uploader::authorize) says which.
     #[doc(alias = "resume_with_token")]
     pub fn resume_upload_with_token(
         &self,
@@ -150,21 +151,20 @@ impl Uploader {
         self.authorize(file, grant(target, &token))
     }
 
-    /// Gives `token` to every file that waits after TokenExpired, for the place it has.
+    /// Gives `token` to the file that waits after TokenExpired, for the place it has.
     fn go_on(&self, token: &StsToken) -> Result<(), Error> {
         token.check()?;
-        let waiting = self.files().into_iter().filter(|file| file.state == FileState::Expired);
-        let mut gone_on = false;
-        for FileStatus { id, target, .. } in waiting {
-            if let Some(target) = target {
-                self.authorize(id, grant(target, token))?;
-                gone_on = true;
+        let waits = |file: &FileStatus| file.state == FileState::Expired && file.target.is_some();
+        let mut waiting = self.files().into_iter().filter(waits);
+        match (waiting.next(), waiting.next()) {
+            (Some(FileStatus { id, target: Some(target), .. }), None) => {
+                self.authorize(id, grant(target, token))
             }
+            (Some(_), Some(_)) => Err(Error::misuse(
+                "several files wait for a credential: `authorize` says which one it is for",
+            )),
+            _ => Err(Error::misuse("no file waits for a credential for the place it has")),
         }
-        if !gone_on {
-            return Err(Error::misuse("no file waits for a credential for the place it has"));
-        }
-        Ok(())
     }
 
     fn unfinished(&self, file: FileId) -> Result<(), Error> {

@@ -320,9 +320,7 @@ pub struct Uploaded {
     pub target: Target,
     /// Its video or image; `None` for uploads straight into a bucket.
     pub video_id: Option<String>,
-    /// Where the image will be seen; `None` for what is no image.
-    pub image_url: Option<String>,
-    /// ETag, CRC64, and whether the object was verified.
+    /// ETag, CRC64, whether the object was verified, and of an image where it will be seen.
     pub object: ObjectInfo,
 }
 

@@ -167,11 +167,11 @@ impl Shell {
                 match state.engine.poll(shared.clock.now()) {
                     Output::Effect(effect) => break effect,
                     Output::Event(event) => {
-                        state.publish(&event, &shared.running);
-                        shared.changed.send_replace(());
                         if matches!(event, Event::Ended { .. }) {
                             shared.means.buffers.trim();
                         }
+                        state.publish(event, &shared.running);
+                        shared.changed.send_replace(());
                     }
                     Output::Timeout(at) => {
                         let idle = at.is_none() && self.under_way.is_empty();

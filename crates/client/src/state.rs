@@ -136,8 +136,8 @@ impl Entry {
 
 impl State {
     /// Notes what an event says, and tells it to all who listen.
-    pub(crate) fn publish(&mut self, event: &Event, running: &watch::Sender<bool>) {
-        match event {
+    pub(crate) fn publish(&mut self, mut event: Event, running: &watch::Sender<bool>) {
+        match &mut event {
             Event::Started { file, target, .. } => self.note(*file, |entry| {
                 entry.in_flight = 0;
                 entry.object = None;
@@ -158,6 +158,7 @@ impl State {
                 entry.source = None;
                 entry.feed = None;
                 entry.target = Some(target.clone());
+                object.image_url.clone_from(&entry.granted.image_url);
                 entry.object = Some(object.clone());
             }),
             Event::Failed { file, error } => {

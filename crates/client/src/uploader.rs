@@ -284,9 +284,8 @@ pub(crate) async fn upload_one(file: File, authorizer: impl Authorizer) -> Resul
     let mut result = Err(Error::misuse("the upload ended without a result"));
     while let Some(event) = events.next().await {
         match event {
-            Event::Succeeded { file, target, video_id, object } => {
-                let image_url = uploader.file(file).and_then(|status| status.image_url);
-                result = Ok(Uploaded { target, video_id, image_url, object });
+            Event::Succeeded { target, video_id, object, .. } => {
+                result = Ok(Uploaded { target, video_id, object });
             }
             Event::Failed { error, .. } => result = Err(error.into()),
             Event::TokenExpired { file, .. } if file == id => {

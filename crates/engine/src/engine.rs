@@ -453,6 +453,7 @@ impl Engine {
         let owner = transfer.owner;
         transfer.leave(&mut self.desk);
         if tell {
+            transfer.tell_last(&mut self.desk);
             let skipped = transfer.upload.as_ref().filter(|_| abort && grant.is_none());
             if let Some(upload) = skipped {
                 self.desk.event(Event::Warning { file, error: abort_skipped(&upload.id) });

@@ -136,7 +136,7 @@ async fn watch_over(mut events: Events, progress: Option<Progress>) -> Outcome {
                 }
             }
             Event::Succeeded { target, video_id, object, .. } => {
-                return Ok(Uploaded { target, video_id, image_url: None, object });
+                return Ok(Uploaded { target, video_id, object });
             }
             Event::Failed { error, .. } => return Err(error),
             Event::Canceled { .. } => {

@@ -200,3 +200,53 @@ async fn the_faces_names_work_without_an_authorizer() {
     storage.expect("complete").await.completed();
     assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
 }
+
+#[tokio::test]
+async fn a_credential_without_a_name_is_not_given_to_several_files() {
+    let desk = Desk::new(PART as usize * 2);
+    let mut options = desk.options();
+    (options.files_at_once, options.parallel) = (2, 1);
+    let (uploader, mut storage) = desk.uploader_with(options);
+    let mut events = uploader.events();
+    let soon = "2099-01-01T00:00:00Z";
+    let files = ["a.mp4", "b.mp4"]
+        .map(|key| uploader.add(File::path(desk.path()).target(target(key))).unwrap());
+    uploader.start();
+    for _ in files {
+        let Event::Started { file, .. } = event(&mut events).await else { panic!() };
+        uploader.set_sts_token_directly_upload(file, "STS.a", "s", "hush-a", soon).unwrap();
+    }
+    let both = [storage.expect("initiate").await, storage.expect("initiate").await];
+    for (at, initiate) in both.into_iter().enumerate() {
+        initiate.initiated(&format!("u{at}"));
+    }
+    let both = [storage.expect("part 1").await, storage.expect("part 1").await];
+    both.into_iter().for_each(|part| part.refuse(403, "SecurityTokenExpired"));
+    let mut expired = 0;
+    while expired < 2 {
+        let next = event(&mut events).await;
+        assert!(!matches!(next, Event::Failed { .. }), "{next:?}");
+        expired += usize::from(matches!(next, Event::TokenExpired { .. }));
+    }
+    // Each of these is of one place, and does not say which.
+    let [auth, one] = ["t1", "t2"].map(crate::grants::auth);
+    for refused in [
+        uploader.resume_upload_with_auth(&auth),
+        uploader.resume_upload_with_token("STS.b", "s", "hush-b", soon),
+    ] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse);
+        assert!(error.to_string().contains("several files"), "{error}");
+    }
+    assert!(uploader.files().iter().all(|file| file.state == FileState::Expired));
+    let grant = |key: &str| {
+        let address = vodferry::UploadGrant::new(target(key), crate::script::credential());
+        vodferry::UploadGrant { expires_at_ms: None, ..address }
+    };
+    uploader.authorize(files[0], grant("a.mp4")).unwrap();
+    // One waits now, and it is clear whose this is.
+    uploader.resume_upload_with_auth(&one).unwrap();
+    let sent = storage.be_good().await.len() + storage.be_good().await.len();
+    assert_eq!(sent, 4);
+    assert!(uploader.wait().await.iter().all(|file| file.state == FileState::Succeeded));
+}

@@ -234,6 +234,7 @@ async fn an_application_server_is_told_all_media_information() {
     let app = AppServer::new("http://app.test").unwrap().http(http);
     let builder = Uploader::builder().options(desk.options()).authorizer(app).http(oss);
     let uploader = builder.build().unwrap();
+    let mut events = uploader.events();
     let media = Media {
         tags: vec!["a".into(), "b".into()],
         description: Some("D".into()),
@@ -283,6 +284,11 @@ async fn an_application_server_is_told_all_media_information() {
     storage.expect("put").await.stored();
     uploader.wait().await;
     assert_eq!(uploader.file(image).unwrap().image_url.as_deref(), Some("https://i/1.png"));
+    let told = std::iter::from_fn(|| events.try_next()).find_map(|event| match event {
+        Event::Succeeded { file, object, .. } if file == image => Some(object.image_url),
+        _ => None,
+    });
+    assert_eq!(told.unwrap().as_deref(), Some("https://i/1.png"));
 }
 
 #[tokio::test]

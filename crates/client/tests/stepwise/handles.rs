@@ -101,12 +101,13 @@ async fn pause_cuts_and_resume_goes_on() {
 }
 
 #[tokio::test]
-async fn the_last_acknowledged_figure_is_told_at_stop_and_pause() {
+async fn the_last_acknowledged_figure_is_told_at_stop_pause_and_cancel() {
     type End = fn(&vodferry::Uploader, vodferry::FileId);
-    let ends: [(&str, End); 3] = [
+    let ends: [(&str, End); 4] = [
         ("stop", |uploader, _| uploader.stop()),
         ("pause of the list", |uploader, _| uploader.pause(None).unwrap()),
         ("pause of the file", |uploader, file| uploader.pause(Some(file)).unwrap()),
+        ("cancel", |uploader, file| uploader.cancel(file).unwrap()),
     ];
     for (what, end) in ends {
         let desk = Desk::new(PART as usize * 4);

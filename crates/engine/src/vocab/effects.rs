@@ -113,6 +113,9 @@ pub struct ObjectInfo {
     /// What the application answered to the upload callback, where one was asked for. Not known where the reply was lost and the
     /// object looked at instead.
     pub callback_body: Option<String>,
+    /// Where the image will be seen that this object is, where the grant told. The engine does not know: whoever keeps the grants fills it
+    /// in when Succeeded is told.
+    pub image_url: Option<String>,
 }
 
 /// Which grant is wanted.

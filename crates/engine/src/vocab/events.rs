@@ -83,7 +83,7 @@ pub enum Event {
         target: Target,
         /// Its video.
         video_id: Option<String>,
-        /// ETag, CRC64, and whether the object was verified.
+        /// ETag, CRC64, whether the object was verified, and of an image where it will be seen.
         object: ObjectInfo,
     },
     /// The credential died, and no authorizer gave another: call `authorize`.

@@ -30,7 +30,10 @@ impl Checker {
             return self.skips_rightly(file, error);
         }
         if let Event::Canceled { .. } = event {
-            watch.attempt = None;
+            if let Some(last) = watch.attempt.take().filter(|a| a.acknowledged < a.floor) {
+                let what = format!("{event:?}: {} of {}", last.acknowledged, last.floor);
+                return broken("2 the last acknowledged figure is told", what);
+            }
             return match std::mem::take(&mut watch.owes_canceled) {
                 true => Ok(()),
                 false => broken("1 one terminal event", format!("{event:?} without a cancel")),

@@ -162,8 +162,11 @@ impl Checker {
         }
         let told_before = before == Some(Standing::Canceled);
         let could_abort = self.could_abort(file);
+        let attempt = self.files.get_mut(&file).and_then(|watch| watch.attempt.take());
         self.leave(file, Standing::Canceled);
         if let Some(watch) = self.files.get_mut(&file) {
+            // Its last figure may still be told.
+            watch.attempt = attempt.map(|attempt| Attempt { closing: true, ..attempt });
             watch.owes_canceled = !told_before;
             watch.could_abort = could_abort;
         }

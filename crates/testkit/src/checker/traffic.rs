@@ -484,7 +484,7 @@ fn part_size(length: u64, asked: u64) -> u64 {
 /// Whether an engine that was told nothing may have chosen this size.
 fn is_suitable(size: u64, length: u64, max_buffered: u64) -> bool {
     const GRAIN: u64 = 256 << 10;
-    let most = (max_buffered / 16).max(GRAIN);
+    let most = (max_buffered / 8).div_ceil(GRAIN).saturating_mul(GRAIN).clamp(GRAIN, 8 << 20);
     let chosen = size.is_multiple_of(GRAIN) && (GRAIN..=most).contains(&size);
     let raised = size > GRAIN && size == part_size(length, 1);
     length <= size * MAX_PARTS && (chosen || raised)
