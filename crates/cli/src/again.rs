@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use vodferry::Options;
 
-use crate::cli::{Cli, NetworkArgs, OnBusy, PlaceArgs, TransferArgs};
+use crate::cli::{Cli, NetworkArgs, PlaceArgs, TransferArgs};
 use crate::entry::{Entry, Outcome};
 use crate::exit_code::ExitCode;
 use crate::{output, records, shell};
@@ -17,6 +17,8 @@ pub(crate) struct Again<'a> {
     pub(crate) global: &'a Cli,
     pub(crate) place: &'a PlaceArgs,
     pub(crate) transfer: &'a TransferArgs,
+    /// Only the same command again goes on.
+    pub(crate) as_typed: bool,
 }
 
 impl Again<'_> {
@@ -33,7 +35,8 @@ impl Again<'_> {
             entry.is_open() || failed_too && matches!(entry.outcome, Outcome::Failed(_))
         };
         let left: Vec<&Entry> = entries.iter().filter(left).collect();
-        let command = if self.transfer.no_record || !self.recorded(&left, options) {
+        let recorded = !self.transfer.no_record && self.recorded(&left, options);
+        let command = if self.as_typed || !recorded {
             // Some were not begun (or nothing was kept): the same command again goes on with those that were.
             shell::without_secrets(std::env::args_os())
         } else {
@@ -60,12 +63,12 @@ impl Again<'_> {
             keys_file,
             credentials_command,
             region,
+            vod_signature,
+            report,
         } = self.place;
         let mut command = Command::new("vodferry resume");
         command.path("--config", &self.global.config);
-        if let Some(mode) = mode.and_then(|mode| mode.to_possible_value()) {
-            command.flag("--mode", OsStr::new(mode.get_name()));
-        }
+        command.named("--mode", mode);
         command.text("--server", server);
         command.secret("--token", "VODFERRY_TOKEN", token);
         command.text("--vod", vod);
@@ -81,6 +84,10 @@ impl Again<'_> {
             credentials_command,
         );
         command.text("--region", region);
+        command.named("--vod-signature", vod_signature);
+        if *report {
+            command.word(OsStr::new("--report"));
+        }
         // The part size is in the checkpoint.
         let how = self.transfer;
         command.number("--parallel", how.parallel.map(u64::from));
@@ -93,11 +100,16 @@ impl Again<'_> {
         if how.no_md5 {
             command.word(OsStr::new("--no-md5"));
         }
+        command.number("--max-buffered", how.max_buffered);
         command.time("--retry-for", how.retry_for);
-        if how.on_busy == Some(OnBusy::Wait) {
-            command.flag("--on-busy", OsStr::new("wait"));
-        }
+        command.number("--retry-count", how.retry_count.map(u64::from));
+        command.time("--retry-duration", how.retry_duration);
+        command.named("--on-part-failure", &how.on_part_failure);
+        command.time("--progress-interval", how.progress_interval);
+        command.named("--on-busy", &how.on_busy);
         for (flag, set) in [
+            ("--sequential", how.sequential),
+            ("--find-orphans", how.find_orphans),
             ("--halt-on-failure", how.halt_on_failure),
             ("--delete-on-cancel", how.delete_on_cancel),
         ] {
@@ -105,12 +117,15 @@ impl Again<'_> {
                 command.word(OsStr::new(flag));
             }
         }
-        let NetworkArgs { proxy, ca_file, connect_timeout, idle_timeout } = &how.network;
+        let NetworkArgs { proxy, ca_file, connect_timeout, idle_timeout, request_timeout, slowest } =
+            &how.network;
         // It may hold a password.
         command.secret("--proxy", "VODFERRY_PROXY", proxy);
         command.path("--ca-file", ca_file);
         command.time("--connect-timeout", *connect_timeout);
         command.time("--idle-timeout", *idle_timeout);
+        command.time("--request-timeout", *request_timeout);
+        command.number("--slowest", *slowest);
         for entry in open {
             command.file(entry.path.as_os_str());
         }
@@ -144,6 +159,13 @@ impl Command {
         self.text.push_str(flag);
         self.text.push(' ');
         self.text.push_str(&shell::quote(value));
+    }
+
+    /// One of a few.
+    fn named(&mut self, flag: &str, value: &Option<impl ValueEnum>) {
+        if let Some(value) = value.as_ref().and_then(ValueEnum::to_possible_value) {
+            self.flag(flag, OsStr::new(value.get_name()));
+        }
     }
 
     fn text(&mut self, flag: &str, value: &Option<String>) {

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
-use vodferry::{Bucket, ListObjects, Listed, ListedUpload};
+use vodferry::{Bucket, ListObjects, Listed, ListedUpload, Options};
 
 use crate::cli::{AbortArgs, LsArgs, NetworkArgs, RmArgs, StoreArgs};
 use crate::error::Failure;
@@ -39,6 +39,9 @@ pub(crate) async fn ls(args: &LsArgs, settings: &Settings) -> Result<ExitCode, F
 pub(crate) async fn abort(args: &AbortArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let (name, prefix) = args.place.split_once('/').unwrap_or((&args.place, ""));
     let bucket = open(name, &args.store, &args.network, settings)?;
+    if let Some(days) = args.after_days {
+        return abort_after(&bucket, prefix, days, args.yes).await;
+    }
     let doomed = match args.older_than {
         Some(age) => {
             let before = calendar::now_ms() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
@@ -74,14 +77,27 @@ pub(crate) async fn abort(args: &AbortArgs, settings: &Settings) -> Result<ExitC
     Ok(worst)
 }
 
+/// Has the service do it, with what is there and what will come.
+async fn abort_after(
+    bucket: &Bucket,
+    prefix: &str,
+    days: u32,
+    yes: bool,
+) -> Result<ExitCode, Failure> {
+    let below = output::tame_line(&format!("{}/{prefix}", bucket.name()));
+    let age = counted(usize::try_from(days).unwrap_or(usize::MAX), "day");
+    let what = format!("unfinished uploads below {below} that are {age} old");
+    confirm(&format!("have the service give up {what}, now and from now on"), yes)?;
+    bucket.abort_after_days(prefix, days).await?;
+    output::say(&format!("the service gives up {what}"));
+    Ok(ExitCode::Success)
+}
+
 /// Deletes objects.
 pub(crate) async fn rm(args: &RmArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let mut doomed = Vec::with_capacity(args.objects.len());
     for object in &args.objects {
-        let (bucket, key) = object
-            .split_once('/')
-            .filter(|(_, key)| !key.is_empty())
-            .ok_or_else(|| Failure::usage(format!("no BUCKET/KEY: {object:?}")))?;
+        let (bucket, key) = object_of(object)?;
         doomed.push((open(bucket, &args.store, &args.network, settings)?, key));
     }
     confirm(&format!("delete {}", counted(doomed.len(), "object")), args.yes)?;
@@ -107,6 +123,13 @@ pub(crate) async fn rm(args: &RmArgs, settings: &Settings) -> Result<ExitCode, F
     Ok(worst)
 }
 
+/// BUCKET/KEY, apart.
+pub(crate) fn object_of(text: &str) -> Result<(&str, &str), Failure> {
+    text.split_once('/')
+        .filter(|(_, key)| !key.is_empty())
+        .ok_or_else(|| Failure::usage(format!("no BUCKET/KEY: {text:?}")))
+}
+
 /// The bucket, with whose key it is read.
 fn open(
     name: &str,
@@ -114,11 +137,20 @@ fn open(
     network: &NetworkArgs,
     settings: &Settings,
 ) -> Result<Bucket, Failure> {
+    open_with(name, store, transfer::plain(network, settings), settings)
+}
+
+/// The same with options of its own, but for the region.
+pub(crate) fn open_with(
+    name: &str,
+    store: &StoreArgs,
+    mut options: Options,
+    settings: &Settings,
+) -> Result<Bucket, Failure> {
     if name.is_empty() {
         return Err(Failure::usage("no bucket named").hint("for example vod-media/sv/"));
     }
     let Store { endpoint, key } = Store::resolve(store, settings)?;
-    let mut options = transfer::plain(network, settings);
     options.region = transfer::region(&store.region, settings);
     let mut builder = Bucket::builder(endpoint, name, key.token.clone()).options(options);
     if let Some(supplier) = key.supplier() {

@@ -13,7 +13,11 @@ pub(crate) fn file(
     of_object: &ObjectArgs,
     called: &CallbackArgs,
 ) -> File {
-    let mut file = file.media(media(of_video));
+    object(file.media(media(of_video)), of_object, called)
+}
+
+/// The file with what is said of its object, and who is called when that is there.
+pub(crate) fn object(mut file: File, of_object: &ObjectArgs, called: &CallbackArgs) -> File {
     for (name, value) in of_object.header.iter().chain(&of_object.metadata) {
         file = file.header(name, value);
     }

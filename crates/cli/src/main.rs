@@ -18,6 +18,7 @@ mod flights;
 mod folders;
 mod fsck;
 mod get;
+mod growing;
 mod helm;
 mod json;
 mod key;
@@ -25,10 +26,12 @@ mod keys;
 mod layers;
 mod list;
 mod listing;
+mod object;
 mod output;
 mod place;
 mod records;
 mod renewal;
+mod reports;
 mod resume;
 mod serve;
 mod settings;
@@ -76,6 +79,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             Verb::Ls(args) => bucket::ls(args, &settings).await,
             Verb::Abort(args) => bucket::abort(args, &settings).await,
             Verb::Rm(args) => bucket::rm(args, &settings).await,
+            Verb::Put(args) => object::put(args, &settings).await,
+            Verb::Append(args) => object::append(args, &settings).await,
             Verb::Doctor(args) => doctor::run(args, &settings).await,
             Verb::Get(args) => get::get(args, &settings).await,
             Verb::Url(args) => get::url(args, &settings),

@@ -6,9 +6,9 @@
 //! way needs is then taken from the first layer that has it, with one exception: the token of the configuration file goes only to the
 //! server of the configuration file, because a bearer token sent to another server is a token lost.
 
-use vodferry::{Credential, DirectOss, File, Secret, Target};
+use vodferry::{ApiSignature, Credential, DirectOss, File, Secret, Target};
 
-use crate::cli::{Mode, PlaceArgs, StoreArgs};
+use crate::cli::{Mode, PlaceArgs, StoreArgs, VodSignature};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::key::Key;
@@ -18,14 +18,14 @@ use crate::settings::Settings;
 /// One way to be allowed to upload.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The application server says where each file goes.
-    Server { url: String, token: Option<Secret> },
+    /// The application server says where each file goes; `report`: and hears what becomes of it.
+    Server { url: String, token: Option<Secret>, report: bool },
     /// One file goes where the address says.
     Fixed { address: Secret, auth: Secret },
     /// Into a bucket, with keys of one's own.
     Store { store: Store, bucket: Option<String> },
     /// The VOD API, at a region or a URL, makes the videos and says where they go.
-    Vod { api: String, key: Key },
+    Vod { api: String, key: Key, signature: ApiSignature },
 }
 
 /// An object storage and the key to it.
@@ -39,7 +39,22 @@ impl Place {
     /// The place that flags, environment and `settings` name.
     pub(crate) fn resolve(flags: &PlaceArgs, settings: &Settings) -> Result<Place, Failure> {
         let (environment, file) = (Layer::environment(&environment), Layer::file(settings));
-        resolve(flags.mode, &Layer::flags(flags), &environment, &file)
+        let mut place = resolve(flags.mode, &Layer::flags(flags), &environment, &file)?;
+        match &mut place {
+            Place::Server { report, .. } => *report = flags.report,
+            _ if flags.report => {
+                return Err(Failure::usage("--report goes with --server alone")
+                    .hint("nobody else takes reports"));
+            }
+            Place::Vod { signature, .. } => {
+                *signature = match flags.vod_signature.or(settings.vod_signature) {
+                    Some(VodSignature::Acs3) => ApiSignature::Acs3,
+                    Some(VodSignature::V1) | None => ApiSignature::V1,
+                };
+            }
+            Place::Fixed { .. } | Place::Store { .. } => {}
+        }
+        Ok(place)
     }
 }
 
@@ -188,7 +203,8 @@ fn vod(mode: Option<Mode>, layers: &[&Layer; 3]) -> Result<Place, Failure> {
         .ok_or_else(|| Failure::usage("no VOD API named").hint("add --vod REGION"))?;
     let key = any_key(layers)?;
     check_mode(mode, key.credential())?;
-    Ok(Place::Vod { api: api.trim_end_matches('/').to_owned(), key })
+    let api = api.trim_end_matches('/').to_owned();
+    Ok(Place::Vod { api, key, signature: ApiSignature::default() })
 }
 
 fn server(layers: [&Layer; 3]) -> Result<Place, Failure> {
@@ -207,7 +223,7 @@ fn server(layers: [&Layer; 3]) -> Result<Place, Failure> {
             None => None,
         };
     }
-    Ok(Place::Server { url: url.trim_end_matches('/').to_owned(), token })
+    Ok(Place::Server { url: url.trim_end_matches('/').to_owned(), token, report: false })
 }
 
 fn fixed(layers: [&Layer; 3]) -> Result<Place, Failure> {
@@ -281,7 +297,8 @@ mod tests {
         assert_eq!(store.key.credential().access_key_id, "AK");
 
         let place = resolve(None, &none(), &environment, &file).unwrap();
-        assert_eq!(place, Place::Server { url: "http://env".into(), token: None });
+        let server = Place::Server { url: "http://env".into(), token: None, report: false };
+        assert_eq!(place, server);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) async fn run(
     if args.transfer.no_record {
         return Err(Failure::usage("--no-record leaves nothing to resume from"));
     }
-    let options = transfer::options(&args.place, &args.transfer, settings);
+    let mut options = transfer::options(&args.place, &args.transfer, settings);
     let records = records::unfinished(&options)?;
     if args.list {
         records.iter().for_each(|record| listing::print(record, args.display.json));
@@ -43,6 +43,9 @@ pub(crate) async fn run(
     let mut worst = ExitCode::Success;
     let mut files = Vec::new();
     for found in wanted(&args.files, &records, &options, &way)? {
+        if found.records.iter().any(|record| record.sequential) {
+            options.parallel = 1;
+        }
         match way.file(&found) {
             Ok(file) => files.push((found.path, file)),
             Err(failure) => {
@@ -59,7 +62,8 @@ pub(crate) async fn run(
         return Ok(worst);
     }
     let (exit, entries) = voyage::launch(&place, &options, &args.display, files, false).await?;
-    Again { global, place: &args.place, transfer: &args.transfer }.tell(&entries, exit, &options);
+    let again = Again { global, place: &args.place, transfer: &args.transfer, as_typed: false };
+    again.tell(&entries, exit, &options);
     Ok(worst.worse(exit))
 }
 
@@ -168,8 +172,10 @@ impl Way<'_> {
         if here.is_empty() {
             return Err(self.elsewhere(path, records));
         }
-        let target = as_begun(path, &here)?.target.clone();
+        let begun = as_begun(path, &here)?;
+        let target = begun.target.clone();
         let file = File::path(path);
+        let file = if begun.sequential { file.sequential() } else { file };
         Ok(match (self.place, &self.grant) {
             (Place::Store { store, .. }, _) => store.place(file, target),
             // The address may be spelt in another way; the record is found by the spelling it was begun with.

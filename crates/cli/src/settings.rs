@@ -3,12 +3,13 @@
 //! The names are those of the long flags with `_` for `-`, plus the access key, which no flag offers. An unknown name is an error: a
 //! misspelt setting that is silently ignored costs more than the error.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::cli::OnBusy;
+use crate::cli::{OnBusy, OnPartFailure, VodSignature};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::units;
@@ -20,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) server: Option<String>,
     pub(crate) token: Option<String>,
     pub(crate) vod: Option<String>,
+    pub(crate) vod_signature: Option<VodSignature>,
     pub(crate) endpoint: Option<String>,
     pub(crate) bucket: Option<String>,
     pub(crate) access_key_id: Option<String>,
@@ -37,6 +39,16 @@ pub(crate) struct Settings {
     pub(crate) record_dir: Option<PathBuf>,
     #[serde(deserialize_with = "duration")]
     pub(crate) retry_for: Option<Duration>,
+    pub(crate) retry_count: Option<NonZeroU32>,
+    #[serde(deserialize_with = "duration")]
+    pub(crate) retry_duration: Option<Duration>,
+    #[serde(deserialize_with = "size")]
+    pub(crate) max_buffered: Option<u64>,
+    pub(crate) sequential: Option<bool>,
+    pub(crate) find_orphans: Option<bool>,
+    pub(crate) on_part_failure: Option<OnPartFailure>,
+    #[serde(deserialize_with = "duration")]
+    pub(crate) progress_interval: Option<Duration>,
     pub(crate) md5: Option<bool>,
     pub(crate) region: Option<String>,
     pub(crate) on_busy: Option<OnBusy>,
@@ -44,6 +56,10 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Option<Duration>,
     #[serde(deserialize_with = "timeout")]
     pub(crate) idle_timeout: Option<Duration>,
+    #[serde(deserialize_with = "timeout")]
+    pub(crate) request_timeout: Option<Duration>,
+    #[serde(deserialize_with = "rate")]
+    pub(crate) slowest: Option<u64>,
     pub(crate) proxy: Option<String>,
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) serve: Option<vodferry_server::Config>,

@@ -1,10 +1,12 @@
 //! Flags and settings to the client's options.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use vodferry::{Budget, Checkpoints, OnCancel, Options, Proxy};
+use vodferry::{Backoff, Budget, Checkpoints, OnCancel, Options, Proxy};
 
-use crate::cli::{NetworkArgs, OnBusy, PlaceArgs, RecordArgs, TransferArgs};
+use crate::cli::{NetworkArgs, OnBusy, OnPartFailure, PlaceArgs, RecordArgs, TransferArgs};
 use crate::settings::Settings;
 
 /// The options of an uploader: flags (which the environment fills in), then the configuration file, then the client's defaults.
@@ -17,10 +19,19 @@ pub(crate) fn options(place: &PlaceArgs, flags: &TransferArgs, settings: &Settin
     set(&mut options.files_at_once, flags.files_at_once.or(settings.files_at_once));
     // Each file under way has a part at least.
     options.max_in_flight = options.max_in_flight.max(options.parallel).max(options.files_at_once);
-    if let Some(time) = flags.retry_for.or(settings.retry_for) {
-        options.retry.budget =
-            Budget::Time { ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX) };
+    if sequential(flags, settings) {
+        options.parallel = 1;
     }
+    set(&mut options.max_buffered, flags.max_buffered.or(settings.max_buffered));
+    set(&mut options.retry.budget, budget(flags, settings));
+    if let Some(pause) = flags.retry_duration.or(settings.retry_duration) {
+        options.retry.backoff = Backoff::Fixed { ms: millis(pause) };
+    }
+    if flags.on_part_failure.or(settings.on_part_failure) == Some(OnPartFailure::Finish) {
+        options.on_part_failure = vodferry::OnPartFailure::FinishOthers;
+    }
+    options.find_orphans = flags.find_orphans || settings.find_orphans.unwrap_or(false);
+    set(&mut options.progress_interval, flags.progress_interval.or(settings.progress_interval));
     options.on_busy = match flags.on_busy.or(settings.on_busy) {
         Some(OnBusy::Wait) => vodferry::OnBusy::Wait,
         Some(OnBusy::Fail) | None => vodferry::OnBusy::Fail,
@@ -39,6 +50,26 @@ pub(crate) fn options(place: &PlaceArgs, flags: &TransferArgs, settings: &Settin
         options.record_dir = None;
     }
     options
+}
+
+/// Whether parts go one after another.
+pub(crate) fn sequential(flags: &TransferArgs, settings: &Settings) -> bool {
+    // Who types how many are to be in flight does not mean what the file says.
+    flags.sequential || settings.sequential.unwrap_or(false) && flags.parallel.is_none()
+}
+
+/// How much may fail. A time and a number exclude each other; what flags say of one undoes what the file says of the other.
+fn budget(flags: &TransferArgs, settings: &Settings) -> Option<Budget> {
+    let budget = |time: Option<Duration>, count: Option<u32>| match (time, count) {
+        (Some(time), _) => Some(Budget::Time { ms: millis(time) }),
+        (None, count) => count.map(Budget::Count),
+    };
+    budget(flags.retry_for, flags.retry_count)
+        .or_else(|| budget(settings.retry_for, settings.retry_count.map(NonZeroU32::get)))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The region to sign for. An empty one is none: it undoes that of the file.
@@ -62,6 +93,8 @@ pub(crate) fn plain(flags: &NetworkArgs, settings: &Settings) -> Options {
 fn network(options: &mut Options, flags: &NetworkArgs, settings: &Settings) {
     set(&mut options.timeouts.connect, flags.connect_timeout.or(settings.connect_timeout));
     set(&mut options.timeouts.idle, flags.idle_timeout.or(settings.idle_timeout));
+    set(&mut options.timeouts.request, flags.request_timeout.or(settings.request_timeout));
+    set(&mut options.timeouts.slowest, flags.slowest.or(settings.slowest));
     options.ca_file = flags.ca_file.clone().or_else(|| settings.ca_file.clone());
     options.proxy = match flags.proxy.as_ref().or(settings.proxy.as_ref()).map(String::as_str) {
         None => Proxy::System,

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use vodferry::{File, Target};
 
 use crate::again::Again;
-use crate::cli::{Cli, Duplicates, UploadArgs};
+use crate::cli::{Cli, DisplayArgs, Duplicates, UploadArgs};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::folders::{self, Found};
 use crate::list::{self, Line};
 use crate::place::Place;
 use crate::settings::Settings;
-use crate::{described, output, transfer, voyage};
+use crate::{described, growing, output, transfer, voyage};
 
 /// Why nobody says the place where another chooses it.
 const CHOOSES_ITSELF: &str =
@@ -30,20 +30,29 @@ pub(crate) async fn run(
     if args.duplicates == Some(Duplicates::Refuse) {
         options.duplicates = vodferry::Duplicates::Refuse;
     }
-    let files = files(args, &place)?;
+    let files = files(args, &place, settings)?;
     if files.is_empty() {
         output::say(
             "nothing to upload: no file in the folders named is wanted, or the list is empty",
         );
         return Ok(ExitCode::Success);
     }
-    let (exit, entries) = voyage::launch(&place, &options, &args.display, files, true).await?;
-    Again { global, place: &args.place, transfer: &args.transfer }.tell(&entries, exit, &options);
+    let announced = args.growing && args.until_idle.is_none();
+    let display = DisplayArgs { no_keys: args.display.no_keys || announced, ..args.display };
+    let (exit, entries) = voyage::launch(&place, &options, &display, files, true).await?;
+    // `resume` knows nothing of who writes a file.
+    let as_typed = args.growing;
+    let again = Again { global, place: &args.place, transfer: &args.transfer, as_typed };
+    again.tell(&entries, exit, &options);
     Ok(exit)
 }
 
 /// The files with their places, after the checks that make sense before anything is sent.
-fn files(args: &UploadArgs, place: &Place) -> Result<Vec<(PathBuf, File)>, Failure> {
+fn files(
+    args: &UploadArgs,
+    place: &Place,
+    settings: &Settings,
+) -> Result<Vec<(PathBuf, File)>, Failure> {
     check(args, place)?;
     let mut wanted: Vec<Wanted> = folders::expand(&args.files, &args.select)?
         .into_iter()
@@ -65,6 +74,11 @@ fn files(args: &UploadArgs, place: &Place) -> Result<Vec<(PathBuf, File)>, Failu
             files.into_iter().map(with).collect::<Result<Vec<File>, Failure>>()?
         }
         None => files,
+    };
+    // What grows is sent as it becomes final.
+    let files = match !args.growing && transfer::sequential(&args.transfer, settings) {
+        true => files.into_iter().map(File::sequential).collect(),
+        false => files,
     };
     Ok(wanted.into_iter().map(|wanted| wanted.found.path).zip(files).collect())
 }
@@ -91,6 +105,11 @@ fn check(args: &UploadArgs, place: &Place) -> Result<(), Failure> {
     if streams > 0 && args.list.as_deref().is_some_and(is_stdin) {
         return Err(Failure::usage("standard input is the list, or a file, but not both"));
     }
+    if args.growing && (streams > 0 || args.files.len() != 1) {
+        return Err(Failure::usage("--growing is about one file").hint(
+            "run the command once per file; what comes on standard input needs no --growing",
+        ));
+    }
     match (streams, &args.name) {
         (0, Some(_)) => Err(Failure::usage("--name is for standard input, which is -")),
         (1, None) => Err(Failure::usage("standard input has no name")
@@ -108,6 +127,7 @@ fn described(
 ) -> Result<File, Failure> {
     let file = match &args.name {
         Some(name) if is_stdin(&found.path) => File::reader(name, tokio::io::stdin()),
+        _ if args.growing => growing::file(&found.path, args.until_idle),
         _ => File::path(&found.path),
     };
     let Some(line) = line else {

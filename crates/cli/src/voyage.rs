@@ -22,6 +22,7 @@ use crate::key;
 use crate::keys::Keys;
 use crate::place::Place;
 use crate::renewal::{Refusal, Remembered, VIDEO_GONE};
+use crate::reports::Reports;
 use crate::signals::{self, Asked};
 use crate::upload::is_stdin;
 
@@ -49,10 +50,16 @@ pub(crate) async fn launch(
     let http = Arc::new(flights.clone());
     let refusal = Refusal::default();
     let mut builder = Uploader::builder().options(options.clone()).http(http.clone());
-    if let Place::Server { url, token } = place {
+    let mut reported = None;
+    if let Place::Server { url, token, report } = place {
         let mut server = AppServer::new(url)?.http(http.clone());
         if let Some(token) = token {
             server = server.bearer(token.clone());
+        }
+        if *report {
+            let (reports, last) = Reports::to(server.clone());
+            builder = builder.reporter(reports);
+            reported = Some(last);
         }
         let refusal = refusal.clone();
         builder = builder.authorizer(Remembered { authorizer: server, refusal, anew });
@@ -62,8 +69,8 @@ pub(crate) async fn launch(
     {
         builder = builder.authorizer(Remembered { authorizer, refusal: refusal.clone(), anew });
     }
-    if let Place::Vod { api, key } = place {
-        let mut authorizer = VodApi::new(api, key.token.clone())?.http(http);
+    if let Place::Vod { api, key, signature } = place {
+        let mut authorizer = VodApi::new(api, key.token.clone())?.signature(*signature).http(http);
         if let Some(supplier) = key.supplier() {
             authorizer = authorizer.supplier(supplier);
         }
@@ -89,6 +96,9 @@ pub(crate) async fn launch(
         halts: options.halt_on_failure,
     };
     let exit = voyage.run(uploader, interrupted, keys).await;
+    if let Some(last) = reported {
+        last.wait().await;
+    }
     voyage.face.end(&voyage.entries, exit);
     Ok((exit, voyage.entries))
 }

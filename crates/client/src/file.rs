@@ -132,6 +132,14 @@ impl File {
         self
     }
 
+    /// Its parts go in their order only, so that the service can give the whole object a Content-MD5. Needs
+    /// [`Options::parallel`](crate::Options::parallel) of 1; its checkpoint is one of its own.
+    /// [`ResumableUpload::sequential`](crate::ResumableUpload::sequential) sets both.
+    pub fn sequential(mut self) -> File {
+        self.sequential = true;
+        self
+    }
+
     /// The object's Content-Type. Default: by the name's extension.
     pub fn content_type(self, value: impl Into<String>) -> File {
         self.header("content-type", value)

@@ -40,17 +40,22 @@ pub(crate) struct LsArgs {
 /// `vodferry abort`.
 #[derive(Args)]
 pub(crate) struct AbortArgs {
-    /// BUCKET/KEY together with --upload-id, or BUCKET[/PREFIX] together with --older-than
+    /// BUCKET/KEY together with --upload-id, or BUCKET[/PREFIX] together with --older-than or --after-days
     #[arg(value_name = "BUCKET[/PREFIX]")]
     pub(crate) place: String,
 
     /// The upload to give up, as `vodferry ls --uploads` shows it; may be repeated
-    #[arg(long, value_name = "ID", required_unless_present = "older_than")]
+    #[arg(long, value_name = "ID", required_unless_present_any = ["older_than", "after_days"])]
     pub(crate) upload_id: Vec<String>,
 
     /// All uploads below the prefix that were begun at least this long ago, for example 7d; 0 is all of them
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration, conflicts_with = "upload_id")]
     pub(crate) older_than: Option<Duration>,
+
+    /// Have the service itself give up what nobody finished within so many days below the prefix, now and from now on: a lifecycle rule
+    /// of the bucket, whose other rules stay
+    #[arg(long, value_name = "N", conflicts_with_all = ["upload_id", "older_than", "dry_run", "json"], value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) after_days: Option<u32>,
 
     /// Only print what would be given up
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod doctor;
+mod object;
 mod place;
 mod records;
 mod server;
@@ -16,12 +17,13 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 
 pub(crate) use bucket::{AbortArgs, LsArgs, RmArgs};
 pub(crate) use doctor::DoctorArgs;
-pub(crate) use place::{Mode, PlaceArgs, StoreArgs};
+pub(crate) use object::{AppendArgs, PutArgs};
+pub(crate) use place::{Mode, PlaceArgs, StoreArgs, VodSignature};
 pub(crate) use records::{CheckpointsArgs, CheckpointsVerb, ResumeArgs};
 pub(crate) use server::{FsckArgs, ServeArgs};
 pub(crate) use storage::{GetArgs, UrlArgs};
 pub(crate) use tools::{CompletionsArgs, ManArgs};
-pub(crate) use transfer::{NetworkArgs, OnBusy, RecordArgs, TransferArgs};
+pub(crate) use transfer::{NetworkArgs, OnBusy, OnPartFailure, RecordArgs, TransferArgs};
 pub(crate) use upload::{
     CallbackArgs, CallbackType, Duplicates, ImageType, MediaArgs, ObjectArgs, SelectArgs,
     UploadArgs,
@@ -69,6 +71,10 @@ pub(crate) enum Verb {
     Abort(AbortArgs),
     /// Delete objects
     Rm(RmArgs),
+    /// Put a file as one object, by one request
+    Put(Box<PutArgs>),
+    /// Append a file to an object that grows
+    Append(AppendArgs),
     /// Check what an upload will meet: network, clocks, rights, speed, checkpoints; and say what to do
     Doctor(DoctorArgs),
     /// Download an object, whole and verified, or not at all
@@ -88,7 +94,7 @@ pub(crate) enum Verb {
 }
 
 /// What is shown.
-#[derive(Args)]
+#[derive(Args, Clone, Copy)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct DisplayArgs {
     /// Print events on stdout, one JSON object per line

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
+use serde::Deserialize;
 
 /// How an upload is permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -13,16 +14,26 @@ pub(crate) enum Mode {
     Address,
     /// A temporary key (with a security token), for a bucket or the VOD API
     Sts,
-    /// An access key that does not end, for a bucket or the VOD API
+    /// An access key that does not end, for a bucket or the VOD API: for tests, as whoever holds it may do what its owner may
     Ak,
+}
+
+/// How calls of the VOD API are signed.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum VodSignature {
+    /// HMAC-SHA1 over the parameters
+    V1,
+    /// ACS3-HMAC-SHA256
+    Acs3,
 }
 
 /// Who permits the upload, and where it goes: one of four ways.
 #[derive(Args)]
 #[command(next_help_heading = "Where to")]
 pub(crate) struct PlaceArgs {
-    /// How the upload is permitted; what environment and configuration file name for other ways is passed over then [default: as the
-    /// other flags say]
+    /// How the upload is permitted; what environment and configuration file name for other ways is passed over then. `ak`, a plain
+    /// access key, is for tests: whoever holds it may do what its owner may [default: as the other flags say]
     #[arg(long, value_name = "server|address|sts|ak", hide_possible_values = true)]
     pub(crate) mode: Option<Mode>,
 
@@ -38,6 +49,20 @@ pub(crate) struct PlaceArgs {
     /// [env: VODFERRY_VOD]
     #[arg(long, value_name = "REGION|URL", conflicts_with_all = ["address", "auth", "endpoint", "bucket"])]
     pub(crate) vod: Option<String>,
+
+    /// How calls of the VOD API are signed: by version 1, or by ACS3-HMAC-SHA256. With --vod [default: v1]
+    #[arg(
+        long,
+        value_name = "v1|acs3",
+        env = "VODFERRY_VOD_SIGNATURE",
+        hide_possible_values = true
+    )]
+    pub(crate) vod_signature: Option<VodSignature>,
+
+    /// Tell the application server what happens to the files, for its statistics: begun, parts, retries, how they ended; no path and
+    /// no credential is in it. With --server [default: nobody is told]
+    #[arg(long)]
+    pub(crate) report: bool,
 
     /// Upload address, base64, as CreateUploadVideo answers it [env: VODFERRY_ADDRESS]
     #[arg(long, value_name = "BASE64", conflicts_with_all = ["endpoint", "bucket"])]

@@ -43,9 +43,44 @@ pub(crate) struct TransferArgs {
     #[arg(long)]
     pub(crate) no_md5: bool,
 
+    /// Parts one after another, in their order: the service can give the whole object a Content-MD5 then
+    #[arg(long, conflicts_with = "parallel")]
+    pub(crate) sequential: bool,
+
+    /// Memory for the parts in flight; where they do not fit, each is read from the file twice instead [default: 64MiB]
+    #[arg(long, value_name = "SIZE", env = "VODFERRY_MAX_BUFFERED", value_parser = units::parse_size)]
+    pub(crate) max_buffered: Option<u64>,
+
     /// Give a file up after this long without an acknowledged part, for example 90s or 10m [default: 10m]
     #[arg(long, value_name = "DURATION", env = "VODFERRY_RETRY_FOR", value_parser = units::parse_duration)]
     pub(crate) retry_for: Option<Duration>,
+
+    /// Give a file up after so many failures in a row without an acknowledged part, at least 1, instead of after a time [default: none]
+    #[arg(long, value_name = "N", env = "VODFERRY_RETRY_COUNT", conflicts_with = "retry_for", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) retry_count: Option<u32>,
+
+    /// Wait this long before each further try, always the same [default: anything up to 200ms, doubled with each failure, at most 20s]
+    #[arg(long, value_name = "DURATION", env = "VODFERRY_RETRY_DURATION", value_parser = units::parse_duration)]
+    pub(crate) retry_duration: Option<Duration>,
+
+    /// When a part fails for good: stop the others of its file, or let those finish that are under way, so that the next run finds
+    /// more [default: stop]
+    #[arg(
+        long,
+        value_name = "stop|finish",
+        env = "VODFERRY_ON_PART_FAILURE",
+        hide_possible_values = true
+    )]
+    pub(crate) on_part_failure: Option<OnPartFailure>,
+
+    /// When the reply that begins an upload is lost, look at the service for the upload it began and go on with it. Needs the right to
+    /// list uploads, and a key that nobody else uploads to [default: another is begun, the first stays until it is cleared away]
+    #[arg(long)]
+    pub(crate) find_orphans: bool,
+
+    /// Least time between two progress events of a file; 0 tells one per part [default: 100ms]
+    #[arg(long, value_name = "DURATION", env = "VODFERRY_PROGRESS_INTERVAL", value_parser = units::parse_duration)]
+    pub(crate) progress_interval: Option<Duration>,
 
     /// End the run when a file fails: those behind it are not uploaded [default: the run goes on with the next]
     #[arg(long)]
@@ -92,6 +127,24 @@ pub(crate) struct NetworkArgs {
     /// Give a request up after this long without a byte in either direction; uploads try it again as --retry-for says [default: 30s]
     #[arg(long, value_name = "DURATION", env = "VODFERRY_IDLE_TIMEOUT", value_parser = units::parse_timeout)]
     pub(crate) idle_timeout: Option<Duration>,
+
+    /// Give a request up after this long, plus the time its body takes at --slowest; what --limit holds back does not count [default: 60s]
+    #[arg(long, value_name = "DURATION", env = "VODFERRY_REQUEST_TIMEOUT", value_parser = units::parse_timeout)]
+    pub(crate) request_timeout: Option<Duration>,
+
+    /// Least bytes per second: a part that is slower is given up and sent anew [default: 8KiB/s]
+    #[arg(long, value_name = "RATE", env = "VODFERRY_SLOWEST", value_parser = units::parse_rate)]
+    pub(crate) slowest: Option<u64>,
+}
+
+/// What becomes of a file's other parts when one fails for good.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnPartFailure {
+    /// They are stopped at once
+    Stop,
+    /// Those under way are finished
+    Finish,
 }
 
 /// What to do about another process that uploads the same file.

@@ -1,12 +1,13 @@
 //! `vodferry upload`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 use serde::Deserialize;
 
 use super::{DisplayArgs, PlaceArgs, TransferArgs};
-use crate::values;
+use crate::{units, values};
 
 /// `vodferry upload`.
 #[derive(Args)]
@@ -28,6 +29,16 @@ pub(crate) struct UploadArgs {
     /// again
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+
+    /// The file is still being written: a part is sent as soon as its bytes are final. Standard input says which are, one JSON object
+    /// per line: {"ready": [FROM, TO]} in any order, at last {"finished": LENGTH}, or {"failed": "WHY"}
+    #[arg(long, conflicts_with_all = ["list", "recursive", "name", "foreign_records", "sequential"])]
+    pub(crate) growing: bool,
+
+    /// With --growing, in place of standard input: the file is written from front to back, and it is whole when nothing changed for this
+    /// long
+    #[arg(long, value_name = "DURATION", requires = "growing", value_parser = units::parse_timeout)]
+    pub(crate) until_idle: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) select: SelectArgs,

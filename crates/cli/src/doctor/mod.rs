@@ -76,7 +76,7 @@ struct Doctor<'a> {
 impl Doctor<'_> {
     async fn check(&mut self, place: &Place) -> Result<(), Failure> {
         match place {
-            Place::Server { url, token } => {
+            Place::Server { url, token, .. } => {
                 let mut server = AppServer::new(url)?.http(self.http.clone());
                 if let Some(token) = token {
                     server = server.bearer(token.clone());
@@ -86,8 +86,9 @@ impl Doctor<'_> {
                 }
                 Ok(())
             }
-            Place::Vod { api, key } => {
-                let asked = VodApi::new(api, key.token.clone())?.http(self.http.clone());
+            Place::Vod { api, key, signature } => {
+                let asked = VodApi::new(api, key.token.clone())?;
+                let asked = asked.signature(*signature).http(self.http.clone());
                 let url = match api.contains("://") {
                     true => api.clone(),
                     false => format!("https://vod.{api}.aliyuncs.com"),

@@ -226,6 +226,46 @@ fn checkpoints_are_listed_shown_and_dropped() {
 }
 
 #[test]
+fn checkpoints_move_to_another_folder_and_go_on_there() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    env.file("a.mp4", 6 << 20);
+    let mut upload = env.spawn_upload(&server, &["a.mp4", "--limit", "1MiB/s"]);
+    upload.wait_for(|line| line.event == "part");
+    upload.kill();
+
+    let exported = env.run(&["checkpoints", "export"]).ok().stdout;
+    assert_eq!(exported.lines().count(), 1, "{exported}");
+    let row: serde_json::Value = serde_json::from_str(&exported).unwrap();
+    let id = row["id"].as_str().unwrap();
+    let parts = row["parts"].as_array().unwrap().len();
+    assert_eq!(row["version"], 1, "{row}");
+    assert!(!exported.to_lowercase().contains("secret"), "{exported}");
+    assert_eq!(env.run(&["checkpoints", "export", &id[..8]]).ok().stdout, exported);
+    assert_eq!(env.run(&["checkpoints", "export", "a.mp4"]).ok().stdout, exported);
+    env.run(&["checkpoints", "export", "none.mp4"]).fails(8, "no checkpoint of none.mp4");
+
+    env.text("moved.jsonl", &format!("\n{exported}\n"));
+    let import = ["checkpoints", "import", "moved.jsonl", "--record-dir", "elsewhere"];
+    assert_eq!(env.run(&import).ok().stdout, format!("{id}\n"));
+    env.run(&import).fails(2, "already");
+    env.text("none.jsonl", "{\"version\": 2}\n");
+    env.run(&["checkpoints", "import", "none.jsonl"]).fails(2, "error");
+    env.run(&["checkpoints", "import", "absent.jsonl"]).fails(8, "absent.jsonl");
+
+    // The folder it came from is empty, and the upload goes on from the other.
+    assert!(env.run(&["checkpoints", "rm", &id[..8]]).ok().stdout.contains("a.mp4"));
+    env.run(&["checkpoints", "rm", &id[..8]]).fails(8, "no checkpoint");
+    assert_eq!(env.run(&["checkpoints", "ls"]).ok().stdout, "");
+    let resume = ["resume", "--json", "a.mp4", "--record-dir", "elsewhere"];
+    let ran = env.run(&[&resume[..], &["--server", &server.url]].concat()).ok();
+    assert!(ran.event("resumed").number("parts") >= parts as u64);
+    let done = ran.event("succeeded");
+    let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+    assert!(env.get(&server, &object) == std::fs::read(env.path("a.mp4")).unwrap());
+}
+
+#[test]
 fn a_proxy_is_used_and_told_of_without_its_password() {
     let env = TestEnv::new();
     let server = env.serve(&[]);

@@ -7,6 +7,7 @@ mod common;
 
 mod bad_input;
 mod bucket;
+mod described;
 mod doctor;
 mod expiries;
 mod faults;
@@ -15,6 +16,7 @@ mod folders;
 mod keys;
 mod kill;
 mod lists;
+mod reach;
 mod roaming;
 mod sizes;
 mod storm;

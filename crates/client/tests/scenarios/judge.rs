@@ -63,6 +63,7 @@ pub(crate) fn judge(scenario: &Scenario, trace: &Trace) -> Vec<String> {
     if trace.seen.most_of_all > scenario.options.max_in_flight {
         wrongs.push(format!("{} parts at one time", trace.seen.most_of_all));
     }
+    coalesced(scenario, trace, &mut wrongs);
     always(scenario, trace, &mut wrongs);
     wrongs
 }
@@ -142,6 +143,32 @@ fn acknowledged(trace: &Trace, file: &str) -> Vec<u64> {
     let mut figures: Vec<u64> = of_file.filter_map(|told| Some(told.figure?.0)).collect();
     figures.dedup();
     figures
+}
+
+/// Figures of an attempt are an interval apart. One may come early: the whole, or the last before the file is left as it is, after
+/// which none comes until its time.
+fn coalesced(scenario: &Scenario, trace: &Trace, wrongs: &mut Vec<String>) {
+    let interval = scenario.options.progress_interval_ms;
+    // Per file: from when on the next one may come, and whether one came before.
+    let mut next: BTreeMap<&str, (u64, bool)> = BTreeMap::new();
+    for told in &trace.events {
+        let Some(file) = told.what.file.as_deref() else { continue };
+        if told.what.event == Some(Kind::Started) {
+            next.remove(file);
+        }
+        let Some((acknowledged, in_flight, total)) = told.figure else { continue };
+        let (due, early) = next.entry(file).or_default();
+        if told.at_ms >= *due {
+            (*due, *early) = (told.at_ms + interval, false);
+        } else if (acknowledged, in_flight) != (total.unwrap_or(u64::MAX), 0)
+            && (in_flight > 0 || *early)
+        {
+            let at = told.at_ms;
+            wrongs.push(format!("{file}: a figure at {at} ms, where none is due before {due} ms"));
+        } else {
+            *early = true;
+        }
+    }
 }
 
 /// What holds whatever the scenario is about: the object is the file, progress never goes back nor beyond the total and ends at it, an

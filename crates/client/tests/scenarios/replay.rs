@@ -394,8 +394,12 @@ impl<'a> Replay<'a> {
             None if files.is_empty() => vec![None],
             None => files.iter().map(|file| Some(state(file.state))).collect(),
         };
-        let verb = step.verb;
-        self.trace.cells.extend(states.into_iter().map(|file| Cell { verb, of_file, list, file }));
+        // Whoever restarts releases first.
+        let released = (step.verb == Verb::Restart).then_some(Verb::Release);
+        for verb in released.into_iter().chain([step.verb]) {
+            let cell = |file: &Option<State>| Cell { verb, of_file, list, file: *file };
+            self.trace.cells.extend(states.iter().map(cell));
+        }
     }
 
     fn list(&self) -> Vec<(String, State)> {

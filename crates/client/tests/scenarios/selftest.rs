@@ -12,6 +12,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("self_every_wrong_expectation_is_noticed", every_wrong_expectation),
         Trial::test("self_a_wrong_server_is_noticed", wrong_server),
+        Trial::test("self_figures_that_come_too_often_are_noticed", too_often),
         Trial::test("self_unknown_and_missing_fields_are_errors", wrong_form),
         Trial::test("self_there_are_enough_scenarios", enough),
     ]
@@ -113,6 +114,25 @@ fn wrong_server() -> Result<(), Failed> {
         if !noticed(&WHOLE.replace(good, bad))? {
             return Err(format!("nobody noticed {bad}").into());
         }
+    }
+    Ok(())
+}
+
+/// What is told per part is no coalesced progress, and what is coalesced is not told per part.
+fn too_often() -> Result<(), Failed> {
+    let with = |interval: &str| {
+        let options = format!("{{\"options\": {{\"progress_interval_ms\": {interval}}},");
+        Scenario::parse(&WHOLE.replacen('{', &options, 1).replace("204800", "2048000"))
+    };
+    let (each, seldom) = (with("0")?, with("1000")?);
+    let noticed = |scenario: &Scenario, played: &Scenario| {
+        judge(scenario, &replay(played)).iter().any(|wrong| wrong.contains("a figure at"))
+    };
+    if noticed(&each, &each) || noticed(&seldom, &seldom) {
+        return Err("the figures are wrong as they stand".into());
+    }
+    if !noticed(&seldom, &each) {
+        return Err("nobody noticed a figure per part".into());
     }
     Ok(())
 }

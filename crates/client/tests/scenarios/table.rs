@@ -27,7 +27,7 @@ const STATES: [Option<State>; 8] = [
 ];
 
 /// Verbs of one file, and verbs of the list.
-const VERBS: [(Verb, bool, &str); 15] = [
+const VERBS: [(Verb, bool, &str); 19] = [
     (Verb::Authorize, true, "authorize"),
     (Verb::Cancel, true, "cancel"),
     (Verb::Pause, true, "pause (file)"),
@@ -40,7 +40,11 @@ const VERBS: [(Verb, bool, &str); 15] = [
     (Verb::List, false, "list"),
     (Verb::NetworkChanged, false, "network_changed"),
     (Verb::Pause, false, "pause (list)"),
+    (Verb::Release, false, "release"),
+    (Verb::Restart, false, "restart"),
     (Verb::Resume, false, "resume (list)"),
+    (Verb::SetMetered, false, "set_metered"),
+    (Verb::SetOnline, false, "set_online"),
     (Verb::Start, false, "start"),
     (Verb::Stop, false, "stop"),
 ];
