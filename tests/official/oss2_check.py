@@ -69,6 +69,7 @@ def a_missing_object_is_no_such_key():
         bucket.get_object("oss2/nothing-here").read()
     except oss2.exceptions.NoSuchKey as e:
         assert e.request_id and len(e.request_id) == 24, e.request_id
+        assert e.details["EC"] == "0026-00000001", e.details
     else:
         raise AssertionError("no error")
 

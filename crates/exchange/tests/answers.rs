@@ -138,6 +138,7 @@ fn uploads_of_exactly_this_key_oldest_first() {
         key: key.into(),
         upload_id: id.into(),
         initiated_ms,
+        ..Default::default()
     };
     let result = ListMultipartUploadsResult {
         uploads: vec![

@@ -133,29 +133,44 @@ pub fn candidates(
     base_domains: &[String],
     cnames: &[(String, String)],
 ) -> Vec<(String, String)> {
-    let host = bare_host(host);
     let whole = path.strip_prefix('/').unwrap_or(path);
+    let mut found: Vec<(String, String)> = buckets_of_host(host, base_domains, cnames)
+        .into_iter()
+        .map(|bucket| (bucket, whole.to_string()))
+        .collect();
+    let (bucket, key) = whole.split_once('/').unwrap_or((whole, ""));
+    let by_path = (bucket.to_string(), key.to_string());
+    if valid_bucket(bucket) && !found.contains(&by_path) {
+        found.push(by_path);
+    }
+    found
+}
+
+/// The buckets that a host (with or without port) may name, whatever the path is; arguments as for [`candidates`].
+pub fn buckets_of_host(
+    host: &str,
+    base_domains: &[String],
+    cnames: &[(String, String)],
+) -> Vec<String> {
+    let host = bare_host(host);
     let mut found = Vec::new();
-    let mut add = |bucket: &str, key: &str| {
-        let pair = (bucket.to_string(), key.to_string());
-        if valid_bucket(bucket) && !found.contains(&pair) {
-            found.push(pair);
+    let mut add = |bucket: &str| {
+        if valid_bucket(bucket) && !found.iter().any(|other| other == bucket) {
+            found.push(bucket.to_string());
         }
     };
     for base in base_domains {
         let prefix = host.strip_suffix(&base.to_ascii_lowercase());
         if let Some(bucket) = prefix.and_then(|prefix| prefix.strip_suffix('.')) {
-            add(bucket, whole);
+            add(bucket);
         }
     }
     if let Some(bucket) = aliyun_bucket(&host) {
-        add(bucket, whole);
+        add(bucket);
     }
     for (_, bucket) in cnames.iter().filter(|(domain, _)| domain.eq_ignore_ascii_case(&host)) {
-        add(bucket, whole);
+        add(bucket);
     }
-    let (bucket, key) = whole.split_once('/').unwrap_or((whole, ""));
-    add(bucket, key);
     found
 }
 

@@ -56,6 +56,14 @@ impl ServiceError {
         self
     }
 
+    /// With its number, `EC`, unless it has a finer one than its code's. A code that is none of [`Code`] has none to add.
+    pub fn numbered(self) -> ServiceError {
+        match Code::named(&self.code).filter(|_| self.context(EC).is_none()) {
+            Some(code) => self.with_context(EC, code.ec()),
+            None => self,
+        }
+    }
+
     /// The value of a context element.
     pub fn context(&self, name: &str) -> Option<&str> {
         self.context.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
@@ -130,6 +138,9 @@ impl fmt::Debug for ServiceError {
 }
 
 impl core::error::Error for ServiceError {}
+
+/// Names the number of an error among its context.
+const EC: &str = "EC";
 
 /// Longest text of a server that goes into a line of ours, in characters.
 const MAX_SHOWN: usize = 300;
@@ -218,6 +229,15 @@ mod tests {
             "404 NoSuchUpload: Gone (request id 5C3D9175B6FC201293AD4890)"
         );
         assert_eq!(error.to_xml(), BODY);
+    }
+
+    #[test]
+    fn the_finest_number_is_kept() {
+        let error = ServiceError::of(Code::NoSuchKey).numbered();
+        assert_eq!(error.context("EC"), Some("0026-00000001"));
+        assert_eq!(error.clone().numbered(), error);
+        let finer = ServiceError::of(Code::InvalidArgument).with_context("EC", "0002-00000212");
+        assert_eq!(finer.clone().numbered(), finer);
     }
 
     #[test]

@@ -79,6 +79,7 @@ fn list_parts() {
         next_part_number_marker: 2,
         max_parts: 2,
         is_truncated: true,
+        storage_class: String::new(),
         parts: vec![
             ListedPart {
                 number: 1,
@@ -101,6 +102,8 @@ fn list_parts() {
     let mut finer = result.clone();
     finer.parts[0].last_modified_ms += 999;
     assert_eq!(finer.encode(true), text, "times are written in whole seconds");
+    finer.storage_class = "IA".into();
+    assert_eq!(finer.encode(true), text.replace("Standard", "IA"));
     assert_eq!(ListPartsResult::decode(text.as_bytes()), Ok(result));
 }
 
@@ -114,8 +117,12 @@ fn list_parts_with_empty_markers() {
 
 #[test]
 fn list_uploads() {
-    let upload =
-        |id: &str| ListedUpload { key: "sv/c d".into(), upload_id: id.into(), initiated_ms: T };
+    let upload = |id: &str| ListedUpload {
+        key: "sv/c d".into(),
+        upload_id: id.into(),
+        initiated_ms: T,
+        ..Default::default()
+    };
     let result = ListMultipartUploadsResult {
         bucket: "demo-bkt".into(),
         key_marker: "a+b".into(),
@@ -336,6 +343,7 @@ proptest! {
             next_part_number_marker,
             max_parts,
             is_truncated,
+            storage_class: String::new(),
             parts: parts.into_iter().map(part).collect(),
         };
         let text = sent.encode(url);
@@ -356,6 +364,7 @@ proptest! {
             key,
             upload_id,
             initiated_ms: seconds * 1_000,
+            storage_class: String::new(),
         };
         let sent = ListMultipartUploadsResult {
             bucket,
@@ -395,7 +404,7 @@ proptest! {
     fn any_name_survives_url_encoding(
         [key_marker, next_key_marker, delimiter, prefix, key] in any::<[String; 5]>(),
     ) {
-        let upload = ListedUpload { key: key.clone(), upload_id: "1".into(), initiated_ms: 0 };
+        let upload = ListedUpload { key: key.clone(), upload_id: "1".into(), ..Default::default() };
         let sent = ListMultipartUploadsResult {
             key_marker,
             next_key_marker,

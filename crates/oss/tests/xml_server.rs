@@ -3,9 +3,9 @@
 use vodferry_oss::xml::{
     BucketInfo, BucketStat, CorsConfiguration, CorsRule, CreateBucketConfiguration, Delete,
     DeletedObject, LifecycleConfiguration, LifecycleRule, ListAllMyBucketsResult, ListBucketResult,
-    ListedBucket, ListedObject, Owner, Paging, Tagging, Term, XmlError, access_control_policy,
-    copy_object_result, copy_part_result, delete_result, location_constraint, normalised,
-    post_response,
+    ListedBucket, ListedObject, Owner, Paging, RulesError, Tagging, Term, XmlError,
+    access_control_policy, copy_object_result, copy_part_result, delete_result,
+    location_constraint, normalised, post_response,
 };
 
 const T: i64 = 1_795_168_800_123;
@@ -98,12 +98,16 @@ fn buckets() {
         &format!(
             "<BucketInfo><Bucket>{inner}<DataRedundancyType>LRS</DataRedundancyType><Owner><ID>1000</ID>\
              <DisplayName>us</DisplayName></Owner><AccessControlList><Grant>private</Grant></AccessControlList>\
-             </Bucket></BucketInfo>"
+             <AccessMonitor>Disabled</AccessMonitor><CrossRegionReplication>Disabled</CrossRegionReplication>\
+             <TransferAcceleration>Disabled</TransferAcceleration><BlockPublicAccess>false</BlockPublicAccess>\
+             <ServerSideEncryptionRule><SSEAlgorithm>None</SSEAlgorithm></ServerSideEncryptionRule>\
+             <BucketPolicy><LogBucket></LogBucket><LogPrefix></LogPrefix></BucketPolicy></Bucket></BucketInfo>"
         ),
     );
     written(
-        &BucketStat { storage: 5, object_count: 2, multipart_upload_count: 1 }.encode(),
-        "<BucketStat><Storage>5</Storage><ObjectCount>2</ObjectCount><MultipartUploadCount>1</MultipartUploadCount></BucketStat>",
+        &BucketStat { storage: 5, object_count: 2, multipart_upload_count: 1, last_modified_s: 7 }
+            .encode(),
+        "<BucketStat><Storage>5</Storage><ObjectCount>2</ObjectCount><MultipartUploadCount>1</MultipartUploadCount><LastModifiedTime>7</LastModifiedTime></BucketStat>",
     );
     written(
         &location_constraint("oss-cn-hangzhou"),
@@ -176,6 +180,10 @@ fn rules() {
          <MaxAgeSeconds>5</MaxAgeSeconds></CORSRule><ResponseVary>true</ResponseVary></CORSConfiguration>",
     );
     assert_eq!(CorsConfiguration::decode(kept.as_bytes()), Ok(cors));
+    let aged = kept.replace(">5<", ">-1<");
+    let error = CorsConfiguration::decode(aged.as_bytes()).unwrap_err();
+    assert_eq!(error, RulesError::Value { name: "MaxAgeSeconds", value: "-1".into() });
+    assert_eq!(error.to_string(), "-1 is no MaxAgeSeconds");
 
     let text = "<LifecycleConfiguration><Rule><Prefix>a/</Prefix><Status>Enabled</Status>\
         <Tag><Key>k</Key><Value>v</Value></Tag><Expiration><Days>3</Days></Expiration>\
@@ -206,16 +214,21 @@ fn rules() {
     let kept = normalised(text.as_bytes(), LifecycleConfiguration::ROOT, true).unwrap();
     let named = text.replacen("<Rule>", "<Rule><ID>rule-1</ID>", 1);
     written(&kept, &named);
+    let wrong = |name, value: &str| RulesError::Value { name, value: value.into() };
     for (term, error) in [
-        ("<Expiration></Expiration>", XmlError::Value("Expiration")),
-        ("<Expiration><Days>x</Days></Expiration>", XmlError::Value("Days")),
+        ("<Expiration></Expiration>", RulesError::Xml(XmlError::Value("Expiration"))),
+        ("<Expiration><Days>x</Days></Expiration>", wrong("Days", "x")),
+        (
+            "<Expiration><CreatedBeforeDate>soon</CreatedBeforeDate></Expiration>",
+            wrong("CreatedBeforeDate", "soon"),
+        ),
         (
             "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>",
-            XmlError::Value("Expiration"),
+            RulesError::Xml(XmlError::Value("Expiration")),
         ),
         (
             "<Expiration><Days>1</Days><Date>2026-11-20T00:00:00.000Z</Date></Expiration>",
-            XmlError::Value("Expiration"),
+            RulesError::Xml(XmlError::Value("Expiration")),
         ),
     ] {
         let text = format!(

@@ -239,7 +239,7 @@ impl Bucket {
         let page =
             ListMultipartUploadsResult::decode(&reply.body).map_err(|e| plain.unreadable(e))?;
         let entry = |upload: vodferry_oss::xml::ListedUpload| {
-            let vodferry_oss::xml::ListedUpload { key, upload_id, initiated_ms } = upload;
+            let vodferry_oss::xml::ListedUpload { key, upload_id, initiated_ms, .. } = upload;
             ListedUpload { key, upload_id, initiated_ms }
         };
         let uploads = page.uploads.into_iter().map(entry).collect();

@@ -417,6 +417,7 @@ impl State {
                     key: upload.key.clone(),
                     upload_id: id.clone(),
                     initiated_ms: 0,
+                    storage_class: String::new(),
                 };
                 let result = ListMultipartUploadsResult {
                     bucket: BUCKET.into(),

@@ -25,6 +25,7 @@ pub use policy::{sign_policy_v1, sign_policy_v4};
 pub use presented::{ClaimV4, Form, Presented};
 pub use read::PresentedError;
 pub use scope::{Region, Scope, ScopeFlaw};
+pub use subresource::is_signed;
 pub use v1::{presign_v1, sign_v1, sign_v1_among, signature_v1, string_to_sign_v1};
 pub use v4::{OptionsV4, presign_v4, sign_v4, signature_v4, string_to_sign_v4};
 

@@ -140,7 +140,8 @@ impl Presented {
                 Err(ServiceError::of(Code::AccessDenied)
                     .with_message("Request has expired.")
                     .with_context("Expires", format_iso_ms(expires_s.saturating_mul(1_000)))
-                    .with_context("ServerTime", format_iso_ms(now_ms)))
+                    .with_context("ServerTime", format_iso_ms(now_ms))
+                    .with_context("EC", "0002-00000069"))
             }
             _ => Ok(()),
         }

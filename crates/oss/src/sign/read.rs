@@ -27,7 +27,9 @@ pub enum PresentedError {
     )]
     Malformed,
     /// Another version of signature.
-    #[error("the version of the signature is not supported")]
+    #[error(
+        "signatures of V2 (OSS2) are not implemented: sign with V1 (OSS) or V4 (OSS4-HMAC-SHA256)"
+    )]
     Version,
     /// The query lacks OSSAccessKeyId, Expires or Signature, or Expires is no number.
     #[error("the query needs OSSAccessKeyId, Expires and Signature")]
@@ -60,6 +62,7 @@ impl PresentedError {
             PresentedError::Incomplete | PresentedError::IncompleteV4 | PresentedError::Date => {
                 Code::AccessDenied
             }
+            PresentedError::Version => Code::NotImplemented,
             _ => Code::InvalidArgument,
         }
     }
@@ -323,6 +326,9 @@ mod tests {
         assert_eq!(of(&[], &query), Err(Incomplete));
         assert_eq!(of(&[], &[("x-oss-signature-version", "OSS2")]), Err(Version));
         assert_eq!(Twice.code().status(), 400);
+        let refusal = ServiceError::from(Version);
+        assert_eq!(refusal.code, "NotImplemented");
+        assert!(refusal.message.contains("OSS4-HMAC-SHA256"), "{refusal}");
         assert_eq!(Incomplete.code().status(), 403);
     }
 

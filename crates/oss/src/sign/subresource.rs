@@ -3,8 +3,8 @@
 //! The lists of the clients in the field differ a little; their union verifies all of them, because a name that is
 //! absent from one client's list is also a parameter that this client never sends.
 
-/// Whether V1 signs a query parameter of this name.
-pub(crate) fn is_signed(name: &str) -> bool {
+/// Whether V1 signs a query parameter of this name: one that names a sub-resource, or changes what is done or answered.
+pub fn is_signed(name: &str) -> bool {
     SIGNED.binary_search(&name).is_ok()
 }
 

@@ -99,7 +99,7 @@ impl ListAllMyBucketsResult {
     }
 }
 
-/// The reply to GetBucketInfo.
+/// The reply to GetBucketInfo. It says of what this project has not that it is off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketInfo {
     /// What lists tell of it, too.
@@ -122,6 +122,17 @@ impl BucketInfo {
         xml.open("AccessControlList");
         xml.text("Grant", &self.acl);
         xml.close("AccessControlList");
+        for name in ["AccessMonitor", "CrossRegionReplication", "TransferAcceleration"] {
+            xml.text(name, "Disabled");
+        }
+        xml.flag("BlockPublicAccess", false);
+        xml.open("ServerSideEncryptionRule");
+        xml.text("SSEAlgorithm", "None");
+        xml.close("ServerSideEncryptionRule");
+        xml.open("BucketPolicy");
+        xml.text("LogBucket", "");
+        xml.text("LogPrefix", "");
+        xml.close("BucketPolicy");
         xml.close("Bucket");
         xml.close("BucketInfo");
         xml.finish()
@@ -137,6 +148,8 @@ pub struct BucketStat {
     pub object_count: u64,
     /// Unfinished uploads.
     pub multipart_upload_count: u64,
+    /// When this was counted, in seconds since 1970.
+    pub last_modified_s: u64,
 }
 
 impl BucketStat {
@@ -147,6 +160,7 @@ impl BucketStat {
         xml.number("Storage", self.storage);
         xml.number("ObjectCount", self.object_count);
         xml.number("MultipartUploadCount", self.multipart_upload_count);
+        xml.number("LastModifiedTime", self.last_modified_s);
         xml.close("BucketStat");
         xml.finish()
     }

@@ -33,11 +33,8 @@ pub use initiate::InitiateMultipartUploadResult;
 pub use objects::{ListBucketResult, ListedObject, Paging};
 pub use parts::{ListPartsResult, ListedPart};
 pub use rules::{
-    CorsConfiguration, CorsRule, LifecycleConfiguration, LifecycleRule, Term, normalised,
-    with_abort_term,
+    CorsConfiguration, CorsRule, LifecycleConfiguration, LifecycleRule, RulesError, Term,
+    normalised, with_abort_term,
 };
 pub use uploads::{ListMultipartUploadsResult, ListedUpload};
 pub(crate) use writer::XmlWriter;
-
-/// Storage class of everything; the listings have to name one.
-const STORAGE_CLASS: &str = "Standard";

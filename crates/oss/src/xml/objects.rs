@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::buckets::Owner;
 use super::element::Element;
-use super::{Document, STORAGE_CLASS, XmlError, XmlWriter};
+use super::{Document, XmlError, XmlWriter};
 use crate::etag::unquote;
 use crate::limits::MAX_PAGE;
 use crate::time::{format_iso_ms, whole_seconds};
@@ -208,8 +208,7 @@ impl ListedObject {
         xml.etag(&self.etag);
         xml.text("Type", &self.kind);
         xml.number("Size", self.size);
-        let class = self.storage_class.as_str();
-        xml.text("StorageClass", if class.is_empty() { STORAGE_CLASS } else { class });
+        xml.storage_class(&self.storage_class);
         if let Some(owner) = &self.owner {
             owner.encode(xml);
         }

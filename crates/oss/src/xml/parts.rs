@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::element::Element;
-use super::{Document, STORAGE_CLASS, XmlError, XmlWriter};
+use super::{Document, XmlError, XmlWriter};
 use crate::etag::unquote;
 use crate::limits::MAX_PAGE;
 use crate::time::{format_iso_ms, whole_seconds};
@@ -26,6 +26,8 @@ pub struct ListPartsResult {
     pub max_parts: u32,
     /// Whether more pages follow.
     pub is_truncated: bool,
+    /// Class that the object will have; empty for `Standard`. Only written: no client asks.
+    pub storage_class: String,
     /// The parts.
     pub parts: Vec<ListedPart>,
 }
@@ -54,7 +56,7 @@ impl ListPartsResult {
         xml.encoding(url);
         xml.name("Key", &self.key);
         xml.text("UploadId", &self.upload_id);
-        xml.text("StorageClass", STORAGE_CLASS);
+        xml.storage_class(&self.storage_class);
         xml.number("PartNumberMarker", self.part_number_marker.into());
         xml.number("NextPartNumberMarker", self.next_part_number_marker.into());
         xml.number("MaxParts", self.max_parts.into());
@@ -96,6 +98,7 @@ impl ListPartsResult {
             next_part_number_marker: document.number(root, "NextPartNumberMarker").unwrap_or(0),
             max_parts: document.number(root, "MaxParts").unwrap_or(MAX_PAGE),
             is_truncated: root.flag("IsTruncated"),
+            storage_class: String::new(),
             parts: root.all("Part").map(part).collect(),
         };
         document.finish(result)

@@ -5,10 +5,28 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use super::element::Element;
 use super::{Document, XmlError, XmlWriter};
+use crate::text::parse_u64;
 use crate::time::parse_iso;
+
+/// Why rules cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RulesError {
+    /// The document is not one of rules.
+    #[error("{0}")]
+    Xml(#[from] XmlError),
+    /// It is one, but a value in it is none.
+    #[error("{value} is no {name}")]
+    Value {
+        /// Of the element.
+        name: &'static str,
+        /// Its text.
+        value: String,
+    },
+}
 
 /// The request of PutBucketCors, the reply to GetBucketCors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,19 +59,20 @@ impl CorsConfiguration {
     /// Reads it.
     ///
     /// # Errors
-    /// Malformed, or another document.
-    pub fn decode(body: &[u8]) -> Result<CorsConfiguration, XmlError> {
+    /// Malformed, another document, an age that is no number.
+    pub fn decode(body: &[u8]) -> Result<CorsConfiguration, RulesError> {
         let document = Document::parse(body, Self::ROOT)?;
+        let wrong = Wrong::default();
         let rule = |rule: &Element<'_>| CorsRule {
             allowed_origins: texts(rule, "AllowedOrigin"),
             allowed_methods: texts(rule, "AllowedMethod"),
             allowed_headers: texts(rule, "AllowedHeader"),
             expose_headers: texts(rule, "ExposeHeader"),
-            max_age_seconds: document.number(rule, "MaxAgeSeconds"),
+            max_age_seconds: wrong.read(rule, "MaxAgeSeconds", number),
         };
         let rules = document.root.all("CORSRule").map(rule).collect();
         let response_vary = document.root.flag("ResponseVary");
-        document.finish(CorsConfiguration { rules, response_vary })
+        wrong.finish(document, CorsConfiguration { rules, response_vary })
     }
 }
 
@@ -101,9 +120,11 @@ impl LifecycleConfiguration {
     /// Reads it.
     ///
     /// # Errors
-    /// Malformed, another document, a rule without status, a term that says no time.
-    pub fn decode(body: &[u8]) -> Result<LifecycleConfiguration, XmlError> {
+    /// Malformed, another document, a rule without status, a term that says no time, a number of days or a date that
+    /// is none.
+    pub fn decode(body: &[u8]) -> Result<LifecycleConfiguration, RulesError> {
         let document = Document::parse(body, Self::ROOT)?;
+        let wrong = Wrong::default();
         let rule = |rule: &Element<'_>| LifecycleRule {
             id: rule.text("ID").trim_ascii().into(),
             prefix: rule.text("Prefix").into(),
@@ -112,8 +133,8 @@ impl LifecycleConfiguration {
                 .all("Tag")
                 .map(|tag| (document.required(tag, "Key").into(), tag.text("Value").into()))
                 .collect(),
-            expiration: term(&document, rule, "Expiration"),
-            abort_multipart_upload: term(&document, rule, "AbortMultipartUpload"),
+            expiration: term(&document, &wrong, rule, "Expiration"),
+            abort_multipart_upload: term(&document, &wrong, rule, "AbortMultipartUpload"),
             others: rule
                 .children
                 .iter()
@@ -123,7 +144,7 @@ impl LifecycleConfiguration {
                 .collect(),
         };
         let rules = document.root.all("Rule").map(rule).collect();
-        document.finish(LifecycleConfiguration { rules })
+        wrong.finish(document, LifecycleConfiguration { rules })
     }
 }
 
@@ -233,16 +254,50 @@ fn texts(of: &Element<'_>, name: &str) -> Vec<String> {
     of.all(name).map(|child| child.text.trim_ascii().into()).collect()
 }
 
-fn term(document: &Document<'_>, rule: &Element<'_>, name: &'static str) -> Option<Term> {
+/// The first value that cannot be read.
+#[derive(Default)]
+struct Wrong(RefCell<Option<RulesError>>);
+
+impl Wrong {
+    /// The value of a child of `of`; `None` when there is none, it is empty, or it cannot be read.
+    fn read<T>(
+        &self,
+        of: &Element<'_>,
+        name: &'static str,
+        parse: fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = of.text(name).trim_ascii();
+        let value = parse(text);
+        if value.is_none() && !text.is_empty() {
+            self.0.borrow_mut().get_or_insert(RulesError::Value { name, value: text.into() });
+        }
+        value
+    }
+
+    /// What was read, if nothing was wrong.
+    fn finish<T>(self, document: Document<'_>, value: T) -> Result<T, RulesError> {
+        match self.0.into_inner() {
+            Some(wrong) => Err(wrong),
+            None => Ok(document.finish(value)?),
+        }
+    }
+}
+
+fn number(text: &str) -> Option<u32> {
+    parse_u64(text).and_then(|number| u32::try_from(number).ok())
+}
+
+fn term(
+    document: &Document<'_>,
+    wrong: &Wrong,
+    rule: &Element<'_>,
+    name: &'static str,
+) -> Option<Term> {
     let of = rule.all(name).next()?;
-    let term = match document.number(of, "Days") {
-        Some(days) => Some(Term::Days(days)),
-        None => match (parse_iso(of.text("CreatedBeforeDate")), parse_iso(of.text("Date"))) {
-            (Some(at), _) => Some(Term::CreatedBefore(at)),
-            (None, Some(at)) => Some(Term::Date(at)),
-            (None, None) => None,
-        },
-    };
+    let days = wrong.read(of, "Days", number).map(Term::Days);
+    let created = wrong.read(of, "CreatedBeforeDate", parse_iso).map(Term::CreatedBefore);
+    let date = wrong.read(of, "Date", parse_iso).map(Term::Date);
+    let term = days.or(created).or(date);
     // Also one that holds something else, such as delete markers, of which there are none here.
     if term.is_none() || of.children.len() != 1 {
         document.note(XmlError::Value(name));

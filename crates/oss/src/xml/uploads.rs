@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::element::Element;
-use super::{Document, STORAGE_CLASS, XmlError, XmlWriter};
+use super::{Document, XmlError, XmlWriter};
 use crate::limits::MAX_PAGE;
 use crate::time::{format_iso_ms, whole_seconds};
 
@@ -44,6 +44,8 @@ pub struct ListedUpload {
     pub upload_id: String,
     /// When it was begun, in milliseconds since 1970, written in whole seconds; 0 when the reply does not say.
     pub initiated_ms: i64,
+    /// Class that the object will have; empty for `Standard`. Only written: no client asks.
+    pub storage_class: String,
 }
 
 impl ListMultipartUploadsResult {
@@ -65,7 +67,7 @@ impl ListMultipartUploadsResult {
             xml.open("Upload");
             xml.name("Key", &upload.key);
             xml.text("UploadId", &upload.upload_id);
-            xml.text("StorageClass", STORAGE_CLASS);
+            xml.storage_class(&upload.storage_class);
             xml.text("Initiated", &format_iso_ms(whole_seconds(upload.initiated_ms)));
             xml.close("Upload");
         }
@@ -91,6 +93,7 @@ impl ListMultipartUploadsResult {
                 key: document.name(upload, "Key"),
                 upload_id: document.required(upload, "UploadId").into(),
                 initiated_ms: upload.time("Initiated"),
+                storage_class: String::new(),
             }
         };
         let prefix = |group| document.name(group, "Prefix");

@@ -75,6 +75,11 @@ impl XmlWriter {
         self.text("ETag", &quote(etag));
     }
 
+    /// `class`, or the usual one when it is empty: listings have to name one.
+    pub(crate) fn storage_class(&mut self, class: &str) {
+        self.text("StorageClass", if class.is_empty() { "Standard" } else { class });
+    }
+
     pub(crate) fn finish(self) -> String {
         self.out
     }

@@ -75,7 +75,7 @@ impl Place {
 }
 
 /// The regions that are good enough for this signature.
-fn accepted<'a>(config: &'a Config, presented: &Presented) -> Region<'a> {
+pub(super) fn accepted<'a>(config: &'a Config, presented: &Presented) -> Region<'a> {
     let claimed = presented.v4.as_ref().map(|claim| claim.scope.region.as_str());
     match config.accepted_regions.iter().find(|r| *r == "*" || Some(r.as_str()) == claimed) {
         Some(_) => Region::Any,

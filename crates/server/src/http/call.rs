@@ -36,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) query_error: Option<DecodeError>,
     /// Why nobody can tell what the request is about, if so: the pipeline answers it before all else.
     pub(crate) head_error: Option<&'static str>,
+    /// Its host is that of a bucket: whatever the path says, it is about an object.
+    pub(crate) on_bucket_host: bool,
     /// Headers.
     pub(crate) headers: HeaderMap,
 }
@@ -74,6 +76,7 @@ impl Call {
             query_error: query.as_ref().err().copied(),
             query: query.unwrap_or_default(),
             head_error,
+            on_bucket_host: false,
             headers,
         }
     }

@@ -24,7 +24,8 @@ use crate::store::{BucketDocument, MetaError};
 
 /// Whether pages of other origins may speak to what this request is for.
 pub(crate) fn concerns(call: &Call) -> bool {
-    ![admin::PREFIX, app_server::PREFIX].iter().any(|prefix| call.path.starts_with(prefix))
+    call.on_bucket_host
+        || ![admin::PREFIX, app_server::PREFIX].iter().any(|prefix| call.path.starts_with(prefix))
 }
 
 /// Answers the question whether another request may be sent.

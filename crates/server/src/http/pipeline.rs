@@ -7,6 +7,7 @@ use axum::body::Body as ReplyBody;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tracing::Instrument;
+use vodferry_oss::address::buckets_of_host;
 use vodferry_oss::{Code, ServiceError};
 
 use super::auth::{Authentic, authenticate};
@@ -15,7 +16,7 @@ use super::call::{Call, Peer};
 use super::observe::Watched;
 use super::oss::Operation;
 use super::proxies::Contradiction;
-use super::reply::{XML, connection, empty, of_oss, reply, set, stamp};
+use super::reply::{EC, XML, connection, empty, of_oss, reply, set, stamp};
 use super::request_id::RequestId;
 use super::{App, admin, app_server, cors, health, oss, reports, rpc};
 use crate::callback::{KEY_PATH, KEY_URL};
@@ -39,6 +40,8 @@ pub(crate) async fn handle(
     let (id, peer, method, path) = (&call.id, &call.peer.ip, &call.method, &call.path);
     let span = tracing::info_span!("request", %id, %peer, %method, path);
     async {
+        call.on_bucket_host = is_service_path(&call.path) && is_bucket_host(&app, &call).await;
+        let call = call;
         let mut response = route(&app, &call, &mut body).await;
         cors::expose(&app, &call, &mut response).await;
         stamp(&mut response, call.id, began.elapsed().as_millis());
@@ -77,7 +80,7 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
         let answered = cors::preflight(app, call).await.map(of_oss);
         return answered.unwrap_or_else(|error| refuse(call, error));
     }
-    if !is_oss_signed(call) {
+    if !is_oss_signed(call) && !call.on_bucket_host {
         if call.path.starts_with(health::PREFIX) {
             call.notes.operation("Health");
             return health::handle(app, call).await;
@@ -173,6 +176,23 @@ fn may_drain(call: &Call) -> bool {
     matches!(call.method, Method::PUT | Method::POST) && !call.expects_continue()
 }
 
+/// Whether a path is one of this server's own, where the host is no bucket's.
+fn is_service_path(path: &str) -> bool {
+    [health::PREFIX, app_server::PREFIX, admin::PREFIX].iter().any(|own| path.starts_with(own))
+        || path == KEY_PATH
+        || path == reports::PATH
+}
+
+/// Whether a request names a bucket that is there by its host.
+async fn is_bucket_host(app: &App, call: &Call) -> bool {
+    for bucket in buckets_of_host(&call.authority, &app.base_domains, &[]) {
+        if app.meta.bucket_exists(&bucket).await.unwrap_or(false) {
+            return true;
+        }
+    }
+    false
+}
+
 fn is_oss_signed(call: &Call) -> bool {
     call.header("authorization").is_some_and(|value| value.starts_with("OSS"))
         || call.parameter("OSSAccessKeyId").is_some()
@@ -180,19 +200,29 @@ fn is_oss_signed(call: &Call) -> bool {
 }
 
 /// An error as the protocol tells it: XML, or, where a reply has no body, the same XML in a header.
-fn refuse(call: &Call, mut error: ServiceError) -> Response<ReplyBody> {
+fn refuse(call: &Call, error: ServiceError) -> Response<ReplyBody> {
     call.notes.code(&error.code);
+    let mut error = error.numbered();
     error.request_id = call.id.to_string();
     error.host_id = call.authority.as_str().into();
     tracing::debug!(code = error.code, message = error.message, "refused");
-    let status = error.status;
-    if call.method == Method::HEAD {
+    let mut response = if call.method == Method::HEAD {
         // Says nothing that StringToSign does not say, in three times as many bytes; clients bound
         // their headers.
         error.context.retain(|(name, _)| name != "StringToSignBytes");
-        let mut response = empty(status);
+        let mut response = empty(error.status);
         set(&mut response, "x-oss-err", &error.to_header());
-        return of_oss(response);
+        response
+    } else {
+        reply(error.status, XML, error.to_xml())
+    };
+    for (element, header) in IN_HEADERS {
+        if let Some(value) = error.context(element) {
+            set(&mut response, header, value);
+        }
     }
-    of_oss(reply(status, XML, error.to_xml()))
+    of_oss(response)
 }
+
+/// What of a refusal is told in a header, too: some clients look there only.
+const IN_HEADERS: [(&str, &str); 2] = [("EC", EC), ("ObjectLength", "x-oss-next-append-position")];

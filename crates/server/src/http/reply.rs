@@ -9,6 +9,8 @@ use super::request_id::RequestId;
 
 /// The name of the server in replies of the OSS API.
 pub(crate) const OSS: &str = "AliyunOSS";
+/// The number of an error, as a header.
+pub(crate) const EC: &str = "x-oss-ec";
 /// Content type of XML replies.
 pub(crate) const XML: &str = "application/xml";
 /// Content type of JSON replies.

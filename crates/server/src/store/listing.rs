@@ -1,6 +1,7 @@
 //! Buckets and what is in them, page by page.
 
 use super::ObjectInfo;
+use super::meta::header;
 
 /// A bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +102,15 @@ pub struct OpenUpload {
     pub upload_id: String,
     /// When it began.
     pub initiated_ms: u64,
+    /// As given to Initiate.
+    pub headers: Vec<(String, String)>,
+}
+
+impl OpenUpload {
+    /// A header, as the object will have it.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.headers, name)
+    }
 }
 
 /// Objects of a page.

@@ -242,7 +242,7 @@ pub trait MetaStore: Send + Sync {
     /// `Normal`.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `NoSuchUpload`, `NoPartsListed`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`,
+    /// `NoSuchBucket`, `NoSuchUpload`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`,
     /// `FileAlreadyExists`; the upload stays open.
     fn complete(&self, complete: Complete) -> Answer<'_, Completed>;
 
@@ -380,7 +380,7 @@ impl ObjectInfo {
     /// A header. Beside those that a client gets to see there may be `x-oss-object-acl` (`private`,
     /// `public-read` or `public-read-write`) and `x-oss-tagging` (an encoded query).
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+        header(&self.headers, name)
     }
 
     /// As the wire names it: `Normal`, `Multipart` or `Appendable`.
@@ -433,6 +433,20 @@ pub struct PartPage {
     pub parts: Vec<Part>,
     /// There are more parts above the last of these.
     pub truncated: bool,
+    /// Of the upload, as given to Initiate.
+    pub headers: Vec<(String, String)>,
+}
+
+impl PartPage {
+    /// A header, as the object will have it.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.headers, name)
+    }
+}
+
+/// The first header of this name.
+pub(super) fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
 }
 
 /// What is to become an object.

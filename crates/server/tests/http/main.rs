@@ -28,6 +28,7 @@ mod oss_lists;
 mod oss_post;
 mod oss_rules;
 mod oss_tenants;
+mod oss_wire;
 mod power;
 #[path = "../store/power_fs.rs"]
 mod power_fs;

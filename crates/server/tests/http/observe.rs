@@ -95,7 +95,7 @@ async fn metrics_are_on_their_own_address_only() {
         Server::with(|config| config.metrics_listen = Some(([127, 0, 0, 1], 0).into())).await;
     let head = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let response = exchange(server.addr(), Method::Get, head).await;
-    assert_eq!(response.status, 403, "a bucket of this name, which is not there");
+    assert_eq!(response.status, 404, "a bucket of this name, which is not there");
     let addr = server.running.metrics_addr().unwrap();
     for (head, status) in [("GET /", 404), ("POST /metrics", 405), ("GET /vod-media/film", 404)] {
         let head = format!("{head} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");

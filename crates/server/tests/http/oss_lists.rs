@@ -161,7 +161,7 @@ async fn every_object_is_listed_as_its_one_version() {
     assert_eq!(element(&channels, "IsTruncated"), "false");
     for name in ["live", "versions"] {
         let change = server.request(Method::Put, "").query(name, "");
-        assert_eq!(refused(&server.send("", change).await, 400), "NotImplemented", "{name}");
+        assert_eq!(refused(&server.send("", change).await, 405), "MethodNotAllowed", "{name}");
     }
 }
 

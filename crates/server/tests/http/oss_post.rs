@@ -133,6 +133,19 @@ async fn a_form_uploads_a_file() {
 }
 
 #[tokio::test]
+async fn a_form_may_name_each_region_that_requests_may() {
+    let server = Server::with(|config| config.accepted_regions = vec!["us-east-1".into()]).await;
+    for (region, fine) in [("cn-shanghai", true), ("us-east-1", true), ("us-west-1", false)] {
+        let form = Form::default().fields(&v4(&server.operator(), region, ANY));
+        let response = form.field("key", "up/k").file("f", b"x").post(&server).await;
+        match fine {
+            true => assert_eq!(response.status, 204, "{region} {}", text(&response)),
+            false => assert_eq!(refused(&response, 400), "InvalidArgument", "{region}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_reply_is_what_the_form_asks_for() {
     let server = Server::start().await;
     let send = async |more: &[(&str, &str)]| {

@@ -37,6 +37,17 @@ async fn cors_rules_are_kept_and_removed() {
     assert_eq!(elements(&kept, "AllowedMethod"), ["PUT", "POST", "GET"]);
     assert_eq!(element(&kept, "MaxAgeSeconds"), "77");
     assert!(!text(&kept).contains("xmlns"));
+    for (from, to, name, value) in [
+        (">77<", ">-1<", "MaxAgeSeconds", "-1"),
+        (">77<", ">soon<", "MaxAgeSeconds", "soon"),
+        (">ETag<", ">x-*<", "ExposeHeader", "x-*"),
+        (">POST<", ">PATCH<", "AllowedMethod", "PATCH"),
+    ] {
+        let response = rules(&server, Method::Put, "cors", &CORS.replace(from, to)).await;
+        assert_eq!(refused(&response, 400), "InvalidArgument", "{to}");
+        let told = ["ArgumentName", "ArgumentValue"].map(|told| element(&response, told));
+        assert_eq!(told, [name, value]);
+    }
     for (body, code) in [
         ("", "MalformedXML"),
         ("<CORSConfiguration></CORSConfiguration>", "MalformedXML"),
@@ -146,10 +157,10 @@ async fn lifecycle_rules_are_kept_and_removed() {
     for (inner, code) in [
         ("<Status>Enabled</Status>".to_owned(), "MalformedXML"),
         (expire.to_owned(), "MalformedXML"),
-        (format!("<Status>On</Status>{expire}"), "MalformedXML"),
+        (format!("<Status>On</Status>{expire}"), "InvalidArgument"),
         ("<Status>Enabled</Status><Expiration></Expiration>".to_owned(), "MalformedXML"),
         ("<Status>Enabled</Status><Expiration><Days>0</Days></Expiration>".to_owned(), "InvalidArgument"),
-        ("<Status>Enabled</Status><Expiration><Days>-1</Days></Expiration>".to_owned(), "MalformedXML"),
+        ("<Status>Enabled</Status><Expiration><Days>-1</Days></Expiration>".to_owned(), "InvalidArgument"),
         ("<Status>Enabled</Status><Expiration><CreatedBeforeDate>2026-11-20T01:00:00.000Z</CreatedBeforeDate></Expiration>".to_owned(), "InvalidArgument"),
         (format!("<Status>Enabled</Status>{expire}<Filter><Not><Prefix>x</Prefix></Not></Filter>"), "NotImplemented"),
         (format!("<Status>Enabled</Status>{expire}<ID>{}</ID>", "x".repeat(256)), "InvalidArgument"),

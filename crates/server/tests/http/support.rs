@@ -256,6 +256,9 @@ pub(crate) fn refused(response: &Response, status: u16) -> String {
     assert_eq!(id.len(), 24);
     assert_eq!(&*error.request_id, id, "{}", text(response));
     assert!(response.header("date").is_some() && response.header("server").is_some());
+    // Every refusal is numbered, in the document as in the header.
+    let number = response.header("x-oss-ec");
+    assert!(number.is_some() && error.context("EC") == number, "{}", text(response));
     error.code.to_string()
 }
 

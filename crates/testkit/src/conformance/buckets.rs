@@ -14,6 +14,7 @@ in_order! { "buckets":
     buckets_are_listed,
     a_bucket_with_something_in_it_stays,
     a_bucket_that_is_gone_is_no_such_bucket,
+    objects_have_the_class_of_their_bucket,
     an_acl_is_put_and_read,
     a_public_bucket_is_read_without_a_signature,
 }
@@ -136,6 +137,32 @@ pub async fn a_bucket_that_is_gone_is_no_such_bucket(room: &Room) -> Verdict {
     let long = "k".repeat(1024);
     let early = room.at(Method::Put, &bucket, &long)?.body("x").send().await?;
     early.refused(404, "NoSuchBucket").map(|_| ())
+}
+
+/// In HEAD, lists of objects, of uploads and of parts; what names a class has that.
+pub async fn objects_have_the_class_of_their_bucket(room: &Room) -> Verdict {
+    const MADE: &str =
+        "<CreateBucketConfiguration><StorageClass>IA</StorageClass></CreateBucketConfiguration>";
+    let bucket = room.reserve_bucket();
+    let made = room.on(Method::Put, &bucket, "")?.body(MADE).send().await?;
+    if made.status() == 403 || made.error().code == "TooManyBuckets" {
+        return Err(super::Failure::NotOffered("a bucket cannot be made".into()));
+    }
+    made.offered()?.is(200)?;
+    const CLASS: &str = "x-oss-storage-class";
+    room.at(Method::Put, &bucket, "a")?.body("x").send().await?.is(200)?;
+    let own = room.at(Method::Put, &bucket, "b")?.header(CLASS, "Standard").body("x");
+    own.send().await?.is(200)?;
+    room.at(Method::Head, &bucket, "a")?.send().await?.is(200)?.has(CLASS, "IA")?;
+    room.at(Method::Head, &bucket, "b")?.send().await?.is(200)?.has(CLASS, "Standard")?;
+    let listed = room.on(Method::Get, &bucket, "")?.send().await?.is(200)?;
+    listed.lists("StorageClass", &["IA", "Standard"])?;
+    let begun = room.at(Method::Post, &bucket, "c")?.query("uploads", "").send().await?.is(200)?;
+    let id = begun.element("UploadId")?;
+    let uploads = room.on(Method::Get, &bucket, "uploads")?.send().await?.is(200)?;
+    uploads.lists("StorageClass", &["IA"])?;
+    let parts = room.at(Method::Get, &bucket, "c")?.query("uploadId", &id).send().await?.is(200)?;
+    parts.lists("StorageClass", &["IA"])
 }
 
 /// PutBucketAcl, GetBucketAcl; what is no ACL is 400 InvalidArgument.

@@ -10,6 +10,7 @@ in_order! { "errors":
     a_refusal_of_head_is_a_header,
     a_method_that_is_none_is_refused,
     what_is_not_there_is_told_as_such,
+    a_sub_resource_is_never_taken_for_something_else,
     authority_comes_before_existence,
     existence_of_the_bucket_comes_before_the_key,
     a_bad_request_is_never_forbidden,
@@ -61,6 +62,23 @@ pub async fn what_is_not_there_is_told_as_such(room: &Room) -> Verdict {
         true => Err(processed.differs("processing or a refusal, not the object as it is")),
         false => Ok(()),
     }
+}
+
+/// A sub-resource of objects on a bucket, or the reverse, or with another method, is refused; what no server knows is ignored.
+pub async fn a_sub_resource_is_never_taken_for_something_else(room: &Room) -> Verdict {
+    room.store("k", b"x").await?;
+    let listed = room.about("tagging")?.send().await?;
+    if listed.status() == 200 && listed.root("ListBucketResult").is_ok() {
+        return Err(listed.differs("an answer about tags, or a refusal, not a list of objects"));
+    }
+    for name in ["cors", "lifecycle", "bucketInfo", "website"] {
+        room.put("k")?.query(name, "").body("y").send().await?;
+        room.put("new")?.query(name, "").body("y").send().await?;
+    }
+    room.get("k")?.send().await?.is(200)?.holds("x")?;
+    room.get("new")?.send().await?.refused(404, "NoSuchKey")?;
+    let odd = room.get("k")?.query("no-such-thing", "1").send().await?;
+    odd.is(200)?.holds("x")
 }
 
 /// Who may not ask learns nothing of what is there: 403 for a missing key too.

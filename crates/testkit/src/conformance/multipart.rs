@@ -37,6 +37,7 @@ in_order! { "multipart":
     parts_are_listed,
     parts_are_listed_in_pages,
     a_sequential_upload_keeps_its_order,
+    the_object_of_a_sequential_upload_has_a_content_md5,
 }
 
 const PART: usize = 102_400;
@@ -402,9 +403,7 @@ pub async fn parts_are_listed_in_pages(room: &Room) -> Verdict {
 
 /// `sequential`: a gap is 400 PartNotSequential, a repeated number 409 PartAlreadyExist with number and ETag.
 pub async fn a_sequential_upload_keeps_its_order(room: &Room) -> Verdict {
-    let begin = room.post("k")?.query("uploads", "").query("sequential", "");
-    let begun = begin.send().await?.offered()?.is(200)?;
-    let upload = Upload { room, name: "k", id: begun.element("UploadId")? };
+    let upload = Upload::begin_sequential(room, "k").await?;
     upload.put(2, b"x")?.send().await?.refused(400, "PartNotSequential")?;
     let first = upload.part(1, b"x").await?;
     let again = upload.put(1, b"x")?.send().await?.refused(409, "PartAlreadyExist")?;
@@ -417,6 +416,26 @@ pub async fn a_sequential_upload_keeps_its_order(room: &Room) -> Verdict {
     upload.complete(&[(1, &first)]).await?.is(200).map(|_| ())
 }
 
+/// That of all its bytes; none where a part was copied, whose bytes nobody saw pass.
+pub async fn the_object_of_a_sequential_upload_has_a_content_md5(room: &Room) -> Verdict {
+    const LENGTH: usize = 200 << 10;
+    let bytes = noise(2 * LENGTH, 9);
+    let upload = Upload::begin_sequential(room, "k").await?;
+    let first = upload.part(1, &bytes[..LENGTH]).await?;
+    let second = upload.part(2, &bytes[LENGTH..]).await?;
+    upload.complete(&[(1, &first), (2, &second)]).await?.is(200)?;
+    room.head("k")?.send().await?.is(200)?.has("content-md5", &digest(&bytes))?;
+    room.get("k")?.send().await?.is(200)?.holds(&bytes)?;
+
+    let upload = Upload::begin_sequential(room, "copied").await?;
+    let source = format!("/{}/{}", room.bucket(), room.key("k"));
+    let first = upload.put(1, b"")?.header("x-oss-copy-source", source);
+    let first = first.send().await?.offered()?.is(200)?.some("etag")?.to_owned();
+    let second = upload.part(2, &bytes[LENGTH..]).await?;
+    upload.complete(&[(1, &first), (2, &second)]).await?.is(200)?;
+    room.head("copied")?.send().await?.is(200)?.lacks("content-md5")
+}
+
 /// An upload that a case has begun.
 pub(super) struct Upload<'a> {
     room: &'a Room,
@@ -427,6 +446,13 @@ pub(super) struct Upload<'a> {
 impl<'a> Upload<'a> {
     pub(super) async fn begin(room: &'a Room, name: &'static str) -> Result<Upload<'a>, Failure> {
         let begun = room.post(name)?.query("uploads", "").send().await?.is(200)?;
+        Ok(Upload { room, name, id: begun.element("UploadId")? })
+    }
+
+    /// One whose parts come in order.
+    async fn begin_sequential(room: &'a Room, name: &'static str) -> Result<Upload<'a>, Failure> {
+        let begin = room.post(name)?.query("uploads", "").query("sequential", "");
+        let begun = begin.send().await?.offered()?.is(200)?;
         Ok(Upload { room, name, id: begun.element("UploadId")? })
     }
 

@@ -6,7 +6,7 @@ use vodferry_oss::{Method, Response, ServiceError};
 use super::{Failure, Verdict};
 
 /// A reply that has what all replies have: `Date` in the form of HTTP, `x-oss-request-id` of 24 upper-case hex digits, `Server`; XML
-/// without a namespace; as a refusal the `<Error>` document with the same request id, or, to HEAD, that document in `x-oss-err`.
+/// without a namespace; as a refusal the `<Error>` document with the same request id and number, or, to HEAD, that document in `x-oss-err`.
 #[derive(Clone)]
 pub struct Reply {
     asked: String,
@@ -42,6 +42,10 @@ impl Reply {
             }
             if told.request_id != id || told.message.is_empty() || told.host_id.is_empty() {
                 return Err(reply.differs("Message, RequestId as in the header and HostId"));
+            }
+            let number = reply.header("x-oss-ec");
+            if number.is_none() || told.context("EC") != number {
+                return Err(reply.differs("EC, the same in the header x-oss-ec"));
             }
             let xml = reply.header("content-type") == Some("application/xml");
             if method != Method::Head && !(xml && reply.text().starts_with("<?xml")) {

@@ -8,6 +8,7 @@ in_order! { "tagging":
     tags_are_put_read_and_removed,
     tags_may_come_with_the_object,
     too_many_or_bad_tags_are_refused,
+    later_appends_say_nothing_of_tags,
     an_object_has_an_acl,
     an_unknown_acl_is_refused,
 }
@@ -41,12 +42,18 @@ pub async fn tags_may_come_with_the_object(room: &Room) -> Verdict {
     }
 }
 
-/// More than ten, the same twice, a key of more than 128 characters: 400.
+/// More than ten, the same twice, a key of more than 128 characters, a sign that tags do not have: 400.
 pub async fn too_many_or_bad_tags_are_refused(room: &Room) -> Verdict {
     room.store("k", b"x").await?;
     room.put("k")?.query("tagging", "").body(TAGS).send().await?.offered()?.is(200)?;
     let many: Vec<String> = (0..11).map(|number| format!("t{number}=1")).collect();
-    for tags in [many.join("&"), format!("{}=1", "k".repeat(129)), "a=1&a=2".into()] {
+    for tags in [
+        many.join("&"),
+        format!("{}=1", "k".repeat(129)),
+        "a=1&a=2".into(),
+        "a%21=1".into(),
+        "a=%3Cb%3E".into(),
+    ] {
         let put = room.put("other")?.header("x-oss-tagging", tags.as_str()).body("x");
         put.send().await?.is(400)?;
         let begin = room.post("other")?.query("uploads", "").header("x-oss-tagging", tags);
@@ -54,6 +61,20 @@ pub async fn too_many_or_bad_tags_are_refused(room: &Room) -> Verdict {
     }
     let bad = room.put("k")?.query("tagging", "").body("<Tagging>").send().await?;
     bad.refused(400, "MalformedXML").map(|_| ())
+}
+
+/// Those of the first append are the object's; those of later ones are ignored, whatever they are.
+pub async fn later_appends_say_nothing_of_tags(room: &Room) -> Verdict {
+    let append = |position: u32, tags: &'static str| {
+        let ask = room.post("log")?.query("append", "").query("position", position);
+        Ok::<_, super::Failure>(ask.header("x-oss-tagging", tags).body("x"))
+    };
+    append(0, "a=%21")?.send().await?.offered()?.is(400)?;
+    append(0, "a=1")?.send().await?.is(200)?;
+    append(1, "b=%21&b=2")?.send().await?.is(200)?;
+    let tags = room.get("log")?.query("tagging", "").send().await?.is(200)?;
+    tags.lists("Key", &["a"])?;
+    tags.lists("Value", &["1"])
 }
 
 /// Grant `default` until another is put.

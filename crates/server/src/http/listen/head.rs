@@ -18,7 +18,7 @@ use crate::http::App;
 use crate::http::body::DRAIN_TIME;
 use crate::http::call::Peer;
 use crate::http::observe;
-use crate::http::reply::OSS;
+use crate::http::reply::{EC, OSS};
 use crate::http::request_id::RequestId;
 use crate::http::video::as_i64;
 
@@ -50,19 +50,21 @@ pub(super) async fn refuse(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     app: &App,
     peer: Peer,
-    mut error: ServiceError,
+    error: ServiceError,
 ) {
     let id = RequestId::new();
+    let mut error = error.numbered();
     error.request_id = id.to_string();
     let reason = StatusCode::from_u16(error.status).ok().and_then(|s| s.canonical_reason());
     let xml = error.to_xml();
     let reply = format!(
         "HTTP/1.1 {} {}\r\nConnection: close\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n\
-         Date: {}\r\nServer: {OSS}\r\nx-oss-request-id: {id}\r\nx-oss-server-time: 0\r\n\r\n{xml}",
+         Date: {}\r\nServer: {OSS}\r\nx-oss-request-id: {id}\r\nx-oss-server-time: 0\r\n{EC}: {}\r\n\r\n{xml}",
         error.status,
         reason.unwrap_or("Bad Request"),
         xml.len(),
         format_http(as_i64(app.now_ms())),
+        error.context("EC").unwrap_or_default(),
     );
     observe::refused(app, id, peer, error.status, &error.code);
     tracing::info!(%id, status = error.status, message = error.message, "refused what is no request");

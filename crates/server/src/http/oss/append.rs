@@ -2,16 +2,16 @@
 
 use axum::body::Body as ReplyBody;
 use http::Response;
+use vodferry_oss::ServiceError;
 use vodferry_oss::etag::quote;
 use vodferry_oss::limits::MAX_PART_SIZE;
-use vodferry_oss::{Code, ServiceError};
 
 use super::super::App;
 use super::super::auth::Place;
 use super::super::body::Body;
 use super::super::call::Call;
 use super::super::caller::Caller;
-use super::super::reply::{XML, empty, reply, set};
+use super::super::reply::{empty, set};
 use super::arguments::{decimal, text};
 use super::errors::{argument, service_error};
 use super::receive::{Announced, CRC64, object_headers, receive, refused, too_large};
@@ -25,20 +25,23 @@ pub(super) async fn append_object(
     caller: &Caller,
     call: &Call,
     place: &Place,
+    class: &str,
     body: &mut Body,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let asked = text(call, "position");
     let position: u64 = decimal(asked)
         .ok_or_else(|| argument("position", asked, "position must be an integer, zero or more."))?;
-    let headers = object_headers(caller, call, place)?;
+    // The object has what the first request said; what later ones say does not count.
+    let headers = match position {
+        0 => object_headers(caller, call, place, class)?,
+        _ => Vec::new(),
+    };
     let announced = Announced::of(call)?;
     let length = position.saturating_add(announced.length().unwrap_or(0));
     if length > MAX_PART_SIZE {
         return Err(too_large(length));
     }
-    if let Err(error) = check(app, place, position).await {
-        return refusal(call, error);
-    }
+    check(app, place, position).await.map_err(service_error)?;
     let blob = receive(app, announced, body, Intake::new(&*app.blobs, position), None).await?;
     let id = blob.id().cloned();
     let append = AppendObject {
@@ -51,10 +54,7 @@ pub(super) async fn append_object(
     };
     let info = match app.meta.append_object(append).await {
         Ok(info) => info,
-        Err(error) => {
-            let told = refused(app, id.as_ref(), error.clone()).await;
-            return if at_the_end(&error).is_some() { refusal(call, error) } else { Err(told) };
-        }
+        Err(error) => return Err(refused(app, id.as_ref(), error).await),
     };
     let mut response = empty(200);
     set(&mut response, "etag", &quote(&info.etag));
@@ -76,24 +76,5 @@ async fn check(app: &App, place: &Place, position: u64) -> Result<(), MetaError>
     match length == position {
         true => Ok(()),
         false => Err(MetaError::PositionNotEqualToLength { position, length }),
-    }
-}
-
-/// A refusal that tells where the end is says so in a header, too: clients look for it there only.
-fn refusal(call: &Call, error: MetaError) -> Result<Response<ReplyBody>, ServiceError> {
-    let length = at_the_end(&error);
-    let mut error = service_error(error);
-    let Some(length) = length else { return Err(error) };
-    error.request_id = call.id.to_string();
-    error.host_id = call.authority.as_str().into();
-    let mut response = reply(Code::PositionNotEqualToLength.status(), XML, error.to_xml());
-    set(&mut response, NEXT, &length.to_string());
-    Ok(response)
-}
-
-fn at_the_end(error: &MetaError) -> Option<u64> {
-    match error {
-        MetaError::PositionNotEqualToLength { length, .. } => Some(*length),
-        _ => None,
     }
 }

@@ -142,6 +142,7 @@ pub(super) async fn get_bucket_stat(
         storage: used.bytes,
         object_count: used.objects,
         multipart_upload_count: used.uploads,
+        last_modified_s: app.now_ms() / 1000,
     };
     Ok(reply(200, XML, stat.encode()))
 }

@@ -25,7 +25,7 @@ use super::conditions::{OF_COPIES, Verdict};
 use super::errors::{argument, blob_error, internal, not_implemented, service_error};
 use super::multipart::{part_number, upload_id};
 use super::read::{Unsatisfiable, pieces, range_of, stream};
-use super::receive::{CRC64, forbids_overwrite, object_headers, refused, too_large};
+use super::receive::{CRC64, STORAGE_CLASS, forbids_overwrite, object_headers, refused, too_large};
 use super::tagging::TAGGING;
 use super::{Operation, require_owned};
 use crate::store::{Blob, CopyObject, Intake, Object, ObjectInfo};
@@ -39,6 +39,7 @@ pub(super) async fn copy_object(
     caller: &Caller,
     call: &Call,
     place: &Place,
+    class: &str,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let from = source(app, caller, call).await?;
     let info = app.meta.head_object(&from.bucket, &from.key).await.map_err(service_error)?;
@@ -46,7 +47,7 @@ pub(super) async fn copy_object(
         return Ok(not_modified(&info));
     }
     let copy = CopyObject {
-        headers: headers(caller, call, place, &info, from == *place)?,
+        headers: headers(caller, call, place, class, &info, from == *place)?,
         from_etag: OF_COPIES.any(call).then(|| info.etag.clone()),
         from_bucket: from.bucket,
         from_key: from.key,
@@ -151,13 +152,15 @@ fn headers(
     caller: &Caller,
     call: &Call,
     place: &Place,
+    class: &str,
     source: &ObjectInfo,
     onto_itself: bool,
 ) -> Result<Vec<(String, String)>, ServiceError> {
     let replace = directive(call, "x-oss-metadata-directive")? || onto_itself;
     let replace_tags = directive(call, "x-oss-tagging-directive")?;
-    let asked = object_headers(caller, call, place)?;
+    let asked = object_headers(caller, call, place, class)?;
     let own = |name: &str| name == OBJECT_ACL || name == TAGGING;
+    let class_asked = asked.iter().find(|(name, _)| name == STORAGE_CLASS).cloned();
     let mut headers: Vec<(String, String)> =
         if replace { asked.clone() } else { source.headers.clone() };
     headers.retain(|(name, _)| !own(name));
@@ -167,14 +170,11 @@ fn headers(
     if !replace_tags && let Some(tags) = source.header(TAGGING) {
         headers.push((TAGGING.to_owned(), tags.to_owned()));
     }
-    if let Some(class) = call.header(STORAGE_CLASS) {
-        headers.retain(|(name, _)| name != STORAGE_CLASS);
-        headers.push((STORAGE_CLASS.to_owned(), class.into_owned()));
-    }
+    // It has the class that is asked for, else that of its bucket, whatever its source has.
+    headers.retain(|(name, _)| name != STORAGE_CLASS);
+    headers.extend(class_asked);
     Ok(headers)
 }
-
-const STORAGE_CLASS: &str = "x-oss-storage-class";
 
 /// Whether what the source has is to be replaced.
 fn directive(call: &Call, name: &'static str) -> Result<bool, ServiceError> {

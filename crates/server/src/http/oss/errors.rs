@@ -31,9 +31,6 @@ pub(super) fn service_error(error: MetaError) -> ServiceError {
             .with_context("ETag", etag)
             .with_context("UploadId", upload_id),
         MetaError::InvalidPartOrder => ServiceError::of(Code::InvalidPartOrder),
-        MetaError::NoPartsListed => {
-            ServiceError::of(Code::MalformedXML).with_message("The part list is empty.")
-        }
         MetaError::NoSuchBucket(bucket) => {
             ServiceError::of(Code::NoSuchBucket).with_context("BucketName", bucket)
         }
@@ -72,6 +69,7 @@ fn quota_exceeded(tenant: &str, what: &str, most: u64) -> ServiceError {
         .with_message(format!("The account may store {most} {what} at most. Nothing was stored."))
         .with_context("Account", tenant)
         .with_context("Quota", most.to_string())
+        .with_context("EC", "0090-00000100")
 }
 
 /// A failure of the blob store.

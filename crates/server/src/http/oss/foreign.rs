@@ -1,8 +1,10 @@
-//! What the original has and this server has not. To ignore one of these would be to do something
-//! else than was asked, so each is refused by name.
+//! What the original has and this server has not, or not there. To ignore one of these would be to do
+//! something else than was asked, so each is refused by name. Parameters that the original does not
+//! know either are ignored.
 
 use http::Method;
-use vodferry_oss::ServiceError;
+use vodferry_oss::sign::is_signed;
+use vodferry_oss::{Code, ServiceError};
 
 use super::super::auth::Place;
 use super::super::call::Call;
@@ -11,11 +13,23 @@ use super::errors::not_implemented;
 
 /// Refuses a request that asks for what is not here.
 pub(super) fn refuse(call: &Call, place: &Place) -> Result<(), ServiceError> {
-    let of_bucket = place.key.is_empty() && !place.bucket.is_empty();
-    let lists = |name: &str| of_bucket && call.method == Method::GET && EMPTY.contains(&name);
-    let foreign = |name: &str, value: &str| is_foreign(name, value) && !lists(name);
-    if let Some((name, _)) = call.query.iter().find(|(name, value)| foreign(name, value)) {
-        return Err(not_implemented(&format!("the sub-resource {name}")));
+    let (ours, kind) = match (place.bucket.as_str(), place.key.as_str()) {
+        ("", _) => (&[][..], "SERVICE"),
+        (_, "") => (OF_BUCKETS, "BUCKET"),
+        _ => (OF_OBJECTS, "OBJECT"),
+    };
+    for (name, value) in &call.query {
+        if !is_known(name) || is_modifier(name, value) {
+            continue;
+        }
+        match ours.iter().find(|(ours, _)| ours == name) {
+            Some((_, methods)) if methods.contains(&call.method.as_str()) => {}
+            Some(_) => return Err(not_allowed(call, kind)),
+            None => {
+                let of = format!("{}s", kind.to_ascii_lowercase());
+                return Err(not_implemented(&format!("the sub-resource {name} of {of}")));
+            }
+        }
     }
     if let Some(name) = HEADERS.iter().find(|name| call.headers.contains_key(**name)) {
         return Err(not_implemented(&format!("the header {name}")));
@@ -23,27 +37,86 @@ pub(super) fn refuse(call: &Call, place: &Place) -> Result<(), ServiceError> {
     if callback::is_asked_for(call) && !callback::is_possible(call, place) {
         return Err(not_implemented("callbacks after this operation"));
     }
-    // A bucket is not to be made or deleted by a request that means some other thing of it.
+    // A bucket is not to be made or deleted by a request that means some other thing of it, even one
+    // that is newer than this server.
     let changes = matches!(call.method, Method::PUT | Method::DELETE | Method::POST);
     if changes && place.key.is_empty() {
-        let unknown = |name: &str| !OF_BUCKETS.contains(&name) && !SIGNATURE.contains(&name);
-        if let Some((name, _)) = call.query.iter().find(|(name, _)| unknown(name)) {
+        let known = |name: &str| {
+            ours.iter().any(|(ours, _)| *ours == name)
+                || SIGNATURE.contains(&name)
+                || name == "encoding-type"
+        };
+        if let Some((name, _)) = call.query.iter().find(|(name, _)| !known(name)) {
             return Err(not_implemented(&format!("the sub-resource {name} of buckets")));
         }
     }
     Ok(())
 }
 
-fn is_foreign(name: &str, value: &str) -> bool {
-    // The one version of an object that was never versioned.
-    PARAMETERS.contains(&name) && (name, value) != ("versionId", "null")
+/// The answer to a method that there is not for a service, a bucket or an object (`kind`).
+pub(super) fn not_allowed(call: &Call, kind: &str) -> ServiceError {
+    ServiceError::of(Code::MethodNotAllowed)
+        .with_context("Method", call.method.as_str())
+        .with_context("ResourceType", kind)
 }
 
-/// Clean-up code of SDKs lists them, also where they never were.
-const EMPTY: &[&str] = &["live", "versions"];
+/// Whether the original has a use for a parameter of this name that changes what is done.
+fn is_known(name: &str) -> bool {
+    is_signed(name) || NEWER.contains(&name)
+}
 
-/// What requests that change buckets may have.
-const OF_BUCKETS: &[&str] = &["acl", "cors", "delete", "encoding-type", "lifecycle"];
+/// Parameters that come along with an operation and choose none.
+fn is_modifier(name: &str, value: &str) -> bool {
+    // The one version of an object that was never versioned.
+    (name, value) == ("versionId", "null")
+        || name.starts_with("response-")
+        || MODIFIERS.contains(&name)
+}
+
+/// Our sub-resources of buckets, and the methods of each.
+const OF_BUCKETS: &[(&str, &[&str])] = &[
+    ("acl", &["GET", "PUT"]),
+    ("bucketInfo", &["GET"]),
+    ("cors", &["GET", "PUT", "DELETE"]),
+    ("delete", &["POST"]),
+    ("lifecycle", &["GET", "PUT", "DELETE"]),
+    // Clean-up code of SDKs lists them, also where they never were.
+    ("live", &["GET"]),
+    ("location", &["GET"]),
+    ("stat", &["GET"]),
+    ("uploads", &["GET"]),
+    ("versions", &["GET"]),
+];
+
+/// Those of objects.
+const OF_OBJECTS: &[(&str, &[&str])] = &[
+    ("acl", &["GET", "PUT"]),
+    ("append", &["POST"]),
+    ("objectMeta", &["HEAD"]),
+    ("partNumber", &["PUT"]),
+    ("tagging", &["GET", "PUT", "DELETE"]),
+    ("uploadId", &["GET", "PUT", "POST", "DELETE"]),
+    ("uploads", &["POST"]),
+];
+
+const MODIFIERS: &[&str] = &[
+    "callback",
+    "callback-var",
+    "continuation-token",
+    "position",
+    "security-token",
+    "sequential",
+    "x-oss-enable-md5",
+    "x-oss-enable-sha1",
+    "x-oss-enable-sha256",
+    "x-oss-request-payer",
+    "x-oss-security-token",
+    "x-oss-sign-origin-only",
+    "x-oss-traffic-limit",
+];
+
+/// What V1 does not sign.
+const NEWER: &[&str] = &["accessmonitor", "regions", "userDefinedLogFieldsConfig"];
 
 /// The parameters of signatures.
 const SIGNATURE: &[&str] = &[
@@ -58,90 +131,6 @@ const SIGNATURE: &[&str] = &[
     "x-oss-security-token",
     "x-oss-signature",
     "x-oss-signature-version",
-];
-
-const PARAMETERS: &[&str] = &[
-    "accessPoint",
-    "accessPointPolicy",
-    "accessmonitor",
-    "asyncFetch",
-    "bucketArchiveDirectRead",
-    "cloudboxes",
-    "cname",
-    "encryption",
-    "group",
-    "httpsConfig",
-    "img",
-    "inventory",
-    "inventoryId",
-    "link",
-    "live",
-    "logging",
-    "metaQuery",
-    "objectInfo",
-    "policy",
-    "policyStatus",
-    "processConfiguration",
-    "publicAccessBlock",
-    "qos",
-    "qosInfo",
-    "qosRequester",
-    "redundancyTransition",
-    "referer",
-    "regionList",
-    "regions",
-    "replication",
-    "replicationLocation",
-    "replicationProgress",
-    "requestPayment",
-    "requesterQosInfo",
-    "resourceGroup",
-    "resourcePool",
-    "resourcePoolBuckets",
-    "resourcePoolInfo",
-    "responseHeader",
-    "restore",
-    "rtc",
-    "seal",
-    "status",
-    "style",
-    "styleName",
-    "symlink",
-    "transferAcceleration",
-    "udf",
-    "udfApplication",
-    "udfApplicationLog",
-    "udfId",
-    "udfImage",
-    "udfImageDesc",
-    "udfName",
-    "userDefinedLogFieldsConfig",
-    "versionId",
-    "versioning",
-    "versions",
-    "vip",
-    "vod",
-    "vpcip",
-    "website",
-    "withHashContext",
-    "worm",
-    "wormExtend",
-    "wormId",
-    "x-oss-ac-forward-allow",
-    "x-oss-ac-source-ip",
-    "x-oss-ac-subnet-mask",
-    "x-oss-ac-vpc-id",
-    "x-oss-access-point-name",
-    "x-oss-async-process",
-    "x-oss-delete",
-    "x-oss-dir",
-    "x-oss-hash-ctx",
-    "x-oss-md5-ctx",
-    "x-oss-process",
-    "x-oss-redundancy-transition-taskid",
-    "x-oss-rename",
-    "x-oss-target-redundancy-type",
-    "x-oss-write-get-object-response",
 ];
 
 const HEADERS: &[&str] = &[

@@ -19,6 +19,7 @@ use super::super::video::as_i64;
 use super::arguments::{page_limit, text, wants_url};
 use super::bucket::owner_named;
 use super::errors::{argument, service_error};
+use super::receive::STORAGE_CLASS;
 use crate::store::{Entry, KeyQuery, ObjectInfo};
 
 /// `GET /`, of version 2 with `list-type=2`.
@@ -145,8 +146,9 @@ pub(super) async fn list_uploads(
             Entry::CommonPrefix(prefix) => result.common_prefixes.push(prefix),
             Entry::Key(key, upload) => result.uploads.push(ListedUpload {
                 key,
-                upload_id: upload.upload_id,
+                storage_class: upload.header(STORAGE_CLASS).unwrap_or_default().to_owned(),
                 initiated_ms: as_i64(upload.initiated_ms),
+                upload_id: upload.upload_id,
             }),
         }
     }
@@ -173,7 +175,7 @@ fn listed(key: String, info: ObjectInfo, owner: &Option<Owner>) -> ListedObject 
         last_modified_ms: as_i64(info.modified_ms),
         kind: info.kind().to_owned(),
         size: info.length,
-        storage_class: info.header("x-oss-storage-class").unwrap_or_default().to_owned(),
+        storage_class: info.header(STORAGE_CLASS).unwrap_or_default().to_owned(),
         owner: owner.clone(),
         etag: info.etag,
     }

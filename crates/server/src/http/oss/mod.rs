@@ -35,6 +35,7 @@ use super::auth::Place;
 use super::body::Body;
 use super::call::Call;
 use super::caller::Caller;
+use crate::store::Bucket;
 use crate::store::BucketDocument::{Cors, Lifecycle};
 pub(crate) use unsigned::{answer as answer_unsigned, is_unsigned};
 
@@ -126,11 +127,7 @@ impl Operation {
             (_, "") => (of_bucket(call), "BUCKET"),
             _ => (of_object(call), "OBJECT"),
         };
-        found.ok_or_else(|| {
-            ServiceError::of(Code::MethodNotAllowed)
-                .with_context("Method", call.method.as_str())
-                .with_context("ResourceType", kind)
-        })
+        found.ok_or_else(|| foreign::not_allowed(call, kind))
     }
 
     /// Refuses what `caller` may not do.
@@ -198,20 +195,24 @@ impl Operation {
         place: &Place,
         body: &mut Body,
     ) -> Result<Response<ReplyBody>, ServiceError> {
-        if !matches!(self, Operation::PutBucket | Operation::GetService) {
-            require_owned(app, self, caller, place).await?;
-        }
+        let class = match self {
+            Operation::PutBucket | Operation::GetService => String::new(),
+            _ => require_owned(app, self, caller, place).await?.storage_class,
+        };
+        let class = class.as_str();
         if !place.key.is_empty() && !valid_key(&place.key) {
             return Err(ServiceError::of(Code::InvalidObjectName)
                 .with_context("ObjectName", place.key.clone()));
         }
         match self {
             Operation::AbortMultipartUpload => multipart::abort(app, call, place).await,
-            Operation::AppendObject => append::append_object(app, caller, call, place, body).await,
+            Operation::AppendObject => {
+                append::append_object(app, caller, call, place, class, body).await
+            }
             Operation::CompleteMultipartUpload => {
                 multipart::complete(app, caller, call, place, body).await
             }
-            Operation::CopyObject => copy::copy_object(app, caller, call, place).await,
+            Operation::CopyObject => copy::copy_object(app, caller, call, place, class).await,
             Operation::DeleteBucket => bucket::delete_bucket(app, place).await,
             Operation::DeleteBucketCors => rules::delete(app, place, Cors).await,
             Operation::DeleteBucketLifecycle => rules::delete(app, place, Lifecycle).await,
@@ -233,7 +234,7 @@ impl Operation {
             Operation::GetService => bucket::list_buckets(app, caller, call).await,
             Operation::HeadObject => read::head_object(app, call, place).await,
             Operation::InitiateMultipartUpload => {
-                multipart::initiate(app, caller, call, place).await
+                multipart::initiate(app, caller, call, place, class).await
             }
             Operation::ListLiveChannel => list::list_live_channels(call),
             Operation::ListMultipartUploads => list::list_uploads(app, call, place).await,
@@ -244,7 +245,7 @@ impl Operation {
             Operation::PutBucketAcl => acl::put_bucket_acl(app, call, place).await,
             Operation::PutBucketCors => rules::put(app, call, place, body, Cors).await,
             Operation::PutBucketLifecycle => rules::put(app, call, place, body, Lifecycle).await,
-            Operation::PutObject => put::put_object(app, caller, call, place, body).await,
+            Operation::PutObject => put::put_object(app, caller, call, place, class, body).await,
             Operation::PutObjectAcl => acl::put_object_acl(app, call, place).await,
             Operation::PutObjectTagging => {
                 tagging::put_object_tagging(app, call, place, body).await
@@ -255,18 +256,18 @@ impl Operation {
     }
 }
 
-/// Refuses what is about a bucket that is not there, or about another's that its ACL does not open.
+/// The bucket; refuses one that is not there, or another's that its ACL does not open.
 async fn require_owned(
     app: &App,
     operation: Operation,
     caller: &Caller,
     place: &Place,
-) -> Result<(), ServiceError> {
+) -> Result<Bucket, ServiceError> {
     let bucket = app.meta.get_bucket(&place.bucket).await.map_err(errors::service_error)?;
     if bucket.owner == caller.tenant()
         || unsigned::is_public(app, operation, place, &bucket).await?
     {
-        return Ok(());
+        return Ok(bucket);
     }
     Err(ServiceError::of(Code::AccessDenied)
         .with_message("The bucket you access does not belong to you."))
@@ -292,11 +293,11 @@ fn of_bucket(call: &Call) -> Option<Operation> {
         Method::PUT if has("acl") => Operation::PutBucketAcl,
         Method::PUT if has("cors") => Operation::PutBucketCors,
         Method::PUT if has("lifecycle") => Operation::PutBucketLifecycle,
-        Method::PUT if !has("delete") => Operation::PutBucket,
+        Method::PUT => Operation::PutBucket,
         Method::POST if has("delete") => Operation::DeleteMultipleObjects,
         Method::DELETE if has("cors") => Operation::DeleteBucketCors,
         Method::DELETE if has("lifecycle") => Operation::DeleteBucketLifecycle,
-        Method::DELETE if !has("acl") && !has("delete") => Operation::DeleteBucket,
+        Method::DELETE => Operation::DeleteBucket,
         _ => return None,
     })
 }
@@ -323,7 +324,7 @@ fn of_object(call: &Call) -> Option<Operation> {
         Method::HEAD => Operation::HeadObject,
         Method::DELETE if has("tagging") => Operation::DeleteObjectTagging,
         Method::DELETE if has("uploadId") => Operation::AbortMultipartUpload,
-        Method::DELETE if !has("acl") => Operation::DeleteObject,
+        Method::DELETE => Operation::DeleteObject,
         _ => return None,
     })
 }

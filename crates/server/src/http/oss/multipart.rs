@@ -25,7 +25,7 @@ use super::arguments::{bounded, decimal, document, page_limit, wants_url};
 use super::callback::{self, Uploaded};
 use super::errors::{argument, internal, malformed, service_error};
 use super::receive::{
-    Announced, CRC64, forbids_overwrite, keeps, object_headers, receive, refused,
+    Announced, CRC64, STORAGE_CLASS, forbids_overwrite, keeps, object_headers, receive, refused,
 };
 use crate::store::{Complete, Intake, MetaError, PartList};
 
@@ -35,8 +35,9 @@ pub(super) async fn initiate(
     caller: &Caller,
     call: &Call,
     place: &Place,
+    class: &str,
 ) -> Result<Response<ReplyBody>, ServiceError> {
-    let headers = object_headers(caller, call, place)?;
+    let headers = object_headers(caller, call, place, class)?;
     keeps(app, place, forbids_overwrite(call)).await?;
     let (bucket, key, now_ms) = (place.bucket.as_str(), place.key.as_str(), app.now_ms());
     let begun = match call.parameter("sequential") {
@@ -108,6 +109,7 @@ pub(super) async fn list_parts(
         next_part_number_marker: page.parts.last().map_or(0, |part| part.number),
         max_parts,
         is_truncated: page.truncated,
+        storage_class: page.header(STORAGE_CLASS).unwrap_or_default().to_owned(),
         parts: page
             .parts
             .into_iter()

@@ -10,12 +10,12 @@ use vodferry_oss::address::valid_key;
 use vodferry_oss::encode::{encode_component, encode_path};
 use vodferry_oss::etag::{content_md5, quote};
 use vodferry_oss::limits::MAX_PART_SIZE;
-use vodferry_oss::sign::{Presented, Region, sign_policy_v1, sign_policy_v4};
+use vodferry_oss::sign::{Presented, sign_policy_v1, sign_policy_v4};
 use vodferry_oss::xml::post_response;
 use vodferry_oss::{Code, ServiceError};
 
 use super::super::App;
-use super::super::auth::{Place, key};
+use super::super::auth::{Place, accepted, key};
 use super::super::body::Body;
 use super::super::call::Call;
 use super::super::caller::{Caller, Circumstances};
@@ -74,9 +74,9 @@ pub(super) async fn post_object(
         return Err(ServiceError::of(Code::InvalidObjectName)
             .with_context("ObjectName", object.key.clone()));
     }
-    let (caller, range) = authorize(app, call, &fields, &object).await?;
+    let (caller, range, class) = authorize(app, call, &fields, &object).await?;
     let as_put = as_put(call, &fields, &file);
-    let headers = object_headers(&caller, &as_put, &object)?;
+    let headers = object_headers(&caller, &as_put, &object, &class)?;
     let forbid_overwrite = forbids_overwrite(&as_put);
     keeps(app, &object, forbid_overwrite).await?;
 
@@ -118,13 +118,13 @@ impl Fields {
     }
 }
 
-/// Who posts the form, and how long its file may be.
+/// Who posts the form, how long its file may be, and the class of the bucket.
 async fn authorize(
     app: &App,
     call: &Call,
     fields: &Fields,
     object: &Place,
-) -> Result<(Caller, Option<LengthRange>), ServiceError> {
+) -> Result<(Caller, Option<LengthRange>, String), ServiceError> {
     const SIGNED: &[&str] =
         &["policy", "ossaccesskeyid", "signature", "x-oss-signature", "x-oss-credential"];
     if !SIGNED.iter().any(|name| fields.get(name).is_some()) {
@@ -135,7 +135,8 @@ async fn authorize(
         }
         let request = Circumstances::of(call, app.now_ms());
         let policy = only(Operation::PutObject, object);
-        return Ok((Caller::anonymous(&bucket.owner, policy, request), None));
+        let everybody = Caller::anonymous(&bucket.owner, policy, request);
+        return Ok((everybody, None, bucket.storage_class));
     }
     let policy =
         fields.get("policy").ok_or_else(|| argument("policy", "", "policy is missing."))?;
@@ -145,8 +146,8 @@ async fn authorize(
         name => fields.get(name).map(str::to_owned),
     })?;
     caller.require(Operation::PutObject.action(), object)?;
-    require_owned(app, Operation::PutObject, &caller, object).await?;
-    Ok((caller, range))
+    let bucket = require_owned(app, Operation::PutObject, &caller, object).await?;
+    Ok((caller, range, bucket.storage_class))
 }
 
 /// Who signed the policy. The fields are those of a presigned URL but for the signed text, so they are
@@ -183,7 +184,7 @@ fn verified(app: &App, call: &Call, fields: &Fields, policy: &str) -> Result<Cal
     let now_ms = app.now_ms();
     let (secret, caller) = key(app, call, &presented, now_ms)?;
     presented.check_time(as_i64(now_ms))?;
-    presented.check_region(Region::Only(&app.config.region))?;
+    presented.check_region(accepted(&app.config, &presented))?;
     let right = match &presented.v4 {
         Some(claim) => sign_policy_v4(&secret, &claim.scope, policy),
         None => sign_policy_v1(&secret, policy),

@@ -25,11 +25,12 @@ pub(super) async fn put_object(
     caller: &Caller,
     call: &Call,
     place: &Place,
+    class: &str,
     body: &mut Body,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let callback = callback::asked_for(call)?;
     let announced = Announced::of(call)?;
-    let headers = object_headers(caller, call, place)?;
+    let headers = object_headers(caller, call, place, class)?;
     let forbid_overwrite = forbids_overwrite(call);
     // Spares the client the bytes; the store decides when they are there.
     keeps(app, place, forbid_overwrite).await?;

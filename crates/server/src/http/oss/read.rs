@@ -18,7 +18,7 @@ use super::super::video::as_i64;
 use super::acl::OBJECT_ACL;
 use super::conditions::{OF_READS, Verdict};
 use super::errors::{blob_error, service_error};
-use super::receive::CRC64;
+use super::receive::{CRC64, STANDARD, STORAGE_CLASS};
 use super::tagging::{TAGGING, tags};
 use crate::store::{BlobError, BlobId, BlobStore, BlobStream, Content, Extent, ObjectInfo};
 
@@ -112,8 +112,8 @@ fn object_response(status: u16, info: &ObjectInfo) -> Response<ReplyBody> {
     if info.appendable {
         set(&mut response, "x-oss-next-append-position", &info.length.to_string());
     }
-    if !response.headers().contains_key("x-oss-storage-class") {
-        set(&mut response, "x-oss-storage-class", "Standard");
+    if !response.headers().contains_key(STORAGE_CLASS) {
+        set(&mut response, STORAGE_CLASS, STANDARD);
     }
     set(&mut response, "accept-ranges", "bytes");
     if let Some(md5) = &info.md5 {

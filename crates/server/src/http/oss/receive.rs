@@ -102,11 +102,13 @@ async fn remove(app: &App, id: Option<&BlobId>) {
     }
 }
 
-/// The headers that an object keeps, its ACL and tags among them, which not everybody may give it.
+/// The headers that an object keeps, its ACL and tags among them, which not everybody may give it, and
+/// `class`, that of its bucket, where the request names none.
 pub(super) fn object_headers(
     caller: &Caller,
     call: &Call,
     place: &Place,
+    class: &str,
 ) -> Result<Vec<(String, String)>, ServiceError> {
     let acl = object_acl_header(call)?.filter(|acl| acl != "default");
     if acl.is_some() {
@@ -119,6 +121,9 @@ pub(super) fn object_headers(
     let kept = |name: &str| KEPT.contains(&name) || name.starts_with(META);
     let mut headers = call.header_list();
     headers.retain(|(name, _)| kept(name));
+    if class != STANDARD && !headers.iter().any(|(name, _)| name == STORAGE_CLASS) {
+        headers.push((STORAGE_CLASS.to_owned(), class.to_owned()));
+    }
     if !headers.iter().any(|(name, _)| name == "content-type") {
         headers.push(("content-type".to_owned(), "application/octet-stream".to_owned()));
     }
@@ -166,8 +171,13 @@ const KEPT: &[&str] = &[
     "content-language",
     "content-type",
     "expires",
-    "x-oss-storage-class",
+    STORAGE_CLASS,
 ];
+
+/// The class of an object, which is a name here and nothing more.
+pub(super) const STORAGE_CLASS: &str = "x-oss-storage-class";
+/// That of objects which keep no name of one.
+pub(super) const STANDARD: &str = "Standard";
 
 /// More bytes than an upload may have.
 pub(super) fn too_large(length: u64) -> ServiceError {

@@ -3,8 +3,10 @@
 
 use axum::body::Body as ReplyBody;
 use http::Response;
+use vodferry_oss::time::format_iso_ms;
 use vodferry_oss::xml::{
-    CorsConfiguration, CorsRule, LifecycleConfiguration, LifecycleRule, Term, normalised,
+    CorsConfiguration, CorsRule, LifecycleConfiguration, LifecycleRule, RulesError, Term,
+    normalised,
 };
 use vodferry_oss::{Code, ServiceError};
 
@@ -14,7 +16,7 @@ use super::super::body::Body;
 use super::super::call::Call;
 use super::super::reply::{XML, empty, reply};
 use super::arguments::document;
-use super::errors::{malformed, not_implemented, service_error};
+use super::errors::{argument, malformed, not_implemented, service_error};
 use crate::store::BucketDocument;
 
 /// `GET /?cors`, `GET /?lifecycle`
@@ -45,11 +47,11 @@ pub(super) async fn put(
     let bytes = document(app, call, body).await?;
     let kept = match which {
         BucketDocument::Cors => {
-            check_cors(&CorsConfiguration::decode(&bytes).map_err(malformed)?)?;
+            check_cors(&CorsConfiguration::decode(&bytes).map_err(unreadable)?)?;
             normalised(&bytes, CorsConfiguration::ROOT, false)
         }
         BucketDocument::Lifecycle => {
-            check_lifecycle(&LifecycleConfiguration::decode(&bytes).map_err(malformed)?)?;
+            check_lifecycle(&LifecycleConfiguration::decode(&bytes).map_err(unreadable)?)?;
             normalised(&bytes, LifecycleConfiguration::ROOT, true)
         }
     };
@@ -83,19 +85,29 @@ fn check_cors(configuration: &CorsConfiguration) -> Result<(), ServiceError> {
         if allowed_origins.is_empty() || allowed_methods.is_empty() {
             return Err(structure("A rule needs an AllowedOrigin and an AllowedMethod."));
         }
-        let stars = |text: &String| text.matches('*').count();
-        if allowed_origins.iter().chain(allowed_headers).any(|text| stars(text) > 1) {
-            return Err(value("An AllowedOrigin or AllowedHeader has one * at most."));
-        }
-        if expose_headers.iter().any(|text| stars(text) > 0) {
-            return Err(value("An ExposeHeader has no *."));
-        }
-        let known = ["GET", "PUT", "DELETE", "POST", "HEAD"];
-        if !allowed_methods.iter().all(|method| known.contains(&method.as_str())) {
-            return Err(value("An AllowedMethod is GET, PUT, DELETE, POST or HEAD."));
-        }
+        let stars = |text: &str| text.matches('*').count();
+        let known = |method: &str| ["GET", "PUT", "DELETE", "POST", "HEAD"].contains(&method);
+        let one = "has one * at most.";
+        check_each("AllowedOrigin", allowed_origins, one, |text| stars(text) <= 1)?;
+        check_each("AllowedHeader", allowed_headers, one, |text| stars(text) <= 1)?;
+        check_each("ExposeHeader", expose_headers, "has no *.", |text| stars(text) == 0)?;
+        let methods = "is GET, PUT, DELETE, POST or HEAD.";
+        check_each("AllowedMethod", allowed_methods, methods, known)?;
     }
     Ok(())
+}
+
+/// Refuses the first of `texts` that breaks its `rule`.
+fn check_each(
+    name: &'static str,
+    texts: &[String],
+    rule: &str,
+    holds: impl Fn(&str) -> bool,
+) -> Result<(), ServiceError> {
+    match texts.iter().find(|text| !holds(text)) {
+        Some(text) => Err(argument(name, text, &format!("{name} {rule}"))),
+        None => Ok(()),
+    }
 }
 
 fn check_lifecycle(configuration: &LifecycleConfiguration) -> Result<(), ServiceError> {
@@ -110,7 +122,7 @@ fn check_lifecycle(configuration: &LifecycleConfiguration) -> Result<(), Service
         check_rule(rule)?;
         let same = |other: &LifecycleRule| !rule.id.is_empty() && other.id == rule.id;
         if rules.iter().take(index).any(same) {
-            return Err(value("Two rules have the same ID."));
+            return Err(argument("ID", &rule.id, "Two rules have the same ID."));
         }
     }
     Ok(())
@@ -118,28 +130,35 @@ fn check_lifecycle(configuration: &LifecycleConfiguration) -> Result<(), Service
 
 fn check_rule(rule: &LifecycleRule) -> Result<(), ServiceError> {
     if rule.id.len() > 255 {
-        return Err(value("An ID has 255 characters at most."));
+        return Err(argument("ID", &rule.id, "An ID has 255 characters at most."));
     }
     if !matches!(rule.status.as_str(), "Enabled" | "Disabled") {
-        return Err(structure("Status is Enabled or Disabled."));
+        return Err(argument("Status", &rule.status, "Status is Enabled or Disabled."));
     }
     let terms = [rule.expiration, rule.abort_multipart_upload];
     if terms.iter().all(Option::is_none) && rule.others.is_empty() {
         return Err(structure("A rule needs Expiration, AbortMultipartUpload or Transition."));
     }
     if rule.abort_multipart_upload.is_some() && !rule.tags.is_empty() {
-        return Err(value("Unfinished uploads have no tags to go by."));
+        let (tag, _) = rule.tags.first().cloned().unwrap_or_default();
+        return Err(argument("Tag", &tag, "Unfinished uploads have no tags to go by."));
     }
     for term in terms.into_iter().flatten() {
         match term {
-            Term::Days(0) => return Err(value("Days are 1 or more.")),
-            Term::CreatedBefore(at) | Term::Date(at) if at % DAY_MS != 0 => {
-                return Err(value("Dates are at midnight UTC."));
-            }
-            _ => {}
+            Term::Days(0) => return Err(argument("Days", "0", "Days are 1 or more.")),
+            Term::Days(_) => {}
+            Term::CreatedBefore(at) => check_date("CreatedBeforeDate", at)?,
+            Term::Date(at) => check_date("Date", at)?,
         }
     }
     Ok(())
+}
+
+fn check_date(name: &'static str, at_ms: i64) -> Result<(), ServiceError> {
+    match at_ms % DAY_MS {
+        0 => Ok(()),
+        _ => Err(argument(name, &format_iso_ms(at_ms), "Dates are at midnight UTC.")),
+    }
 }
 
 /// Kept and given back; every storage class is the same disk here.
@@ -149,6 +168,9 @@ fn structure(rule: &str) -> ServiceError {
     ServiceError::of(Code::MalformedXML).with_message(rule)
 }
 
-fn value(rule: &str) -> ServiceError {
-    ServiceError::of(Code::InvalidArgument).with_message(rule)
+fn unreadable(error: RulesError) -> ServiceError {
+    match error {
+        RulesError::Xml(error) => malformed(error),
+        RulesError::Value { name, ref value } => argument(name, value, &format!("{error}.")),
+    }
 }

@@ -72,7 +72,8 @@ async fn change(app: &App, place: &Place, tags: Option<String>) -> Result<(), Se
         .map_err(service_error)
 }
 
-/// At most ten, of no more than 128 and 256 characters, none twice.
+/// At most ten, of no more than 128 and 256 characters, none twice, and none with characters that tags
+/// do not have.
 fn checked(tags: Vec<(String, String)>) -> Result<Option<String>, ServiceError> {
     if tags.len() > 10 {
         return Err(invalid("An object has at most 10 tags."));
@@ -81,6 +82,10 @@ fn checked(tags: Vec<(String, String)>) -> Result<Option<String>, ServiceError> 
     for (index, (key, value)) in tags.iter().enumerate() {
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
             return Err(invalid("The key of a tag has 1 to 128 characters, its value up to 256."));
+        }
+        if let Some(odd) = key.chars().chain(value.chars()).find(|c| !is_of_tags(*c)) {
+            let rule = "letters, digits, spaces and + - = . _ : /";
+            return Err(invalid(&format!("A tag has {odd:?}, and not only {rule}.")));
         }
         if tags.iter().take(index).any(|(other, _)| other == key) {
             return Err(invalid("Two tags have the same key."));
@@ -93,6 +98,11 @@ fn checked(tags: Vec<(String, String)>) -> Result<Option<String>, ServiceError> 
         text.push_str(&encode_component(value));
     }
     Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// Letters and digits of any script, and a few signs.
+fn is_of_tags(c: char) -> bool {
+    c.is_alphanumeric() || " +-=._:/".contains(c)
 }
 
 fn invalid(rule: &str) -> ServiceError {
@@ -109,13 +119,19 @@ mod tests {
 
     #[test]
     fn tags_have_bounds() {
-        let kept = checked(pairs(&[("a", "b c"), ("ü", "")])).unwrap().unwrap();
-        assert_eq!(kept, "a=b%20c&%C3%BC=");
-        assert_eq!(decode_query(&kept).unwrap(), pairs(&[("a", "b c"), ("ü", "")]));
+        let good = pairs(&[("a", "b c"), ("ü", ""), ("+-=._:/", "٣视频")]);
+        let kept = checked(good.clone()).unwrap().unwrap();
+        assert!(kept.starts_with("a=b%20c&%C3%BC=&"), "{kept}");
+        assert_eq!(decode_query(&kept).unwrap(), good);
         assert_eq!(checked(vec![]).unwrap(), None);
         for bad in [
             pairs(&[("", "x")]),
             pairs(&[("a", "1"), ("a", "2")]),
+            pairs(&[("a!", "")]),
+            pairs(&[("a", "1&2")]),
+            pairs(&[("a", "b\n")]),
+            pairs(&[("a", "<b>")]),
+            pairs(&[("🎬", "")]),
             pairs(&[(&"k".repeat(129), "")]),
             pairs(&[("k", &"v".repeat(257))]),
             (0..11).map(|n| (n.to_string(), String::new())).collect(),

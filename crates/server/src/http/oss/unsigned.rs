@@ -68,12 +68,16 @@ async fn place(app: &App, call: &Call) -> Result<Place, ServiceError> {
         ServiceError::of(Code::InvalidObjectName)
             .with_message(format!("The path of the request cannot be decoded: {error}."))
     })?;
-    for (bucket, key) in candidates(&call.authority, &path, &app.base_domains, &[]) {
-        if app.meta.bucket_exists(&bucket).await.map_err(service_error)? {
-            return Ok(Place { bucket, key });
+    let places = candidates(&call.authority, &path, &app.base_domains, &[]);
+    for (bucket, key) in &places {
+        if app.meta.bucket_exists(bucket).await.map_err(service_error)? {
+            return Ok(Place { bucket: bucket.clone(), key: key.clone() });
         }
     }
-    Err(refusal())
+    match places.into_iter().next() {
+        Some((bucket, _)) => Err(service_error(MetaError::NoSuchBucket(bucket))),
+        None => Err(refusal()),
+    }
 }
 
 /// Whether everybody may do this.

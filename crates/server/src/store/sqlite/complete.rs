@@ -22,7 +22,7 @@ pub(super) fn complete(
         }
         found => found?,
     };
-    let stored = uploads::list_parts(db, upload.manifest, 0, MOST_PARTS)?.parts;
+    let stored = uploads::list_parts(db, upload.manifest, 0, MOST_PARTS)?.0;
     let kept = choose(&stored, &request)?;
     large_enough(&kept, options.min_part_size)?;
 
@@ -62,10 +62,6 @@ const MOST_PARTS: usize = 10_000;
 /// The stored parts that the list names. Both ascend, so one walk does.
 fn choose<'a>(stored: &'a [Part], request: &Complete) -> Result<Vec<&'a Part>, MetaError> {
     let PartList::Listed(listed) = &request.parts else { return Ok(stored.iter().collect()) };
-    // Of an upload without parts it is an empty object, as some clients rely on; else it would lose them all.
-    if listed.is_empty() && !stored.is_empty() {
-        return Err(MetaError::NoPartsListed);
-    }
     if listed.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a >= b)) {
         return Err(MetaError::InvalidPartOrder);
     }

@@ -7,7 +7,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};
 
-use super::objects::{COLUMNS, need_bucket, read_info};
+use super::objects::{COLUMNS, need_bucket, read_headers, read_info};
 use super::uint;
 use crate::store::{Entry, KeyQuery, MetaError, ObjectPage, OpenUpload, Page, UploadPage};
 
@@ -50,7 +50,7 @@ pub(super) fn uploads(
         start = Start { key: query.after.clone(), upload_id: query.after_upload.clone() };
     }
     let mut list = db.prepare_cached(
-        "SELECT key, upload_id, initiated_ms FROM upload
+        "SELECT key, upload_id, initiated_ms, headers FROM upload
          WHERE bucket = ?1 AND (key, upload_id) > (?2, ?3) AND key < ?4
          ORDER BY key, upload_id",
     )?;
@@ -67,7 +67,13 @@ pub(super) fn uploads(
             }
             Ok(())
         },
-        |row| Ok(OpenUpload { upload_id: row.get(1)?, initiated_ms: uint(row.get(2)?) }),
+        |row| {
+            Ok(OpenUpload {
+                upload_id: row.get(1)?,
+                initiated_ms: uint(row.get(2)?),
+                headers: read_headers(&row.get::<_, String>(3)?)?,
+            })
+        },
     )
 }
 

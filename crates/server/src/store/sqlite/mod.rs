@@ -346,8 +346,10 @@ impl MetaStore for SqliteStore {
     ) -> Answer<'a, PartPage> {
         let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
         let verb = move |db: &_| {
-            let manifest = uploads::find(db, &bucket, &key, &id)?.manifest;
-            uploads::list_parts(db, manifest, after, limit)
+            let upload = uploads::find(db, &bucket, &key, &id)?;
+            let headers = objects::read_headers(&upload.headers)?;
+            let (parts, truncated) = uploads::list_parts(db, upload.manifest, after, limit)?;
+            Ok(PartPage { parts, truncated, headers })
         };
         Box::pin(self.readers.run("list parts", verb))
     }

@@ -7,7 +7,7 @@ use vodferry_oss::etag::etag_of_md5;
 
 use super::objects::{drop_manifest, drop_part, need_bucket, new_manifest, write_headers};
 use super::{int, uint};
-use crate::store::{Blob, BlobId, Content, MetaError, Part, PartPage, RunningMd5};
+use crate::store::{Blob, BlobId, Content, MetaError, Part, RunningMd5};
 
 /// An upload that is open.
 pub(super) struct Upload {
@@ -156,12 +156,13 @@ pub(super) fn add_part(
     insert_part(db, manifest, number, blob, now_ms)
 }
 
+/// The parts with numbers above `after`, and whether there are more than these.
 pub(super) fn list_parts(
     db: &Connection,
     manifest: i64,
     after: u32,
     limit: usize,
-) -> Result<PartPage, MetaError> {
+) -> Result<(Vec<Part>, bool), MetaError> {
     let one_more = limit.saturating_add(1);
     let mut list = db.prepare_cached(
         "SELECT number, length, md5, crc64, modified_ms FROM part
@@ -180,7 +181,7 @@ pub(super) fn list_parts(
     }
     let truncated = parts.len() > limit;
     parts.truncate(limit);
-    Ok(PartPage { parts, truncated })
+    Ok((parts, truncated))
 }
 
 /// Forgets an upload with its parts.
