@@ -29,7 +29,7 @@ fn runs(source: &str, name: &str) -> bool {
     let begins = [format!("fn {name}("), format!("async fn {name}(")];
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let is_it = |line: &&str| begins.iter().any(|begin| line.starts_with(begin));
-    let Some(at) = lines.iter().position(|line| is_it(line)) else { return false };
+    let Some(at) = lines.iter().position(is_it) else { return false };
     // What stands directly above: attributes and comments.
     let above = lines.iter().take(at).rev();
     let above: Vec<_> =
