@@ -57,7 +57,7 @@ pub struct CheckpointInfo {
     pub parts: u32,
     /// Bytes acknowledged so far, as far as the checkpoint knows.
     pub bytes: u64,
-    /// When something was last acknowledged.
+    /// When something was last acknowledged; of one that was imported, when it was imported.
     pub modified: SystemTime,
     pub(crate) stored: Checkpoint,
 }
@@ -79,7 +79,8 @@ impl CheckpointInfo {
         &self.stored.parts
     }
 
-    /// How long ago something was last acknowledged. Services drop unfinished uploads after some days; see
+    /// How long ago something was last acknowledged, or, where nothing was since, it was [imported](Checkpoints::import): an export does
+    /// not say how old it is, so that the service may have dropped what looks young here. Services drop unfinished uploads after some days; see
     /// [`Bucket::abort_after_days`](crate::Bucket::abort_after_days).
     pub fn age(&self) -> Duration {
         // A clock that was set back says that it was this moment.
@@ -147,16 +148,26 @@ impl Checkpoints {
     }
 
     /// Those of the file at `path`, the latest first: more than one where it is on its way to several places. It is known by what it
-    /// is, not by where: see [`CheckpointInfo::is_of`]. Blocks.
+    /// is, not by where: see [`CheckpointInfo::is_of`]; only a file that grew while it was sent
+    /// ([`File::growing`](crate::File::growing)) is known by its path. What a reader fed ([`File::reader`](crate::File::reader)) has no
+    /// path and is found by [`list`](Checkpoints::list) alone. Blocks.
     ///
     /// # Errors
     ///
-    /// Kind `Io` when the file cannot be read (code `FileNotFound` when nothing is there), `Storage` when the folder cannot.
+    /// Kind `Io` when the file cannot be read (code `FileNotFound` when nothing is there) and did not grow, `Storage` when the folder
+    /// cannot.
     pub fn of(&self, path: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>, Error> {
-        let Some(identity) = identity_of(path.as_ref())? else { return Ok(Vec::new()) };
+        let (identity, grown) = (identity_of(path.as_ref()), grown_at(path.as_ref()));
         let mut found = self.list()?;
-        found.retain(|info| info.stored.begin.source == identity);
-        Ok(found)
+        found.retain(|info| {
+            let begun = &info.stored.begin.source;
+            grown.as_ref() == Some(begun) || matches!(&identity, Ok(Some(known)) if known == begun)
+        });
+        match identity {
+            // It need not be there yet, or may be written at this moment.
+            Err(error) if found.is_empty() => Err(error),
+            _ => Ok(found),
+        }
     }
 
     /// The one of this id as JSON (see `docs/reference/checkpoints.md`), to be kept, looked at, or [imported](Checkpoints::import)
@@ -229,6 +240,12 @@ fn identity_of(path: &Path) -> Result<Option<Identity>, Error> {
         Err(fault) if fault.kind == FaultKind::SourceChanged => Ok(None),
         Err(fault) => Err(Error::from(fault)),
     }
+}
+
+/// What a file that grows at `path` is known by.
+fn grown_at(path: &Path) -> Option<Identity> {
+    let (growing, _) = Origin::growing(path);
+    Source::open(&growing).ok().map(|source| source.identity().clone())
 }
 
 fn look(path: &Path) -> Option<CheckpointInfo> {

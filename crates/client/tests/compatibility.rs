@@ -151,6 +151,79 @@ async fn a_run_that_a_failure_halts_is_over_for_who_waits() {
     assert_eq!(states, [vodferry::FileState::Failed, vodferry::FileState::Waiting]);
 }
 
+#[tokio::test]
+async fn a_place_in_the_list_names_its_file_in_every_state() {
+    use vodferry::FileState::{Active, Canceled, Failed, Paused, Succeeded, Waiting};
+    let desk = Desk::new(10);
+    let mut options = desk.options();
+    options.files_at_once = 1;
+    let (uploader, mut server) = desk.uploader_with(options);
+    let mut events = uploader.events();
+    let ids: Vec<_> = (0..6).map(|_| uploader.add(desk.file()).unwrap()).collect();
+    let states = |uploader: &vodferry::Uploader| -> Vec<_> {
+        let state = |at| uploader.file(uploader.at(at)?).map(|file| file.state);
+        (0..).map_while(state).collect()
+    };
+    let places = |uploader: &vodferry::Uploader| -> Vec<_> {
+        (0..).map_while(|at| uploader.at(at)).collect()
+    };
+    uploader.pause(uploader.at(3)).unwrap();
+    uploader.cancel(uploader.at(4).unwrap()).unwrap();
+    assert_eq!(states(&uploader), [Waiting, Waiting, Waiting, Paused, Canceled, Waiting]);
+    uploader.start();
+    server.expect("put").await.stored();
+    server.expect("put").await.refuse(403, "AccessDenied");
+    let under_way = server.expect("put").await;
+    assert_eq!(states(&uploader), [Succeeded, Failed, Active, Paused, Canceled, Waiting]);
+    assert_eq!(places(&uploader), ids);
+    assert_eq!([uploader.at(6), uploader.at(usize::MAX)], [None, None]);
+
+    // A verb about a place is one about its file: nothing here has the place that it had.
+    uploader.remove(uploader.at(1).unwrap()).unwrap();
+    uploader.restore(uploader.at(3).unwrap()).unwrap();
+    assert_eq!(states(&uploader), [Succeeded, Active, Paused, Waiting, Waiting]);
+    assert_eq!(places(&uploader), [ids[0], ids[2], ids[3], ids[4], ids[5]]);
+    under_way.stored();
+    for _ in 0..2 {
+        server.expect("put").await.stored();
+    }
+    uploader.resume(uploader.at(2)).unwrap();
+    server.expect("put").await.stored();
+    while !matches!(event(&mut events).await, Event::Ended { .. }) {}
+    assert_eq!(states(&uploader), [Succeeded; 5]);
+    uploader.clear();
+    assert_eq!(uploader.at(0), None);
+}
+
+#[tokio::test]
+async fn the_checkpoint_of_what_grew_is_found_by_its_path() {
+    let desk = Desk::new(1);
+    let options = desk.options();
+    let records = vodferry::Checkpoints::open(options.record_dir.clone().unwrap());
+    let (uploader, mut server) = desk.uploader_with(options);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("late.mp4");
+    std::fs::write(&path, vec![7; 3 * script::PART as usize]).unwrap();
+    let (file, growth) = File::growing(&path);
+    let [endpoint, bucket, key] = ["http://127.0.0.1:9", "films", "k"].map(str::to_owned);
+    let file = file.part_size(script::PART);
+    uploader.add(file.to(Target { endpoint, bucket, key }, script::credential())).unwrap();
+    uploader.start();
+    growth.ready(0..script::PART + 1);
+    server.expect("initiate").await.initiated("u1");
+    server.expect("part 1").await.stored();
+    while records.list().unwrap().first().is_none_or(|info| info.parts < 1) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let found = |path: &Path| records.of(path).map(|found| found.len());
+    assert_eq!(found(&path).unwrap(), 1);
+    assert_eq!(found(&desk.path()).unwrap(), 0);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(found(&path).unwrap(), 1);
+    assert_eq!(found(&folder.path().join("other.mp4")).unwrap_err().code(), "FileNotFound");
+    uploader.close().await;
+}
+
 /// Takes every span and event of every level as text.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<String>>);
