@@ -206,8 +206,8 @@ pub trait MetaStore: Send + Sync {
         now_ms: u64,
     ) -> Answer<'a, Part>;
 
-    /// As [`put_part`](Self::put_part), of a sequential upload; `whole` is the MD5 of all parts up to this one, and the object will
-    /// have it.
+    /// As [`put_part`](Self::put_part), of a sequential upload; `part` has beside its bytes the MD5 of all parts up to this one,
+    /// and the object will have it.
     ///
     /// # Errors
     /// As [`put_part`](Self::put_part).
@@ -217,8 +217,7 @@ pub trait MetaStore: Send + Sync {
         key: &'a str,
         upload_id: &'a str,
         number: u32,
-        blob: Blob,
-        whole: RunningMd5,
+        part: (Blob, RunningMd5),
         now_ms: u64,
     ) -> Answer<'a, Part>;
 

@@ -176,7 +176,7 @@ async fn the_object_of_a_sequential_upload_has_the_md5_of_all_its_parts() {
             let mut whole = meta.check_part(BUCKET, key, &id, number).await.unwrap().unwrap();
             whole.update(bytes.as_bytes());
             match number < without {
-                true => meta.put_next_part(BUCKET, key, &id, number, blob, whole, NOW).await,
+                true => meta.put_next_part(BUCKET, key, &id, number, (blob, whole), NOW).await,
                 false => meta.put_part(BUCKET, key, &id, number, blob, NOW).await,
             }
             .unwrap();

@@ -72,7 +72,7 @@ pub(super) async fn upload_part(
     let now_ms = app.now_ms();
     let (meta, bucket, key) = (&app.meta, place.bucket.as_str(), place.key.as_str());
     let put = match whole {
-        Some(whole) => meta.put_next_part(bucket, key, upload_id, number, blob, whole, now_ms),
+        Some(whole) => meta.put_next_part(bucket, key, upload_id, number, (blob, whole), now_ms),
         None => meta.put_part(bucket, key, upload_id, number, blob, now_ms),
     };
     if let Err(error) = put.await {

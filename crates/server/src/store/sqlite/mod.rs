@@ -324,8 +324,7 @@ impl MetaStore for SqliteStore {
         key: &'a str,
         upload_id: &'a str,
         number: u32,
-        blob: Blob,
-        whole: RunningMd5,
+        (blob, whole): (Blob, RunningMd5),
         now_ms: u64,
     ) -> Answer<'a, Part> {
         let (own, key, id) = (bucket.to_owned(), key.to_owned(), upload_id.to_owned());
