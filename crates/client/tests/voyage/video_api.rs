@@ -35,10 +35,10 @@ async fn videos_and_images_arrive_by_calls_of_both_signatures() {
         let (video, image) = (uploader.file(video).unwrap(), uploader.file(image).unwrap());
         assert_eq!(video.state, FileState::Succeeded, "{:?}", video.error);
         assert_eq!(image.state, FileState::Succeeded, "{:?}", image.error);
-        assert!(video.video_id.is_some() && video.object.image_url.is_none());
+        assert!(video.video_id.is_some() && video.image_url.is_none());
         let target = image.target.unwrap();
         assert!(target.key.starts_with("image/default/") && target.key.ends_with(".png"));
-        assert!(image.object.image_url.unwrap().ends_with(&target.key));
+        assert!(image.image_url.unwrap().ends_with(&target.key));
         assert!(harbour.fetch(&video.target.unwrap(), bytes.len()).await == bytes);
         assert!(harbour.fetch(&target, pixels.len()).await == pixels);
     }

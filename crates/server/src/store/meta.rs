@@ -241,7 +241,7 @@ pub trait MetaStore: Send + Sync {
     /// `Normal`.
     ///
     /// # Errors
-    /// `NoSuchBucket`, `NoSuchUpload`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`,
+    /// `NoSuchBucket`, `NoSuchUpload`, `NoPartsListed`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`,
     /// `FileAlreadyExists`; the upload stays open.
     fn complete(&self, complete: Complete) -> Answer<'_, Completed>;
 

@@ -58,6 +58,9 @@ pub enum MetaError {
     /// The part list does not ascend.
     #[error("the part list is not in ascending order")]
     InvalidPartOrder,
+    /// A completion names no part of an upload that has some.
+    #[error("no parts are listed")]
+    NoPartsListed,
     /// There is no such bucket.
     #[error("there is no bucket {0}")]
     NoSuchBucket(String),

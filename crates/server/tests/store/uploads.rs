@@ -242,11 +242,12 @@ async fn all_parts_or_none(meta: &dyn MetaStore) {
     assert!(meta.get_object(BUCKET, "all").await.unwrap().extents.is_empty());
     let garbage = garbage_of(meta).await;
     assert!([802, 805].iter().all(|seed| garbage.contains(&blob_id(&made_up(*seed, 4)))));
-    // What an empty list does not name is left out, as with any list.
+    // No list loses parts that are there.
     let id = meta.initiate(BUCKET, "all", vec![], NOW).await.unwrap();
     meta.put_part(BUCKET, "all", &id, 1, made_up(820, 4), NOW).await.unwrap();
-    assert_eq!(meta.complete(complete("all", &id, &[])).await.unwrap().length, 0);
-    assert!(garbage_of(meta).await.contains(&blob_id(&made_up(820, 4))));
+    let refused = meta.complete(complete("all", &id, &[])).await;
+    assert!(matches!(refused, Err(MetaError::NoPartsListed)), "{refused:?}");
+    assert_eq!(meta.list_parts(BUCKET, "all", &id, 0, 10).await.unwrap().parts.len(), 1);
 }
 
 async fn a_video_arrives(meta: &dyn MetaStore) {

@@ -31,6 +31,9 @@ pub(super) fn service_error(error: MetaError) -> ServiceError {
             .with_context("ETag", etag)
             .with_context("UploadId", upload_id),
         MetaError::InvalidPartOrder => ServiceError::of(Code::InvalidPartOrder),
+        MetaError::NoPartsListed => {
+            ServiceError::of(Code::MalformedXML).with_message("The part list is empty.")
+        }
         MetaError::NoSuchBucket(bucket) => {
             ServiceError::of(Code::NoSuchBucket).with_context("BucketName", bucket)
         }

@@ -62,6 +62,10 @@ const MOST_PARTS: usize = 10_000;
 /// The stored parts that the list names. Both ascend, so one walk does.
 fn choose<'a>(stored: &'a [Part], request: &Complete) -> Result<Vec<&'a Part>, MetaError> {
     let PartList::Listed(listed) = &request.parts else { return Ok(stored.iter().collect()) };
+    // Of an upload without parts it is an empty object, as some clients rely on; else it would lose them all.
+    if listed.is_empty() && !stored.is_empty() {
+        return Err(MetaError::NoPartsListed);
+    }
     if listed.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a >= b)) {
         return Err(MetaError::InvalidPartOrder);
     }
