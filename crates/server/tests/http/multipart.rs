@@ -164,6 +164,9 @@ async fn wrong_part_lists_are_refused_and_the_upload_lives_on() {
         "not xml",
         "<html><body>502</body></html>",
         "<CompleteMultipartUpload>",
+        // An empty list.
+        "<CompleteMultipartUpload></CompleteMultipartUpload>",
+        "<CompleteMultipartUpload />",
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>",
         "<CompleteMultipartUpload><Part><ETag>x</ETag></Part></CompleteMultipartUpload>",
         "<CompleteMultipartUpload><Part><PartNumber>one</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>",
