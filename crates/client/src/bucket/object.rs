@@ -90,7 +90,8 @@ impl Bucket {
         let sent = move |bytes| options.progress.iter().for_each(|tell| tell(bytes, length));
         let op = Op::PutObject { length };
         match self.operate(key, op, Some(source), file.spec(), sent).await? {
-            Reply::Put(object) => Ok(object),
+            // The reply tells none.
+            Reply::Put(object) => Ok(ObjectInfo { length: Some(length), ..object }),
             other => Err(other_reply(&other)),
         }
     }

@@ -23,7 +23,7 @@ async fn an_object_is_put_looked_at_and_deleted() {
     options.progress = Some(Arc::new(move |sent, all| heard.lock().unwrap().push((sent, all))));
     let file = File::path(&path).header("x-oss-meta-who", "me");
     let put = bucket.put_object("a/b.mp4", file, options.clone()).await.unwrap();
-    assert!(put.verified && put.crc64 == Some(crc64(&bytes)));
+    assert!(put.verified && put.crc64 == Some(crc64(&bytes)) && put.length == Some(700_001));
     let told = told.lock().unwrap().clone();
     assert!(told.is_sorted() && told.last() == Some(&(700_001, 700_001)), "{told:?}");
 
