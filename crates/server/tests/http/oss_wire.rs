@@ -178,7 +178,10 @@ async fn the_host_of_a_bucket_has_no_services() {
 async fn a_list_of_nothing_makes_an_object_of_nothing() {
     let server = Server::start().await;
     let upload = Upload::begin(&server, server.operator(), "k").await;
-    upload.part(1, b"x").await;
     assert_eq!(upload.complete(&[]).await.status, 200);
     assert_eq!(server.get("k").await.body, b"");
+    // Parts that are there would be lost.
+    let upload = Upload::begin(&server, server.operator(), "k").await;
+    upload.part(1, b"x").await;
+    assert_eq!(refused(&upload.complete(&[]).await, 400), "MalformedXML");
 }
