@@ -205,10 +205,10 @@ func v2AclsAndTags(c v2, _ form) {
 	equal(*got(c.GetObjectAcl(background, &oss.GetObjectAclRequest{Bucket: &bucket, Key: &key})).ACL, "public-read")
 	_, body := fetched("GET", endpoint+"/"+bucket+"/"+key, nil, "")
 	equal(body, "x")
-	tags := oss.Tagging{TagSet: &oss.TagSet{Tags: []oss.Tag{{Key: oss.Ptr("k & l"), Value: oss.Ptr("v w")}}}}
+	tags := oss.Tagging{TagSet: &oss.TagSet{Tags: []oss.Tag{{Key: oss.Ptr("k + l"), Value: oss.Ptr("v w")}}}}
 	got(c.PutObjectTagging(background, &oss.PutObjectTaggingRequest{Bucket: &bucket, Key: &key, Tagging: &tags}))
 	kept := got(c.GetObjectTagging(background, &oss.GetObjectTaggingRequest{Bucket: &bucket, Key: &key})).Tags
-	equal([]any{len(kept), *kept[0].Key, *kept[0].Value}, []any{1, "k & l", "v w"})
+	equal([]any{len(kept), *kept[0].Key, *kept[0].Value}, []any{1, "k + l", "v w"})
 	got(c.DeleteObjectTagging(background, &oss.DeleteObjectTaggingRequest{Bucket: &bucket, Key: &key}))
 	equal(len(got(c.GetObjectTagging(background, &oss.GetObjectTaggingRequest{Bucket: &bucket, Key: &key})).Tags), 0)
 	_, err := c.GetObjectAcl(background, &oss.GetObjectAclRequest{Bucket: &bucket, Key: oss.Ptr("at/none")})

@@ -193,8 +193,8 @@ checkForms("ACLs of objects", async (store) => {
 });
 
 checkForms("tags of objects", async (store) => {
-  await store.put("tag/a", Buffer.from("x"), { headers: { "x-oss-tagging": "who=me%20%26%20you&k=" } });
-  assert.deepEqual((await store.getObjectTagging("tag/a")).tag, { who: "me & you", k: "" });
+  await store.put("tag/a", Buffer.from("x"), { headers: { "x-oss-tagging": "who=me%20%2B%20you&k=" } });
+  assert.deepEqual((await store.getObjectTagging("tag/a")).tag, { who: "me + you", k: "" });
   assert.equal((await store.head("tag/a")).res.headers["x-oss-tagging-count"], "2");
   await store.putObjectTagging("tag/a", { k: "v w" });
   assert.deepEqual((await store.getObjectTagging("tag/a")).tag, { k: "v w" });
