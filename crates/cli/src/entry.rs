@@ -22,8 +22,6 @@ pub(crate) struct Entry {
     pub(crate) acknowledged: u64,
     /// The video that its upload was begun for, as a checkpoint says.
     pub(crate) video_id: Option<String>,
-    /// Where the image will be seen; `None` for what is no image.
-    pub(crate) image_url: Option<String>,
     /// When it was begun.
     pub(crate) began: Option<Instant>,
     /// Bytes that need not be sent because the server held them already.
@@ -56,7 +54,6 @@ impl Entry {
             total,
             acknowledged: 0,
             video_id: None,
-            image_url: None,
             began: None,
             held: 0,
             outcome: Outcome::Open,

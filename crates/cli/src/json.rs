@@ -132,7 +132,7 @@ pub(crate) fn line(entry: &Entry, event: &Event) -> Option<String> {
                 "succeeded",
                 Succeeded {
                     video_id: video_id.as_deref(),
-                    image_url: entry.image_url.as_deref(),
+                    image_url: object.image_url.as_deref(),
                     endpoint,
                     bucket,
                     key,

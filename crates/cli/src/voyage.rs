@@ -193,7 +193,6 @@ impl Voyage {
                     break;
                 }
                 Some(event) => {
-                    self.note_image(&uploader, &event);
                     let failed = self.on_event(event);
                     self.tell_gone();
                     if self.halts && failed.is_some() {
@@ -209,9 +208,6 @@ impl Voyage {
         if self.aborts && tokio::time::timeout(FAREWELL, uploader.settled()).await.is_err() {
             self.face.remark("the server was not told of all that was cancelled");
         }
-        for entry in self.entries.iter_mut().filter(|entry| entry.is_open()) {
-            entry.image_url = uploader.file(entry.id).and_then(|status| status.image_url);
-        }
         uploader.close().await;
         // What was acknowledged up to the last moment is told.
         while let Some(event) = events.try_next() {
@@ -223,15 +219,6 @@ impl Voyage {
         });
         let worst = failed.fold(ExitCode::Success, ExitCode::worse);
         if was_interrupted { worst.worse(ExitCode::Interrupted) } else { worst }
-    }
-
-    /// Where an image will be seen stands in the list alone.
-    fn note_image(&mut self, uploader: &Uploader, event: &Event) {
-        let Event::Succeeded { file, .. } = event else { return };
-        let entry = self.places.get(file).and_then(|place| self.entries.get_mut(*place));
-        if let (Some(entry), Some(status)) = (entry, uploader.file(*file)) {
-            entry.image_url = status.image_url;
-        }
     }
 
     /// Cancels what is not done. Those that wait first, so that none of them starts.

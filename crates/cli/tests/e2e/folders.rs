@@ -6,14 +6,14 @@ use super::bucket::unfinished;
 use crate::common::{Process, Ran, Server, TestEnv};
 
 /// Flags for a bucket of this server, with its own key.
-fn place(server: &Server) -> Vec<String> {
+pub(crate) fn place(server: &Server) -> Vec<String> {
     let keys = server.keys_file().display().to_string();
     ["--endpoint", &server.url, "--bucket", "vod-media", "--keys-file", &keys]
         .map(str::to_owned)
         .to_vec()
 }
 
-fn upload(env: &TestEnv, server: &Server, args: &[&str]) -> Ran {
+pub(crate) fn upload(env: &TestEnv, server: &Server, args: &[&str]) -> Ran {
     let mut command = env.command(&["upload", "--json"]);
     command.args(args).args(place(server));
     Ran::of(&mut command)

@@ -6,21 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 use vodferry_oss::{base64, etag};
 
-use crate::common::{Process, Ran, Server, TestEnv, app_server};
-
-/// Flags for a bucket of this server, with its own key.
-fn place(server: &Server) -> Vec<String> {
-    let keys = server.keys_file().display().to_string();
-    ["--endpoint", &server.url, "--bucket", "vod-media", "--keys-file", &keys]
-        .map(str::to_owned)
-        .to_vec()
-}
-
-fn upload(env: &TestEnv, server: &Server, args: &[&str]) -> Ran {
-    let mut command = env.command(&["upload", "--json"]);
-    command.args(args).args(place(server));
-    Ran::of(&mut command)
-}
+use super::folders::{place, upload};
+use crate::common::{Process, Ran, TestEnv, app_server};
 
 fn list(env: &TestEnv, lines: &[Value]) -> String {
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
