@@ -31,7 +31,6 @@ mod output;
 mod place;
 mod records;
 mod renewal;
-mod reports;
 mod resume;
 mod serve;
 mod settings;

@@ -22,7 +22,6 @@ use crate::key;
 use crate::keys::Keys;
 use crate::place::Place;
 use crate::renewal::{Refusal, Remembered, VIDEO_GONE};
-use crate::reports::Reports;
 use crate::signals::{self, Asked};
 use crate::upload::is_stdin;
 
@@ -50,16 +49,13 @@ pub(crate) async fn launch(
     let http = Arc::new(flights.clone());
     let refusal = Refusal::default();
     let mut builder = Uploader::builder().options(options.clone()).http(http.clone());
-    let mut reported = None;
     if let Place::Server { url, token, report } = place {
         let mut server = AppServer::new(url)?.http(http.clone());
         if let Some(token) = token {
             server = server.bearer(token.clone());
         }
         if *report {
-            let (reports, last) = Reports::to(server.clone());
-            builder = builder.reporter(reports);
-            reported = Some(last);
+            builder = builder.reporter(server.clone());
         }
         let refusal = refusal.clone();
         builder = builder.authorizer(Remembered { authorizer: server, refusal, anew });
@@ -96,9 +92,6 @@ pub(crate) async fn launch(
         halts: options.halt_on_failure,
     };
     let exit = voyage.run(uploader, interrupted, keys).await;
-    if let Some(last) = reported {
-        last.wait().await;
-    }
     voyage.face.end(&voyage.entries, exit);
     Ok((exit, voyage.entries))
 }

@@ -235,6 +235,21 @@ impl UploadTask {
         self.task.cancel();
     }
 
+    /// See [`UploadTask::pause`](crate::UploadTask::pause).
+    pub fn pause(&self) {
+        self.task.pause();
+    }
+
+    /// See [`UploadTask::resume`](crate::UploadTask::resume).
+    pub fn resume(&self) {
+        self.task.resume();
+    }
+
+    /// See [`UploadTask::network_changed`](crate::UploadTask::network_changed).
+    pub fn network_changed(&self) {
+        self.task.network_changed();
+    }
+
     /// See [`UploadTask::is_finished`](crate::UploadTask::is_finished).
     pub fn is_finished(&self) -> bool {
         self.task.is_finished()

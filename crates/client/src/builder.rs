@@ -144,17 +144,17 @@ impl UploaderBuilder {
                 let _ = stored.send(Told::Stored(answer));
             },
         )?;
-        if let Some(reporter) = reporter {
+        let reported = reporter.map(|reporter| {
             let (sender, events) = mpsc::unbounded_channel();
             shared.lock().subscribers.push(sender);
-            runtime.spawn(report::run(Arc::downgrade(&shared), events, reporter));
-        }
+            runtime.spawn(report::run(Arc::downgrade(&shared), events, reporter))
+        });
         let authorizer = shared.lock().authorizer.clone();
         if let Some(authorizer) = authorizer {
             authorizer.listen(News::of(&shared));
         }
         runtime.spawn(Shell::new(shared.clone(), store, tell, told).run());
-        Ok(Uploader::new(shared, ended))
+        Ok(Uploader::new(shared, ended, reported))
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! One task beside the uploader listens to its events, gathers reports for about a second, and hands them over. A reporter that fails,
 //! hangs or panics loses reports and nothing else: at most [`MOST`] wait, those about parts and progress go first, and no verb and no
-//! upload ever waits for it.
+//! upload ever waits for it. Only [`close`](crate::Uploader::close) does, ten seconds at most, since a process that ends takes with it what
+//! was not handed over.
 //!
 //! | report | in the browser's log |
 //! |---|---|
@@ -39,6 +40,8 @@ const PACE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long [`close`](crate::Uploader::close) waits for the last reports.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Something that happened to a file. Holds no credential, no address with a signature, no path of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,43 +174,61 @@ impl Report {
 /// Reports what `events` tell until the uploader is released, then what is left.
 pub(crate) async fn run(
     shared: Weak<Shared>,
-    mut events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<Event>,
     reporter: Arc<dyn Reporter>,
 ) {
-    let mut notes = Notes::default();
+    let mut ears = Ears { shared, events, notes: Notes::default(), ended: false };
     loop {
         // Until there is something to hand over, only the events count.
-        while notes.waiting.is_empty() {
-            match events.recv().await {
-                Some(event) => notes.hear(&shared, event),
-                None => return,
+        while ears.notes.waiting.is_empty() {
+            if ears.ended {
+                return;
             }
+            ears.hear().await;
         }
-        let reports = notes.waiting.drain(..).collect();
-        let mut handed = pin!(hand_over(&*reporter, reports));
-        let ended = loop {
-            tokio::select! {
-                event = events.recv() => match event {
-                    Some(event) => notes.hear(&shared, event),
-                    None => break true,
-                },
-                () = &mut handed => break false,
+        let reports = ears.notes.waiting.drain(..).collect();
+        let pause = {
+            let mut handed = pin!(hand_over(&*reporter, reports));
+            loop {
+                tokio::select! {
+                    () = ears.hear(), if !ears.ended => {}
+                    pause = &mut handed => break pause,
+                }
             }
         };
-        if ended {
-            handed.await;
-            if !notes.waiting.is_empty() {
-                hand_over(&*reporter, notes.waiting.into()).await;
+        let mut over = pin!(tokio::time::sleep(pause));
+        // Whoever closed the uploader waits for the last of it.
+        while !ears.ended {
+            tokio::select! {
+                () = ears.hear() => {}
+                () = &mut over => break,
             }
-            return;
         }
     }
 }
 
-/// Hands over, and waits until the next time may come.
-async fn hand_over(reporter: &dyn Reporter, reports: Vec<Report>) {
+/// What an uploader tells, until it is released.
+struct Ears {
+    shared: Weak<Shared>,
+    events: UnboundedReceiver<Event>,
+    notes: Notes,
+    ended: bool,
+}
+
+impl Ears {
+    /// Waits for the next event, or the end.
+    async fn hear(&mut self) {
+        match self.events.recv().await {
+            Some(event) => self.notes.hear(&self.shared, event),
+            None => self.ended = true,
+        }
+    }
+}
+
+/// Hands over; how long to wait until the next time.
+async fn hand_over(reporter: &dyn Reporter, reports: Vec<Report>) -> Duration {
     let call = AssertUnwindSafe(async { reporter.report(reports).await }).catch_unwind();
-    let pause = match tokio::time::timeout(PATIENCE, call).await {
+    match tokio::time::timeout(PATIENCE, call).await {
         Ok(Ok(Ok(()))) => PACE,
         Ok(Ok(Err(error))) => {
             tracing::debug!(%error, "upload reports were not taken");
@@ -217,8 +238,7 @@ async fn hand_over(reporter: &dyn Reporter, reports: Vec<Report>) {
             tracing::debug!("who takes upload reports panicked, or does not answer");
             PAUSE
         }
-    };
-    tokio::time::sleep(pause).await;
+    }
 }
 
 /// What is known of the attempts under way, and the reports that wait.

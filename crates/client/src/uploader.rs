@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use vodferry_engine::{Event, FileId, FileSpec, Now};
 
+use crate::report::FAREWELL;
 use crate::shell::Shared;
 use crate::state::{Entry, State};
 use crate::{
@@ -27,6 +29,8 @@ struct Owner {
     shared: Arc<Shared>,
     /// Hears when the checkpoints are closed.
     ended: Mutex<Option<oneshot::Receiver<()>>>,
+    /// Ends when the last reports are handed over.
+    reported: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Drop for Owner {
@@ -41,9 +45,15 @@ impl Uploader {
         UploaderBuilder::default()
     }
 
-    /// The handle to a list whose shell runs already; `ended` hears when its checkpoints are closed.
-    pub(crate) fn new(shared: Arc<Shared>, ended: oneshot::Receiver<()>) -> Uploader {
-        Uploader { owner: Arc::new(Owner { shared, ended: Mutex::new(Some(ended)) }) }
+    /// The handle to a list whose shell runs already; `ended` hears when its checkpoints are closed, `reported` ends with the last
+    /// reports.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        ended: oneshot::Receiver<()>,
+        reported: Option<JoinHandle<()>>,
+    ) -> Uploader {
+        let (ended, reported) = (Mutex::new(Some(ended)), Mutex::new(reported));
+        Uploader { owner: Arc::new(Owner { shared, ended, reported }) }
     }
 
     /// Puts a file at the end of the list. It is looked at when its turn comes.
@@ -230,13 +240,17 @@ impl Uploader {
         let _ = idle.wait_for(|idle| *idle).await;
     }
 
-    /// Releases the uploader and waits until its checkpoints are closed, so that another one can go on with them. Dropping all
-    /// handles does the same without waiting.
+    /// Releases the uploader and waits until its checkpoints are closed, so that another one can go on with them, and until a
+    /// [`Reporter`](crate::Reporter) has taken the last reports, at most ten seconds. Dropping all handles does the same without waiting.
     pub async fn close(self) {
         self.owner.shared.close();
-        let ended = self.owner.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(ended) = ended {
+        if let Some(ended) = taken(&self.owner.ended) {
             let _ = ended.await;
+        }
+        if let Some(reported) = taken(&self.owner.reported)
+            && tokio::time::timeout(FAREWELL, reported).await.is_err()
+        {
+            tracing::warn!("the last upload reports were not taken");
         }
     }
 
@@ -273,6 +287,11 @@ impl Uploader {
             Ok(())
         });
     }
+}
+
+/// What the first who closes waits for.
+fn taken<T>(place: &Mutex<Option<T>>) -> Option<T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Uploads one file with the default options: a list of one.

@@ -67,6 +67,21 @@ impl UploadTask {
         let _ = self.uploader.cancel(self.file);
     }
 
+    /// Sends nothing more until [`resume`](UploadTask::resume); requests under way are cut. Nothing happens when it has ended.
+    pub fn pause(&self) {
+        let _ = self.uploader.pause(None);
+    }
+
+    /// Goes on after [`pause`](UploadTask::pause): what the server holds is not sent again. Nothing happens when it is not paused.
+    pub fn resume(&self) {
+        let _ = self.uploader.resume(None);
+    }
+
+    /// As [`Uploader::network_changed`](crate::Uploader::network_changed): what was under way is sent anew over new connections.
+    pub fn network_changed(&self) {
+        self.uploader.network_changed();
+    }
+
     /// Whether it has ended, in whichever way (`isCompleted`).
     pub fn is_finished(&self) -> bool {
         self.outcome.borrow().is_some()

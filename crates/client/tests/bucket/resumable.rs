@@ -402,7 +402,15 @@ async fn uploads_of_one_bucket_share_its_limit() {
     while bucket.list_uploads("").all().await.unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // Paused it stays where it is, whatever the limit.
+    task.pause();
+    task.pause();
     bucket.set_limit(0);
-    task.await.unwrap();
+    task.network_changed();
+    assert!(tokio::time::timeout(Duration::from_millis(500), task.wait()).await.is_err());
+    task.resume();
+    task.resume();
+    task.wait().await.unwrap();
+    task.pause();
     harbour.server.shutdown().await;
 }
