@@ -58,7 +58,7 @@ builds_for_wasm() {
 
 # Every member of the workspace stands below, so that a new crate has to be thought about.
 members() {
-    local listed=" bench checks cli client engine exchange oss server testkit vod wasm "
+    local listed=" bench checks cli client engine exchange lanes oss server testkit vod wasm "
     for manifest in crates/*/Cargo.toml bindings/*/Cargo.toml bench/Cargo.toml fuzz/checks/Cargo.toml; do
         [ -e "$manifest" ] || continue
         case "$listed" in
@@ -68,14 +68,15 @@ members() {
     done
 }
 
-E=vodferry-engine O=vodferry-oss V=vodferry-vod X=vodferry-exchange
+E=vodferry-engine O=vodferry-oss V=vodferry-vod X=vodferry-exchange L=vodferry-lanes
 check "every crate is listed"     members
 check "engine imports none of ours"  imports $E
 check "oss imports none of ours"     imports $O
+check "lanes imports none of ours"   imports $L
 check "vod imports oss"              imports $V $O
 check "exchange imports engine, oss, vod" imports $X $E $O $V
-check "client imports engine, exchange, oss, vod" imports vodferry $E $X $O $V
-check "server imports oss, vod"      imports vodferry-server $O $V
+check "client imports engine, exchange, lanes, oss, vod" imports vodferry $E $X $L $O $V
+check "server imports lanes, oss, vod" imports vodferry-server $L $O $V
 check "cli imports client, server"   imports vodferry-cli vodferry vodferry-server
 check "testkit imports engine, exchange, oss, vod, server" imports vodferry-testkit $E $X $O $V vodferry-server
 check "wasm imports engine, exchange, oss, vod" imports vodferry-wasm $E $X $O $V

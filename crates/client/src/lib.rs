@@ -62,7 +62,6 @@ mod hint;
 mod holds;
 mod http;
 mod journal;
-mod lanes;
 mod limit;
 mod listener;
 mod media;

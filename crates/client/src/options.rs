@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vodferry_engine::{Config, DEFAULT_PARALLEL, OnCancel, OnPartFailure, Retry};
+use vodferry_lanes::LEAST;
 
+use crate::Error;
 use crate::authorizer::check_region;
 use crate::part::PartMd5;
-use crate::{Error, lanes};
 
 /// How an [`Uploader`](crate::Uploader) behaves. Take the default and change fields.
 ///
@@ -125,7 +126,7 @@ impl Options {
     pub(crate) fn part_md5(&self) -> PartMd5 {
         match self.content_md5 {
             false => PartMd5::Off,
-            true if usize::try_from(self.in_flight()).is_ok_and(|parts| parts < lanes::LEAST) => {
+            true if usize::try_from(self.in_flight()).is_ok_and(|parts| parts < LEAST) => {
                 PartMd5::Alone
             }
             true => PartMd5::Together(Arc::default()),
@@ -257,7 +258,7 @@ mod tests {
         };
         assert!(matches!(Options::default().part_md5(), PartMd5::Together(_)));
         assert!(matches!(md5(1, 1, true), PartMd5::Alone));
-        assert!(matches!(md5(1, lanes::LEAST as u32, true), PartMd5::Together(_)));
+        assert!(matches!(md5(1, LEAST as u32, true), PartMd5::Together(_)));
         assert!(matches!(md5(16, 1, false), PartMd5::Off));
         let narrow = Options { parallel: 16, max_in_flight: 1, ..Options::default() };
         assert!(matches!(narrow.part_md5(), PartMd5::Alone));

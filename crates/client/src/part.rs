@@ -11,10 +11,10 @@ use crc_fast::{CrcAlgorithm, Digest as Crc64};
 use md5::{Digest as _, Md5};
 use vodferry_engine::Fault;
 use vodferry_exchange::Digests;
+use vodferry_lanes::Lanes;
 
 use crate::Body;
 use crate::buffers::Buffers;
-use crate::lanes::Lanes;
 use crate::limit::PIECE;
 use crate::source::Source;
 use crate::windows::{Windows, cut};
@@ -42,7 +42,7 @@ pub(crate) async fn prepare(
     let read = tokio::task::spawn_blocking(blocking).await.unwrap_or_else(|_| Err(cut()));
     let (bytes, body, mut digests) = read?;
     if let (PartMd5::Together(lanes), Some(bytes)) = (md5, bytes) {
-        digests.md5 = Some(lanes.md5(bytes).await?);
+        digests.md5 = Some(lanes.md5(bytes).await.ok_or_else(cut)?);
     }
     Ok((body, digests))
 }

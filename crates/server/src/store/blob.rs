@@ -16,8 +16,9 @@ use super::BoxFuture;
 
 /// A place for blobs.
 pub trait BlobStore: Send + Sync {
-    /// Begins a blob. It has no name before [`BlobWriter::finish`]; dropped before, it leaves nothing.
-    fn writer(&self) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, BlobError>>;
+    /// Begins a blob, of so many bytes where that is known. It has no name before
+    /// [`BlobWriter::finish`]; dropped before, it leaves nothing.
+    fn writer(&self, length: Option<u64>) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, BlobError>>;
 
     /// The bytes of `range` of a blob, in pieces of at most 256 KiB. The blob is opened before this
     /// returns, so a deletion that comes later does not cut the stream.

@@ -17,6 +17,7 @@ pub const MAX_SMALL_OF_OBJECT: u64 = 1 << 20;
 pub struct Intake<'a> {
     blobs: &'a dyn BlobStore,
     most: u64,
+    length: Option<u64>,
     held: BytesMut,
     writer: Option<Box<dyn BlobWriter>>,
 }
@@ -26,12 +27,19 @@ impl<'a> Intake<'a> {
     /// bodies.
     pub fn new(blobs: &'a dyn BlobStore, before: u64) -> Intake<'a> {
         let most = MAX_SMALL.min(MAX_SMALL_OF_OBJECT.saturating_sub(before));
-        Intake { blobs, most, held: BytesMut::new(), writer: None }
+        Intake { blobs, most, length: None, held: BytesMut::new(), writer: None }
     }
 
     /// For part `number` of an upload: those before it may all be small bodies.
     pub fn of_part(blobs: &'a dyn BlobStore, number: u32) -> Intake<'a> {
         Intake::new(blobs, u64::from(number.saturating_sub(1)) * MAX_SMALL)
+    }
+
+    /// So many bytes are to come, where that is known.
+    #[must_use]
+    pub fn expecting(mut self, length: Option<u64>) -> Intake<'a> {
+        self.length = length;
+        self
     }
 
     /// Appends `bytes`. Waits when the disk is slower than the caller. After an error it is of no use
@@ -47,7 +55,7 @@ impl<'a> Intake<'a> {
                 return Ok(());
             }
             none => {
-                let mut writer = self.blobs.writer().await?;
+                let mut writer = self.blobs.writer(self.length).await?;
                 writer.write(self.held.split().freeze()).await?;
                 none.insert(writer)
             }

@@ -85,14 +85,14 @@ async fn missing_and_short(store: &dyn BlobStore, folder: &Path) {
 async fn an_unfinished_blob_leaves_nothing() {
     let (store, folder) = blobs();
     for length in [0usize, 100, 1 << 20] {
-        let mut writer = store.writer().await.unwrap();
+        let mut writer = store.writer(None).await.unwrap();
         for chunk in pattern(length).chunks(100_000) {
             writer.write(Bytes::copy_from_slice(chunk)).await.unwrap();
         }
         drop(writer);
     }
     // A caller that goes away in the middle of a write.
-    let mut writer = store.writer().await.unwrap();
+    let mut writer = store.writer(None).await.unwrap();
     let _ = tokio::time::timeout(Duration::ZERO, async {
         loop {
             writer.write(Bytes::from(pattern(300_000))).await.unwrap();
@@ -144,14 +144,14 @@ async fn those_who_finish_together_share_folder_syncs() {
 #[tokio::test]
 async fn a_disk_that_fails_is_an_error_with_its_path() {
     let (store, folder) = blobs();
-    let mut writer = store.writer().await.unwrap();
+    let mut writer = store.writer(None).await.unwrap();
     writer.write(Bytes::from(pattern(300_000))).await.unwrap();
     std::fs::remove_dir_all(folder.path().join("blobs")).unwrap();
     let failed = writer.finish().await.unwrap_err();
     assert!(failed.to_string().contains("blobs"), "{failed}");
     assert!(std::error::Error::source(&failed).is_some());
 
-    let mut writer = store.writer().await.unwrap();
+    let mut writer = store.writer(None).await.unwrap();
     eventually("tmp/ is empty", || files(&folder.path().join("tmp")) == 0).await;
     std::fs::remove_dir(folder.path().join("tmp")).unwrap();
     writer.write(Bytes::from(pattern(300_000))).await.unwrap();

@@ -283,5 +283,5 @@ async fn a_server_works_after_a_repair() {
     let object = meta.get_object(BUCKET, "k\n").await.unwrap();
     let bytes = read_object(&blobs, &object).await.unwrap();
     assert_eq!(bytes, b"film");
-    blobs.writer().await.unwrap();
+    blobs.writer(None).await.unwrap();
 }

@@ -53,7 +53,7 @@ pub(crate) fn blobs() -> (DiskBlobs, TempDir) {
 }
 
 pub(crate) async fn write(store: &dyn BlobStore, bytes: &[u8]) -> Blob {
-    let mut writer = store.writer().await.unwrap();
+    let mut writer = store.writer(None).await.unwrap();
     for chunk in bytes.chunks(60_000) {
         writer.write(Bytes::copy_from_slice(chunk)).await.unwrap();
     }

@@ -60,9 +60,10 @@ pub(super) async fn receive(
     app: &App,
     announced: Announced,
     body: &mut Body,
-    mut intake: Intake<'_>,
+    intake: Intake<'_>,
     mut whole: Option<&mut RunningMd5>,
 ) -> Result<Blob, ServiceError> {
+    let mut intake = intake.expecting(announced.length);
     while let Some(bytes) = body.next(MAX_PART_SIZE).await.map_err(body_error)? {
         if let Some(whole) = &mut whole {
             whole.update(&bytes);

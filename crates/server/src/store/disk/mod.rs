@@ -6,12 +6,14 @@
 //! blobs/ab/ab<…>     finished; never changed again
 //! ```
 //!
-//! A writer hashes and writes on blocking threads, a batch at a time, while the next batch arrives.
+//! A writer hashes and writes on blocking threads, a batch at a time, while the next batch arrives; a
+//! body of at most 1 MiB, in one piece, and its MD5 is taken side by side with those of others.
 //! To finish means: sync the file, rename it, sync the folder that holds its new name. Blobs that
 //! finish at the same time share the last step, and so that they can, those of one moment get names
 //! in one folder: the first two digits of a name change only every few hundred blobs. A folder is made
 //! with the first blob that needs it.
 
+mod buffers;
 mod folder;
 mod fs;
 mod reader;
@@ -26,10 +28,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::task::spawn_blocking;
 
+use vodferry_lanes::Lanes;
+
+use self::buffers::Buffers;
 use self::folder::Folder;
 pub use self::fs::{Fs, FsFile, RealFs};
-use self::reader::{Buffers, Reader};
-use self::writer::DiskWriter;
+use self::reader::{PIECE, Reader};
+use self::writer::{DiskWriter, WHOLE};
 use super::{BlobError, BlobId, BlobStore, BlobStream, BlobWriter, BoxFuture};
 
 /// A folder of blobs.
@@ -44,7 +49,11 @@ struct Inner {
     durable: bool,
     begun: AtomicU64,
     folders: Vec<Folder>,
-    buffers: Arc<Buffers>,
+    /// For what is read.
+    pieces: Arc<Buffers>,
+    /// For bodies that are written in one piece.
+    wholes: Arc<Buffers>,
+    lanes: Arc<Lanes>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -83,8 +92,18 @@ impl DiskBlobs {
         getrandom::fill(&mut seed)
             .map_err(|e| BlobError::io("draw a name in", folder, io::Error::other(e)))?;
         let begun = AtomicU64::new(u64::from_be_bytes(seed));
-        let buffers = Arc::default();
-        let inner = Inner { fs, blobs, tmp, durable, begun, folders, buffers, _lock: lock };
+        let inner = Inner {
+            fs,
+            blobs,
+            tmp,
+            durable,
+            begun,
+            folders,
+            pieces: Buffers::new(PIECE, KEPT_PIECES, usize::MAX),
+            wholes: Buffers::new(WHOLE, KEPT_WHOLES, MOST_WHOLES),
+            lanes: Arc::default(),
+            _lock: lock,
+        };
         Ok(DiskBlobs { inner: Arc::new(inner) })
     }
 
@@ -95,12 +114,12 @@ impl DiskBlobs {
 }
 
 impl BlobStore for DiskBlobs {
-    fn writer(&self) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, BlobError>> {
+    fn writer(&self, length: Option<u64>) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, BlobError>> {
         Box::pin(async move {
             let begun = self.inner.begun.fetch_add(1, Ordering::Relaxed);
             let prefix = (begun / BLOBS_PER_FOLDER % FOLDERS as u64) as u8;
             let writer: Box<dyn BlobWriter> =
-                Box::new(DiskWriter::new(self.inner.clone(), prefix)?);
+                Box::new(DiskWriter::new(self.inner.clone(), prefix, length)?);
             Ok(writer)
         })
     }
@@ -111,7 +130,7 @@ impl BlobStore for DiskBlobs {
         range: Range<u64>,
     ) -> BoxFuture<'a, Result<BlobStream, BlobError>> {
         let (fs, path) = (self.inner.fs.clone(), self.inner.path(id));
-        let (id, buffers) = (id.clone(), self.inner.buffers.clone());
+        let (id, buffers) = (id.clone(), self.inner.pieces.clone());
         Box::pin(async move {
             let opening = move || Reader::open(&*fs, id, path, range, buffers);
             Ok(blocking(opening).await?.into_stream())
@@ -204,6 +223,11 @@ pub(crate) const TMP: &str = "tmp";
 pub(crate) const FOLDERS: usize = 256;
 
 const BLOBS_PER_FOLDER: u64 = 512;
+/// Buffers of 256 KiB that are kept when nobody reads: 8 MiB.
+const KEPT_PIECES: usize = 32;
+/// Short bodies that are gathered at once, and buffers for them that are kept: 64 and 16 MiB.
+const MOST_WHOLES: usize = 64;
+const KEPT_WHOLES: usize = 16;
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,

@@ -1,4 +1,7 @@
 //! A blob on its way: batches to a draft in `tmp/`, the draft to its name.
+//!
+//! A short body is not handed over in batches: it is gathered in one buffer, written from there in one go, and hashed meanwhile side by
+//! side with others that wait. Where all those buffers are lent, it goes the way of long ones.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,11 +11,14 @@ use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::buffers::Lent;
 use super::{FsFile, Inner, blocking};
 use crate::store::{Blob, BlobError, BlobId, BlobWriter, BoxFuture, Content};
 
 pub(super) struct DiskWriter {
     store: Arc<Inner>,
+    /// All of it so far, as long as it is short.
+    whole: Option<Lent>,
     pending: Vec<Bytes>,
     pending_bytes: usize,
     draft: State,
@@ -28,8 +34,14 @@ enum State {
 impl BlobWriter for DiskWriter {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
         Box::pin(async move {
-            self.pending_bytes += bytes.len();
-            self.pending.push(bytes);
+            if let Some(mut whole) = self.whole.take() {
+                if whole.push(&bytes) {
+                    self.whole = Some(whole);
+                    return Ok(());
+                }
+                self.pend(Bytes::from_owner(whole));
+            }
+            self.pend(bytes);
             if self.pending_bytes < BATCH {
                 return Ok(());
             }
@@ -54,13 +66,18 @@ impl BlobWriter for DiskWriter {
             let State::Idle(mut draft) = std::mem::replace(&mut self.draft, State::Failed) else {
                 return Err(BlobError::Closed);
             };
-            let batch = std::mem::take(&mut self.pending);
             let id = draft.id.clone();
-            let blob = blocking(move || {
-                draft.append(&batch)?;
-                draft.publish()
-            })
-            .await?;
+            let blob = match self.whole.take() {
+                Some(whole) => draft.publish_whole(Bytes::from_owner(whole)).await?,
+                None => {
+                    let batch = std::mem::take(&mut self.pending);
+                    blocking(move || {
+                        draft.append(&batch)?;
+                        draft.publish()
+                    })
+                    .await?
+                }
+            };
             if self.store.durable
                 && let Some(folder) = self.store.folders.get(usize::from(id.folder()))
                 && let Err(e) = folder.after_rename().await
@@ -77,10 +94,23 @@ impl BlobWriter for DiskWriter {
 
 impl DiskWriter {
     /// Nothing is on the disk before the first batch is full.
-    pub(super) fn new(store: Arc<Inner>, prefix: u8) -> Result<DiskWriter, BlobError> {
+    pub(super) fn new(
+        store: Arc<Inner>,
+        prefix: u8,
+        length: Option<u64>,
+    ) -> Result<DiskWriter, BlobError> {
         let id = BlobId::random_in(prefix)?;
         let draft = State::Idle(Box::new(Draft::new(store.clone(), id)));
-        Ok(DiskWriter { store, pending: Vec::new(), pending_bytes: 0, draft })
+        let short = length.and_then(|length| usize::try_from(length).ok());
+        let short = short.filter(|length| *length <= WHOLE);
+        let whole = short.and_then(|length| store.wholes.lend(length));
+        Ok(DiskWriter { store, whole, pending: Vec::new(), pending_bytes: 0, draft })
+    }
+
+    /// Puts `bytes` to the next batch.
+    fn pend(&mut self, bytes: Bytes) {
+        self.pending_bytes += bytes.len();
+        self.pending.push(bytes);
     }
 
     /// Waits until the batch on its way is written.
@@ -114,18 +144,37 @@ impl Draft {
     }
 
     fn append(&mut self, batch: &[Bytes]) -> Result<(), BlobError> {
+        for bytes in batch {
+            self.write(bytes)?;
+            self.md5.update(bytes);
+        }
+        Ok(())
+    }
+
+    /// All but the MD5.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
         let failed = |e| BlobError::io("write", &self.path, e);
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(self.store.fs.create(&self.path).map_err(failed)?),
         };
-        for bytes in batch {
-            file.append(bytes).map_err(failed)?;
-            self.md5.update(bytes);
-            self.crc64.update(bytes);
-            self.length += bytes.len() as u64;
-        }
+        file.append(bytes).map_err(failed)?;
+        self.crc64.update(bytes);
+        self.length += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Writes all of it while it is hashed elsewhere, and [publishes](Draft::publish) it.
+    async fn publish_whole(mut self: Box<Self>, whole: Bytes) -> Result<Blob, BlobError> {
+        let lanes = self.store.lanes.clone();
+        let bytes = whole.clone();
+        let written = blocking(move || {
+            self.write(&bytes)?;
+            self.publish()
+        });
+        let (blob, md5) = tokio::join!(written, lanes.md5(whole.clone()));
+        let md5 = md5.unwrap_or_else(|| Md5::digest(&whole).into());
+        Ok(Blob { md5, ..blob? })
     }
 
     fn publish(mut self) -> Result<Blob, BlobError> {
@@ -166,6 +215,8 @@ impl Drop for Draft {
     }
 }
 
+/// The longest body that is gathered: parts of 1 MiB are what the upload SDKs send.
+pub(super) const WHOLE: usize = 1 << 20;
 /// Handed to a blocking thread at once. A part of 1 MiB takes four hand-overs, and a connection
 /// holds at most two batches.
 const BATCH: usize = 256 * 1024;

@@ -2,9 +2,9 @@
 //!
 //! MD5 is serial within a message, but a processor's vectors take four or eight messages of one length side by side: measured with
 //! AVX2, 1.96 CPU-seconds per GiB for one message at a time, 0.56 for four, 0.29 for eight. So parts that wait at the same moment are
-//! hashed together. One thread hashes for all; what comes meanwhile waits for it, at most as long as it takes to hash what it has. When
-//! it is free it takes all that wait if they are enough to be worth it, otherwise the one that waited longest, alone: nothing ever waits
-//! for company. Fewer than four parts in flight have none to wait with; they are hashed by whoever reads them.
+//! hashed together, on their way out of a client and on their way into a server. One thread hashes for all, another only when more wait
+//! than one takes at a time; what comes meanwhile waits. When it is free it takes all that wait if they are enough to be worth it,
+//! otherwise the one that waited longest, alone: nothing ever waits for company. Where fewer than [`LEAST`] can ever wait at once, whoever reads a part hashes it with less ado.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,28 +12,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
 use tokio::sync::oneshot;
-use vodferry_engine::Fault;
-
-use crate::windows::cut;
 
 /// From so many messages on the vectors pay.
-pub(crate) const LEAST: usize = 4;
+pub const LEAST: usize = 4;
 /// No more at once, so that those who come meanwhile wait for moments only.
 const MOST: usize = 16;
 /// The vector code is written to be inlined; in a build with debug assertions it is not, and ten times slower than one by one.
 const VECTORS: bool = !cfg!(debug_assertions);
 
 /// Those who wait to be hashed.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let lanes = Arc::new(vodferry_lanes::Lanes::default());
+/// let (a, b) = tokio::join!(lanes.md5("a".into()), lanes.md5("b".into()));
+/// assert_eq!(a.unwrap()[..2], [0x0c, 0xc1]);
+/// assert_eq!(b.unwrap()[..2], [0x92, 0xeb]);
+/// # });
+/// ```
 #[derive(Debug, Default)]
-pub(crate) struct Lanes {
+pub struct Lanes {
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Waiting>,
-    /// A thread hashes.
-    busy: bool,
+    /// So many threads hash.
+    busy: usize,
 }
 
 #[derive(Debug)]
@@ -43,21 +50,23 @@ struct Waiting {
 }
 
 impl Lanes {
-    /// The MD5 of `bytes`. Dropping the future gives the place up.
-    pub(crate) async fn md5(self: &Arc<Lanes>, bytes: Bytes) -> Result<[u8; 16], Fault> {
+    /// The MD5 of `bytes`; `None` only when the runtime ends. Dropping the future gives the place up. To be called in a tokio runtime.
+    pub async fn md5(self: &Arc<Lanes>, bytes: Bytes) -> Option<[u8; 16]> {
         let (reply, replied) = oneshot::channel();
         if self.join(Waiting { bytes, reply }) {
             let lanes = self.clone();
             tokio::task::spawn_blocking(move || lanes.work());
         }
-        replied.await.map_err(|_| cut())
+        replied.await.ok()
     }
 
-    /// Joins the queue. True: nobody is hashing.
+    /// Joins the queue. True: another thread should hash.
     fn join(&self, waiting: Waiting) -> bool {
         let mut state = self.state();
         state.waiting.push_back(waiting);
-        !std::mem::replace(&mut state.busy, true)
+        let more = state.waiting.len() > state.busy * MOST;
+        state.busy += usize::from(more);
+        more
     }
 
     /// Hashes until nobody waits.
@@ -66,7 +75,9 @@ impl Lanes {
         loop {
             let mut state = self.state();
             let taken = state.take();
-            state.busy = !taken.is_empty();
+            if taken.is_empty() {
+                state.busy = state.busy.saturating_sub(1);
+            }
             drop(state);
             if taken.is_empty() {
                 return;
@@ -237,7 +248,7 @@ mod tests {
             futures_util::future::join_all(asks).await;
         }
         // The last one is answered a moment before the thread looks again and finds nobody.
-        while lanes.state().busy {
+        while lanes.state().busy > 0 {
             tokio::task::yield_now().await;
         }
         assert!(lanes.state().waiting.is_empty());
