@@ -87,6 +87,13 @@ class Bench:
             sys.exit(f"error: {os.path.basename(command[0])} ended with status {done.returncode}")
         return done.stdout.strip()
 
+    def empty(self, folder):
+        """Gives its space back and keeps its files until the end: ext4 without a journal passes by inodes that were deleted in the last
+        minutes, one by one, and whoever makes files next would pay for that."""
+        for where, _, names in os.walk(folder):
+            for name in names:
+                os.truncate(os.path.join(where, name), 0)
+
     @contextlib.contextmanager
     def sink(self):
         """A store that keeps nothing, for as long as it is needed; its URL."""
@@ -106,7 +113,7 @@ class Bench:
                 self.env["VODFERRY_ACCESS_KEY_ID"], self.env["VODFERRY_ACCESS_KEY_SECRET"] = key
                 yield url
         finally:
-            shutil.rmtree(data, ignore_errors=True)
+            self.empty(data)
 
     @contextlib.contextmanager
     def _running(self, command):

@@ -33,7 +33,7 @@ def small(bench):
         for n in range(bench.rounds):
             folder = bench.place(f"small-{n}")
             loops.append(seconds(bench, "durable", "loop", folder, SMALL_COUNT, CONNECTIONS, SMALL))
-            shutil.rmtree(folder)
+            bench.empty(folder)
             servers.append(seconds(bench, "objects", "put", url, BUCKET, SMALL_COUNT, CONNECTIONS, SMALL))
     table(f"objects of 4 KiB, {CONNECTIONS} at once, durable", SMALL_COUNT, {"floor: plain loop": loops, "PutObject": servers})
     bench.target("4 KiB PutObject per second, server ÷ plain loop", median(loops) / median(servers), 0.8, at_least=True)

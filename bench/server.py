@@ -5,7 +5,6 @@ the processors with whoever sends.
 """
 
 import os
-import shutil
 
 from harness import median
 
@@ -21,7 +20,7 @@ def run(bench):
             for how, seconds in (("loop", loops), ("hashing", hashing)):
                 folder = bench.place(f"{how}-{n}")
                 seconds.append(float(bench.output(bench.binary("durable"), how, folder, str(parts), str(CONNECTIONS))))
-                shutil.rmtree(folder)
+                bench.empty(folder)
             before = bench.serving_cpu()
             servers.append(float(bench.output(bench.binary("durable"), "server", url, "vod-media", str(parts), str(CONNECTIONS))))
             cpu.append(bench.serving_cpu() - before)

@@ -26,7 +26,7 @@ def main() -> int:
     tool = installed()
     began = time.monotonic()
     lay_out(["engine"])
-    units = mutate(tool, "units", ["--lib"], shard() + ["--timeout", "20"])
+    units = mutate(tool, "units", ["--lib"], shard() + ["--timeout", "40"])
     missed = units["missed"]
     if missed:
         lay_out(["engine", "testkit"])

@@ -35,10 +35,7 @@ async fn a_reporter_that_hangs_fails_or_panics_disturbs_nobody() {
 #[tokio::test]
 async fn an_uploader_that_is_closed_does_not_wait_for_a_reporter_for_ever() {
     let uploader = upload(|_| std::future::pending()).await;
-    tokio::time::pause();
-    let began = tokio::time::Instant::now();
-    uploader.close().await;
-    assert!(began.elapsed() <= Duration::from_secs(11), "{:?}", began.elapsed());
+    tokio::time::timeout(Duration::from_secs(20), uploader.close()).await.unwrap();
 }
 
 #[tokio::test]
