@@ -9,12 +9,13 @@ use futures_util::future::join_all;
 use vodferry_oss::{crc64::crc64, etag::md5};
 use vodferry_server::store::{Blob, BlobError, BlobStore, DiskBlobs};
 
-use crate::{blob_id, blobs, eventually, read, write};
+use crate::{blob_id, blobs, eventually, read, write, write_expecting};
 
 #[tokio::test]
 async fn disk_conforms() {
     let (store, folder) = blobs();
     written_bytes_come_back(&store).await;
+    many_at_once_each_get_their_own(&store).await;
     ranges(&store).await;
     deletion(&store).await;
     listing_by_age(&store).await;
@@ -24,11 +25,31 @@ async fn disk_conforms() {
 async fn written_bytes_come_back(store: &dyn BlobStore) {
     for length in [0, 1, 59_999, 60_000, 262_144, 262_145, 1 << 20, 3_000_001] {
         let bytes = pattern(length);
-        let blob = write(store, &bytes).await;
-        assert_eq!(blob.length, length as u64);
-        assert_eq!(blob.md5, md5(&bytes), "{length}");
-        assert_eq!(blob.crc64, crc64(&bytes), "{length}");
-        assert_eq!(read(store, &blob_id(&blob), 0..blob.length).await.unwrap(), bytes);
+        let right = length as u64;
+        // What was said of the length need not be true.
+        for said in [None, Some(right), Some(right / 2), Some(2 * right), Some(u64::MAX)] {
+            let blob = write_expecting(store, &bytes, said).await;
+            assert_eq!(blob.length, right);
+            assert_eq!(blob.md5, md5(&bytes), "{length}, said {said:?}");
+            assert_eq!(blob.crc64, crc64(&bytes), "{length}, said {said:?}");
+            assert_eq!(read(store, &blob_id(&blob), 0..blob.length).await.unwrap(), bytes);
+        }
+    }
+}
+
+/// More than are gathered in memory, of one length and of several.
+async fn many_at_once_each_get_their_own(store: &dyn BlobStore) {
+    let bodies: Vec<Vec<u8>> = (0..100)
+        .map(|n: usize| {
+            let mut body = pattern(if n % 7 == 6 { 20_000 + n } else { 70_000 });
+            body[n] ^= 0xff;
+            body
+        })
+        .collect();
+    let writes = bodies.iter().map(|body| write_expecting(store, body, Some(body.len() as u64)));
+    for (body, blob) in bodies.iter().zip(join_all(writes).await) {
+        assert_eq!((blob.md5, blob.crc64), (md5(body), crc64(body)));
+        assert_eq!(read(store, &blob_id(&blob), 0..blob.length).await.unwrap(), *body);
     }
 }
 
@@ -84,8 +105,8 @@ async fn missing_and_short(store: &dyn BlobStore, folder: &Path) {
 #[tokio::test]
 async fn an_unfinished_blob_leaves_nothing() {
     let (store, folder) = blobs();
-    for length in [0usize, 100, 1 << 20] {
-        let mut writer = store.writer(None).await.unwrap();
+    for (length, said) in [0usize, 100, 1 << 20].iter().flat_map(|n| [(*n, None), (*n, Some(*n))]) {
+        let mut writer = store.writer(said.map(|said| said as u64)).await.unwrap();
         for chunk in pattern(length).chunks(100_000) {
             writer.write(Bytes::copy_from_slice(chunk)).await.unwrap();
         }

@@ -53,7 +53,16 @@ pub(crate) fn blobs() -> (DiskBlobs, TempDir) {
 }
 
 pub(crate) async fn write(store: &dyn BlobStore, bytes: &[u8]) -> Blob {
-    let mut writer = store.writer(None).await.unwrap();
+    write_expecting(store, bytes, None).await
+}
+
+/// Writes what was said to be so long.
+pub(crate) async fn write_expecting(
+    store: &dyn BlobStore,
+    bytes: &[u8],
+    length: Option<u64>,
+) -> Blob {
+    let mut writer = store.writer(length).await.unwrap();
     for chunk in bytes.chunks(60_000) {
         writer.write(Bytes::copy_from_slice(chunk)).await.unwrap();
     }

@@ -144,32 +144,32 @@ impl Draft {
     }
 
     fn append(&mut self, batch: &[Bytes]) -> Result<(), BlobError> {
-        for bytes in batch {
-            self.write(bytes)?;
-            self.md5.update(bytes);
-        }
+        self.write(batch)?;
+        batch.iter().for_each(|bytes| self.md5.update(bytes));
         Ok(())
     }
 
     /// All but the MD5.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
+    fn write(&mut self, batch: &[Bytes]) -> Result<(), BlobError> {
         let failed = |e| BlobError::io("write", &self.path, e);
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(self.store.fs.create(&self.path).map_err(failed)?),
         };
-        file.append(bytes).map_err(failed)?;
-        self.crc64.update(bytes);
-        self.length += bytes.len() as u64;
+        for bytes in batch {
+            file.append(bytes).map_err(failed)?;
+            self.crc64.update(bytes);
+            self.length += bytes.len() as u64;
+        }
         Ok(())
     }
 
     /// Writes all of it while it is hashed elsewhere, and [publishes](Draft::publish) it.
     async fn publish_whole(mut self: Box<Self>, whole: Bytes) -> Result<Blob, BlobError> {
         let lanes = self.store.lanes.clone();
-        let bytes = whole.clone();
+        let batch = [whole.clone()];
         let written = blocking(move || {
-            self.write(&bytes)?;
+            self.write(&batch)?;
             self.publish()
         });
         let (blob, md5) = tokio::join!(written, lanes.md5(whole.clone()));
