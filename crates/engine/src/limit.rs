@@ -346,4 +346,95 @@ mod tests {
         assert_eq!(limit.get(), 6);
         assert_eq!(Limit::climbing(2).get(), 2);
     }
+
+    /// Gives a climb its rounds: the rate of each, and the number that comes of it, 0 for none.
+    fn rounds<const N: usize>(climb: &mut Climb, parts: &mut u32, script: [(u64, u32); N]) {
+        for (at, (rate, then)) in script.into_iter().enumerate() {
+            assert_eq!(climb.on_round(rate, *parts).unwrap_or(0), then, "round {at}");
+            *parts = if then == 0 { *parts } else { then };
+        }
+    }
+
+    #[test]
+    fn each_round_moves_as_its_rate_says() {
+        let (mut climb, mut parts) = (Climb::new(EffectId(0)), 4);
+        // A twentieth more pays; what does not is given a second round.
+        rounds(&mut climb, &mut parts, [(1_000, 8), (1_050, 16), (1_101, 0), (1_102, 32)]);
+        // Nothing gained in two: back, a round of rest, a try, and longer rests after each that does not pay.
+        rounds(&mut climb, &mut parts, [(1_102, 0), (1_102, 16), (1_102, 20), (1_102, 16)]);
+        rounds(&mut climb, &mut parts, [(1_102, 20), (1_102, 16), (1_102, 0), (1_102, 20)]);
+        rounds(
+            &mut climb,
+            &mut parts,
+            [(1_102, 16), (1_102, 0), (1_102, 0), (1_102, 0), (1_102, 20)],
+        );
+        // One that pays is kept, and the next one comes soon.
+        rounds(&mut climb, &mut parts, [(1_300, 0), (1_300, 25), (1_300, 20), (1_300, 25)]);
+        assert_eq!(climb.best, 1_300);
+        climb.patience = MOST_REST;
+        rounds(&mut climb, &mut parts, [(1_300, 20)]);
+        assert!(matches!(climb.stage, Stage::Resting(MOST_REST)) && climb.patience == MOST_REST);
+        // Few parts are tried with one more.
+        let mut few = Climb { stage: Stage::Resting(1), best: 9, ..Climb::new(EffectId(0)) };
+        rounds(&mut few, &mut 2, [(9, 3)]);
+    }
+
+    #[test]
+    fn a_little_more_is_kept_and_not_doubled() {
+        let (mut climb, mut parts) = (Climb::new(EffectId(0)), 4);
+        rounds(&mut climb, &mut parts, [(1_000, 8), (1_020, 0), (1_020, 0)]);
+        assert_eq!((climb.best, parts), (1_020, 8));
+        rounds(&mut climb, &mut parts, [(1_020, 10)]);
+    }
+
+    #[test]
+    fn what_was_best_fades_and_is_forgotten_after_two_slow_rounds_in_a_row() {
+        let mut climb = Climb { stage: Stage::Resting(9), best: 1_000, ..Climb::new(EffectId(0)) };
+        climb.patience = 4;
+        for (rate, best) in [(500, 875), (437, 765), (381, 669), (334, 585), (291, 511)] {
+            assert_eq!(climb.on_round(rate, 4), None);
+            assert_eq!(climb.best, best);
+        }
+        assert_eq!((climb.slow, climb.patience), (1, 4));
+        assert_eq!(climb.on_round(254, 4), None);
+        assert_eq!((climb.best, climb.slow, climb.patience), (254, 0, 1));
+    }
+
+    #[test]
+    fn a_round_takes_so_many_parts_and_so_long_from_its_first_answer_on() {
+        let mut climb = Climb::new(EffectId(5));
+        let mut heard = |mono, id, bytes| {
+            let then = climb.on_acknowledged(mono, EffectId(id), EffectId(40), bytes, 3);
+            (then, climb.since, climb.parts)
+        };
+        assert_eq!(heard(7, 4, 9), (None, None, 0), "sent before the last change");
+        assert_eq!(heard(10, 5, 9), (None, Some(10), 0), "the first one begins");
+        let end = 10 + SHORTEST_ROUND_MS;
+        for (mono, id, parts) in [(11, 6, 1), (end - 1, 7, 2), (end - 1, 8, 3)] {
+            assert_eq!(heard(mono, id, 100), (None, Some(10), parts), "too short");
+        }
+        assert_eq!(heard(end, 9, 100), (Some(6), None, 0));
+        assert_eq!(climb.best, 400_000 / SHORTEST_ROUND_MS);
+        let mut heard = |mono, id| climb.on_acknowledged(mono, EffectId(id), EffectId(80), 100, 3);
+        assert_eq!(
+            (heard(0, 39), heard(0, 40), heard(end, 41), heard(end, 42)),
+            (None, None, None, None)
+        );
+        assert_eq!(heard(end, 43), None, "slower: in doubt");
+        assert_eq!((climb.since, climb.bytes, climb.parts), (Some(end), 0, 0));
+    }
+
+    #[test]
+    fn a_cut_from_outside_ends_the_round_and_is_rested_after() {
+        let mut limit = Limit::climbing(64);
+        let acknowledged = |limit: &mut Limit, id| {
+            limit.on_acknowledged(1, EffectId(id), EffectId(9), MIB);
+        };
+        acknowledged(&mut limit, 1);
+        acknowledged(&mut limit, 2);
+        limit.on_slow_down(EffectId(3), EffectId(9));
+        let climb = limit.climb.as_ref().unwrap();
+        assert!(matches!(climb.stage, Stage::Resting(rounds) if rounds * 4 == MOST_REST));
+        assert_eq!((climb.from, climb.since, climb.bytes, climb.parts), (EffectId(9), None, 0, 0));
+    }
 }
