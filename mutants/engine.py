@@ -76,9 +76,11 @@ def lay_out(crates: list[str]) -> None:
         path.write_text(re.sub(r"^vodferry-testkit.*\n", "", path.read_text(), flags=re.M))
     else:
         path = COPY / "crates/testkit/Cargo.toml"
-        # Its own tests and examples need the network and the client.
+        # Its own tests and examples need the network and the client; so does what they check, which stands behind features.
         text = re.sub(r"^# Programs[^\n]*\n\[dev-dependencies\]\n(?:[^\n]+\n)*", "", path.read_text(), flags=re.M)
-        path.write_text(re.sub(r"^\[\[(?:test|example)\]\]\n(?:[^\n]+\n)*", "", text, flags=re.M))
+        text = re.sub(r"^\[\[(?:test|example)\]\]\n(?:[^\n]+\n)*", "", text, flags=re.M)
+        text = re.sub(r"^vodferry-oss = .*\n", "", text, flags=re.M)
+        path.write_text(text.replace(', "dep:vodferry-oss"', ""))
         shutil.rmtree(COPY / "crates/testkit/examples", ignore_errors=True)
 
 

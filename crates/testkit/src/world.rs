@@ -264,8 +264,12 @@ impl World {
                 && file.outcome == Outcome::Failed("CompletionUnknown".to_owned())
         };
         let too_large = |file: &AppFile| {
-            let length = self.sources.get(file.plan.source).map_or(0, SourceModel::length);
-            length > MAX_PART_SIZE * MAX_PARTS
+            let source = self.sources.get(file.plan.source);
+            let most = match source.is_some_and(SourceModel::grows) {
+                true => self.checker.longest_growing(file.plan.part_size),
+                false => MAX_PART_SIZE * MAX_PARTS,
+            };
+            source.is_some_and(|source| source.length() > most)
                 && file.outcome == Outcome::Failed("TooLarge".to_owned())
         };
         let hopeless = |file: &AppFile| unknowable(file) || too_large(file) || file.broken;

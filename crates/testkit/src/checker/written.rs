@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use vodferry_engine::{ErrorInfo, Input};
+use vodferry_engine::{ErrorInfo, Input, MAX_PARTS};
 
 use super::{Check, Checker, FileWatch, Flight, broken};
 
@@ -128,6 +128,12 @@ impl Checker {
     pub(super) fn growing_size(&self, asked: u64) -> (u64, u64) {
         let size = self.asked_size(asked);
         (size, self.config.max_buffered.min(vodferry_engine::MAX_PART_SIZE).max(size))
+    }
+
+    /// Bytes of the longest source that may grow in parts of this size.
+    pub(crate) fn longest_growing(&self, asked: u64) -> u64 {
+        let (size, most) = self.growing_size(asked);
+        u32::try_from(MAX_PARTS).map_or(0, |last| cut(last, size, most).end)
     }
 
     /// A file whose writer gave up, or took back what it had announced, fails by that as soon as it is under way.
