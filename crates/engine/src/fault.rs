@@ -4,7 +4,7 @@
 use crate::config::OnPartFailure;
 use crate::desk::Desk;
 use crate::flight::{Flight, What};
-use crate::retry::Verdict;
+use crate::retry::{Asker, Verdict};
 use crate::transfer::{Phase, Transfer};
 use crate::upload::MOST_DETOURS;
 use crate::vocab::{EffectId, ErrorInfo, ErrorKind, Event, Fault, FaultKind, Now};
@@ -53,7 +53,7 @@ impl Transfer {
             },
             FaultKind::SlowDown => {
                 self.limit.on_slow_down(id, desk.next_id());
-                if self.on_slow_down(now, desk, &fault) == Verdict::GiveUp {
+                if self.on_slow_down(now, desk, Asker::Storage, &fault) == Verdict::GiveUp {
                     self.fail_for_request(desk, fault);
                 }
             }
@@ -73,8 +73,14 @@ impl Transfer {
     }
 
     /// The server asks for patience: told once per attempt, so that a file that stands still is no riddle.
-    pub(crate) fn on_slow_down(&mut self, now: Now, desk: &mut Desk, fault: &Fault) -> Verdict {
-        match self.retry.on_slow_down(now.mono_ms, fault.retry_after_ms, &mut desk.rng) {
+    pub(crate) fn on_slow_down(
+        &mut self,
+        now: Now,
+        desk: &mut Desk,
+        asker: Asker,
+        fault: &Fault,
+    ) -> Verdict {
+        match self.retry.on_slow_down(now.mono_ms, asker, fault.retry_after_ms, &mut desk.rng) {
             Verdict::Opened { .. } => {
                 let (file, error) = (self.owner.file, fault.clone().into());
                 desk.event(Event::Warning { file, error });

@@ -5,7 +5,7 @@
 
 use crate::access::dead_by_date;
 use crate::desk::Desk;
-use crate::retry::{Verdict, wish};
+use crate::retry::{Asker, Verdict, wish};
 use crate::transfer::Transfer;
 use crate::vocab::{EffectId, ErrorKind, Event, Fault, FaultKind, Grant, Now, Target, Want};
 
@@ -75,7 +75,10 @@ impl Transfer {
             Ok(grant) if desk.clock.learned(now) && dead_by_date(&grant, now, &desk.clock) => {
                 self.not_granted(now, desk, id, dead_grant());
             }
-            Ok(grant) => self.accept(now, desk, grant),
+            Ok(grant) => {
+                self.retry.on_granted();
+                self.accept(now, desk, grant);
+            }
             Err(fault) => self.not_granted(now, desk, id, fault),
         }
     }
@@ -138,7 +141,7 @@ impl Transfer {
         // An authorizer whose own credential died says so by Expired: the file waits, whether or not it had a grant before.
         let at_expiry = self.access.grant().is_some() || fault.kind == FaultKind::Expired;
         let verdict = match fault.kind {
-            FaultKind::SlowDown => self.on_slow_down(now, desk, &fault),
+            FaultKind::SlowDown => self.on_slow_down(now, desk, Asker::Authorizer, &fault),
             FaultKind::Transient(_) | FaultKind::ClockSkew => {
                 let next = desk.next_id();
                 let after = fault.retry_after_ms;

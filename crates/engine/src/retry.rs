@@ -54,6 +54,13 @@ pub(crate) enum Verdict {
     GiveUp,
 }
 
+/// Who asks for patience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    Storage,
+    Authorizer,
+}
+
 /// The patience left for one file.
 #[derive(Debug)]
 pub(crate) struct Retry {
@@ -67,7 +74,7 @@ pub(crate) struct Retry {
     /// Requests below this id were under way when the last back-off was armed.
     wave: EffectId,
     /// Since when SlowDown has been the only answer.
-    slow_since: Option<u64>,
+    slow_since: Option<(u64, Asker)>,
     slow_streak: u32,
     slow_hold: u64,
     /// That the server asks to slow down was told.
@@ -130,10 +137,11 @@ impl Retry {
     pub(crate) fn on_slow_down(
         &mut self,
         mono: u64,
+        asker: Asker,
         retry_after_ms: Option<u64>,
         rng: &mut Rng,
     ) -> Verdict {
-        let since = *self.slow_since.get_or_insert(mono);
+        let (since, _) = *self.slow_since.get_or_insert((mono, asker));
         let patience = match self.policy.budget {
             Budget::Count(_) => SLOW_BUDGET_MS,
             Budget::Time { ms } => ms,
@@ -171,6 +179,11 @@ impl Retry {
         self.skew = None;
     }
 
+    /// The authorizer gave a grant: whatever patience it had asked for is over. Storage, asked for nothing meanwhile, has not answered.
+    pub(crate) fn on_granted(&mut self) {
+        self.slow_since = self.slow_since.filter(|(_, asker)| *asker == Asker::Storage);
+    }
+
     /// A part or the object was acknowledged. True: an outage is over by it.
     pub(crate) fn on_acknowledged(&mut self) -> bool {
         self.failures = 0;
@@ -187,6 +200,7 @@ impl Retry {
     pub(crate) fn renew(&mut self, mono: u64) {
         self.failures = 0;
         self.hold = 0;
+        self.slow_since = None;
         if let Some(since) = &mut self.outage {
             *since = mono;
         }
@@ -291,7 +305,7 @@ mod tests {
         assert_eq!(retry.hold(), 30_100);
         retry.on_network_changed();
         assert_eq!(retry.hold(), 0);
-        retry.on_slow_down(100, Some(5_000), &mut rng);
+        retry.on_slow_down(100, Asker::Storage, Some(5_000), &mut rng);
         retry.on_network_changed();
         assert_eq!(retry.hold(), 5_100);
     }
@@ -299,12 +313,15 @@ mod tests {
     #[test]
     fn ten_minutes_of_slow_down_give_up() {
         let (mut retry, mut rng) = (count(1), Rng::new(3));
-        assert!(matches!(retry.on_slow_down(0, None, &mut rng), Verdict::Opened { .. }));
+        assert!(matches!(
+            retry.on_slow_down(0, Asker::Storage, None, &mut rng),
+            Verdict::Opened { .. }
+        ));
         assert!(retry.hold() >= SLOW_LEAST_MS && retry.hold() <= SLOW_BASE_MS);
-        assert_eq!(retry.on_slow_down(599_999, None, &mut rng), Verdict::Again);
-        assert_eq!(retry.on_slow_down(600_000, None, &mut rng), Verdict::GiveUp);
+        assert_eq!(retry.on_slow_down(599_999, Asker::Storage, None, &mut rng), Verdict::Again);
+        assert_eq!(retry.on_slow_down(600_000, Asker::Storage, None, &mut rng), Verdict::GiveUp);
         retry.on_success();
-        assert_eq!(retry.on_slow_down(700_000, None, &mut rng), Verdict::Again);
+        assert_eq!(retry.on_slow_down(700_000, Asker::Storage, None, &mut rng), Verdict::Again);
     }
 
     #[test]
@@ -364,17 +381,30 @@ mod tests {
             backoff: Backoff::Fixed { ms: 100 },
         };
         let mut retry = Retry::new(policy);
-        let first = retry.on_slow_down(0, None, &mut rng);
+        let first = retry.on_slow_down(0, Asker::Storage, None, &mut rng);
         assert!(matches!(first, Verdict::Opened { .. }), "told once");
-        assert_eq!(retry.on_slow_down(1_999, None, &mut rng), Verdict::Again);
-        assert_eq!(retry.on_slow_down(2_000, None, &mut rng), Verdict::GiveUp);
+        assert_eq!(retry.on_slow_down(1_999, Asker::Storage, None, &mut rng), Verdict::Again);
+        assert_eq!(retry.on_slow_down(2_000, Asker::Storage, None, &mut rng), Verdict::GiveUp);
     }
 
     #[test]
     fn no_wish_of_a_server_is_a_hang() {
         let (mut retry, mut rng) = (count(3), Rng::new(1));
-        retry.on_slow_down(0, Some(u64::MAX), &mut rng);
+        retry.on_slow_down(0, Asker::Storage, Some(u64::MAX), &mut rng);
         retry.on_failure(0, EffectId(1), EffectId(2), Some(u64::MAX), &mut rng);
         assert_eq!(retry.hold(), LONGEST_WISH_MS);
+    }
+
+    #[test]
+    fn a_grant_ends_the_patience_that_the_authorizer_asked_for_and_no_other() {
+        let mut rng = Rng::new(1);
+        let mut retry = count(3);
+        retry.on_slow_down(0, Asker::Authorizer, None, &mut rng);
+        retry.on_granted();
+        assert_eq!(retry.on_slow_down(600_000, Asker::Storage, None, &mut rng), Verdict::Again);
+        retry.on_granted();
+        assert_eq!(retry.on_slow_down(1_200_000, Asker::Storage, None, &mut rng), Verdict::GiveUp);
+        retry.renew(1_200_000);
+        assert_eq!(retry.on_slow_down(1_200_000, Asker::Storage, None, &mut rng), Verdict::Again);
     }
 }

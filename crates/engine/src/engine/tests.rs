@@ -431,3 +431,23 @@ fn while_the_source_is_looked_at_again_the_old_figures_stand() {
     let file = &s.engine.files()[0];
     assert_eq!((file.acknowledged, file.total), (MIB, Some(2 * MIB)));
 }
+
+#[test]
+fn one_file_looks_as_it_does_in_the_list() {
+    let (s, _) = two(config());
+    for view in s.engine.files() {
+        assert_eq!(s.engine.file(view.id).as_ref(), Some(&view));
+    }
+    assert_eq!(s.engine.file(FileId(9)), None);
+}
+
+#[test]
+fn only_what_has_not_finished_can_be_resumed() {
+    let (mut s, _) = two(config());
+    s.engine.cancel(s.now, FIRST).unwrap();
+    s.engine.resume(s.now, Some(FIRST)).unwrap_err();
+    s.engine.resume(s.now, Some(SECOND)).unwrap();
+    s.engine.pause(s.now, Some(SECOND)).unwrap();
+    s.engine.resume(s.now, Some(SECOND)).unwrap();
+    assert_eq!(states(&s)[0], FileState::Canceled);
+}

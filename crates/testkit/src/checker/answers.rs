@@ -56,6 +56,7 @@ impl Checker {
                         coverage.hit("story", "dead grant refused unused");
                     }
                     Ok(grant) => {
+                        self.bear_grant(file);
                         self.renewed(file, grant);
                         let version = |f: &FileWatch| f.loaded.as_ref().map(|l| l.version);
                         self.watch(file, |watch| watch.granted_for = version(watch));
@@ -125,8 +126,9 @@ impl Checker {
             // What was sent before is compared with the content of today.
             upload.version = Some(version);
         }
-        if !self.lists_parts {
-            // Where the server may not be asked, the checkpoint is all that is known.
+        if !self.lists_parts || watch.written.is_some() {
+            // Where the server may not be asked, the checkpoint is all that is known; and where it will not answer, of a source whose
+            // parts are compared.
             upload.known = checkpoint.parts.iter().map(|p| (p.number, p.clone())).collect();
         }
         // A twin's upload, taken over: the books of both are mixed.

@@ -38,6 +38,8 @@ pub(crate) struct Patience {
     /// When the open outage began; since when SlowDown is the only answer.
     outage: Option<u64>,
     slow: Option<u64>,
+    /// It was the authorizer that began with it.
+    slow_asked: bool,
     /// The last SlowDown.
     complained: Option<u64>,
 }
@@ -94,7 +96,7 @@ impl Checker {
                 }
             }
             Err(fault) if fault.kind == FaultKind::SlowDown => {
-                patience.slow.get_or_insert(now);
+                patience.slowed(now, false);
                 // Those refused during a pause do not make it longer; only a wish of the server does.
                 let pausing = patience.complained.is_some_and(|at| now < at + SLOW_CAP_MS);
                 let least = if pausing { 0 } else { SLOW_LEAST_MS };
@@ -126,15 +128,20 @@ impl Checker {
         let now = self.now.mono_ms;
         self.watch(file, |watch| match fault.kind {
             FaultKind::SlowDown => {
-                watch.patience.slow.get_or_insert(now);
+                watch.patience.slowed(now, true);
             }
-            _ => watch.patience.failed(),
+            _ => watch.patience.failed_asking(),
         });
+    }
+
+    /// The authorizer gave a grant that can be used.
+    pub(super) fn bear_grant(&mut self, file: FileId) {
+        self.watch(file, |watch| watch.patience.answered());
     }
 
     /// The authorizer gave a credential that was dead: as good as a failure.
     pub(super) fn bear_dead_grant(&mut self, file: FileId) {
-        self.watch(file, |watch| watch.patience.failed());
+        self.watch(file, |watch| watch.patience.failed_asking());
     }
 
     /// A grant came, or the way to the network changed: waiting may be over sooner.
@@ -229,6 +236,22 @@ impl Checker {
 }
 
 impl Patience {
+    /// The authorizer answered something else than SlowDown, which says nothing about storage.
+    fn answered(&mut self) {
+        self.slow = self.slow.filter(|_| !self.slow_asked);
+    }
+
+    fn failed_asking(&mut self) {
+        self.answered();
+        self.failures += 1;
+    }
+
+    fn slowed(&mut self, now: u64, asked: bool) {
+        if self.slow.is_none() {
+            (self.slow, self.slow_asked) = (Some(now), asked);
+        }
+    }
+
     fn failed(&mut self) {
         self.slow = None;
         self.failures += 1;
