@@ -467,4 +467,21 @@ mod tests {
         s.granted(ask, Ok(Grant { target: target("late"), ..grant(8, None) }));
         assert_eq!(s.idle(), None);
     }
+
+    #[test]
+    fn a_grant_ends_the_patience_that_its_authorizer_asked_for() {
+        let mut s = Script::started(config(), 3 * MIB, None);
+        let (id, _) = s.ask();
+        s.granted(id, Err(fault(FaultKind::SlowDown)));
+        assert!(matches!(s.event(), Event::Warning { .. }));
+        let due = s.idle().unwrap();
+        s.pass(due - s.now.mono_ms);
+        s.grant_asked(grant(1, None));
+        let (id, _) = s.perform();
+        s.pass(600_000);
+        s.answer(id, Err(fault(FaultKind::SlowDown)));
+        let due = s.idle().expect("it is not given up");
+        s.pass(due - s.now.mono_ms);
+        assert_eq!(s.perform().1, crate::Op::InitiateMultipartUpload);
+    }
 }
