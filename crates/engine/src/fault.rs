@@ -428,4 +428,23 @@ mod tests {
         assert!(matches!(s.event(), Event::Progress { acknowledged: MIB, .. }));
         s.parts(&[1, 3]);
     }
+
+    #[test]
+    fn only_what_had_no_answer_halves_a_climbing_limit() {
+        for (kind, flying) in [(ErrorKind::Network, 3), (ErrorKind::Service, 4)] {
+            let climbing = Config { adaptive: true, parallel: 0, ..counted(9) };
+            let mut s = Script::sending(climbing, 64);
+            let ids = s.parts(&[1, 2, 3, 4]);
+            s.answer(ids[0], Err(fault(FaultKind::Transient(kind))));
+            assert!(matches!(s.event(), Event::Retry { .. }));
+            s.pass(2_000);
+            let sent = s
+                .drain()
+                .iter()
+                .filter(|o| matches!(o, Output::Effect(Effect::Perform { .. })))
+                .count();
+            // Three of four are still under way; a limit of two lets none follow.
+            assert_eq!(3 + sent, flying, "{kind:?}");
+        }
+    }
 }

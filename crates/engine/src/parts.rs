@@ -363,4 +363,17 @@ mod tests {
             prop_assert!(seen.into_iter().eq(1..=plan.count()));
         }
     }
+
+    #[test]
+    fn what_this_run_sent_of_a_growing_source_stands_unless_the_server_lists_another() {
+        const MIB: u64 = 1 << 20;
+        let plan = Plan::open(MIB, 64 * MIB).unwrap();
+        let sent = [part(1, MIB, "A", None), part(2, MIB, "B", None)];
+        let listed = [part(1, MIB, "a", None), part(2, MIB, "X", None), part(3, MIB, "C", None)];
+        let parts = Parts::reconcile_held(plan, &listed, &sent);
+        assert_eq!((parts.stored_count, parts.stored[0].as_ref()), (1, Some(&sent[0])));
+        let held: Vec<(u32, &str)> =
+            parts.held.iter().map(|(n, etag)| (*n, etag.as_str())).collect();
+        assert_eq!(held, [(2, "X"), (3, "C")]);
+    }
 }
