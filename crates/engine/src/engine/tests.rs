@@ -451,3 +451,16 @@ fn only_what_has_not_finished_can_be_resumed() {
     s.engine.resume(s.now, Some(SECOND)).unwrap();
     assert_eq!(states(&s)[0], FileState::Canceled);
 }
+
+#[test]
+fn a_credential_is_known_to_be_refused_though_its_file_fails_anyway() {
+    for (second, refused) in
+        [(FaultKind::Expired, true), (FaultKind::Fatal(ErrorKind::Service), false)]
+    {
+        let finish = crate::OnPartFailure::FinishOthers;
+        let (mut s, ids) = two(Config { on_part_failure: finish, ..config() });
+        s.answer(ids[0], Err(fault(FaultKind::Fatal(ErrorKind::Service))));
+        s.answer(ids[1], Err(fault(second)));
+        assert_eq!(s.engine.desk.refused.contains(&crate::GrantId(1)), refused, "{second:?}");
+    }
+}
