@@ -32,8 +32,11 @@ impl Policy {
     /// # Errors
     /// When it is not JSON, or has anything that is not understood here.
     pub fn parse(text: &str) -> Result<Policy, PolicyError> {
-        let document: Document = serde_json::from_str(text)
-            .map_err(|error| PolicyError(format!("the policy is not understood: {error}")))?;
+        let document: Document = serde_json::from_str(text).map_err(|error| {
+            // It quotes what it found, line breaks and all.
+            let told: String = error.to_string().replace(char::is_control, " ");
+            PolicyError(format!("the policy is not understood: {told}"))
+        })?;
         if document.version != "1" {
             return Err(PolicyError("Version must be \"1\"".to_owned()));
         }
