@@ -6,8 +6,10 @@ use crate::map::Map;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::access::Access;
 use crate::desk::{Desk, Owner};
 use crate::retry::wish;
+use crate::transfer::Transfer;
 use crate::vocab::{EffectId, ErrorInfo, ErrorKind, Fault, FaultKind, GrantId, Now, Op, Reply};
 
 const MOST_TRIES: u32 = 4;
@@ -19,6 +21,23 @@ struct Abort {
     grant: GrantId,
     op: Op,
     tries: u32,
+}
+
+/// The upload of a file without a transfer that a cancel would give up. Its checkpoint is open.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    pub(crate) owner: Owner,
+    pub(crate) upload_id: String,
+    pub(crate) access: Access,
+}
+
+impl Parked {
+    /// That of a transfer; `None` where it has none.
+    pub(crate) fn of(transfer: &Transfer) -> Option<Parked> {
+        let upload_id = transfer.upload.as_ref()?.id.clone();
+        let access = transfer.access.held().map(Access::again).unwrap_or_default();
+        Some(Parked { owner: transfer.owner, upload_id, access })
+    }
 }
 
 /// The aborts under way, and those that wait to be tried again.

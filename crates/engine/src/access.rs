@@ -21,7 +21,7 @@ pub(crate) struct Access {
 }
 
 /// A grant, and what was learned of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Held {
     grant: Grant,
     since: u64,
@@ -42,6 +42,11 @@ impl Access {
     /// What a file has that starts again: what was learned of its grant is still true.
     pub(crate) fn again(held: Held) -> Access {
         Access { held: Some(held), ..Access::default() }
+    }
+
+    /// The grant, for an upload that may have to be given up.
+    pub(crate) fn held(&self) -> Option<Held> {
+        self.held.clone()
     }
 
     /// The grant, for the next attempt.

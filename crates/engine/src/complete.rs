@@ -9,7 +9,7 @@ use crate::checkpoint::Record;
 use crate::desk::Desk;
 use crate::parts::Parts;
 use crate::transfer::{Phase, Transfer};
-use crate::vocab::{ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileState, ObjectInfo, Op};
+use crate::vocab::{ErrorInfo, ErrorKind, Event, Fault, FaultKind, FileState, ObjectInfo};
 
 impl Transfer {
     /// The object is in storage.
@@ -104,17 +104,6 @@ impl Transfer {
         self.fail(desk, error);
     }
 
-    /// Lets go of the checkpoint of a file that is cancelled or removed; with `abort`, for good. The operation that gives
-    /// the upload up at the server, where there is one.
-    pub(crate) fn give_up(&mut self, desk: &mut Desk, abort: bool) -> Option<Op> {
-        let upload = self.upload.take().filter(|_| abort);
-        if upload.is_some() {
-            desk.append(self.owner, Record::End, false);
-        }
-        desk.close(self.owner.file);
-        upload.map(|upload| Op::AbortMultipartUpload { upload_id: upload.id })
-    }
-
     /// Whether this is certainly not the object of our parts.
     fn differs(&self, object: &ObjectInfo) -> bool {
         let length = object.length.is_some_and(|length| Some(length) != self.length());
@@ -139,7 +128,7 @@ fn gone() -> Fault {
 mod tests {
     use super::*;
     use crate::script::*;
-    use crate::{EffectId, Output, Reply};
+    use crate::{EffectId, Op, Output, Reply};
 
     /// All parts sent in this run, and the reply to Complete lost.
     fn completing(s: &mut Script) -> EffectId {

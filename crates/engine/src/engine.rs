@@ -3,9 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::aborts::{Aborts, abort_skipped};
+use crate::aborts::Aborts;
 use crate::access::Access;
-use crate::config::{Config, OnCancel};
+use crate::config::Config;
 use crate::desk::{Desk, Kind, Owner};
 use crate::list::{List, is_terminal};
 use crate::plan::may_be_asked;
@@ -87,14 +87,12 @@ impl Engine {
     }
 
     /// Skips a file that has not finished: Canceled is told, the next one starts. What becomes of its upload is
-    /// [`Config::on_cancel`]'s; of a file that is not under way it stays.
+    /// [`Config::on_cancel`]'s; it stays where the file was neither under way nor paused while it was.
     pub fn cancel(&mut self, now: Now, file: FileId) -> Result<(), Misuse> {
         if is_terminal(self.list.get(file)?.state()) {
             return Err(Misuse { rule: "only a file that has not finished can be cancelled" });
         }
-        if !self.drop_transfer(now, file, true) {
-            self.desk.event(Event::Canceled { file });
-        }
+        self.drop_transfer(now, file, true);
         self.finish(file, FileState::Canceled);
         Ok(())
     }
@@ -149,6 +147,9 @@ impl Engine {
         }
         for file in self.list.active().clone() {
             self.leave(file, FileState::Waiting);
+        }
+        for file in self.list.parked() {
+            self.unpark(file);
         }
         self.end_if_done();
         self.running = false;
@@ -340,6 +341,7 @@ impl Engine {
     fn start_files(&mut self, now: Now) {
         while self.list.active().len() < self.desk.config.files_at_once as usize {
             let Some(file) = self.list.first_waiting() else { return };
+            self.unpark(file);
             self.list.set(file, FileState::Active);
             self.attempts += 1;
             let owner = Owner { file, attempt: self.attempts };
@@ -435,38 +437,6 @@ impl Engine {
         self.last = Some(file);
     }
 
-    /// Leaves a file as it is.
-    fn leave(&mut self, file: FileId, state: FileState) {
-        if let Some(transfer) = self.list.transfer(file) {
-            transfer.leave(&mut self.desk);
-            transfer.tell_last(&mut self.desk);
-            self.desk.close(file);
-        }
-        self.list.set(file, state);
-    }
-
-    /// Cancels the transfer of a file, and aborts its upload where that is asked for. False: it has none.
-    fn drop_transfer(&mut self, now: Now, file: FileId, tell: bool) -> bool {
-        let Some(transfer) = self.list.transfer(file) else { return false };
-        let abort = self.desk.config.on_cancel == OnCancel::Abort;
-        let grant = transfer.access.usable(now, &self.desk.clock);
-        let owner = transfer.owner;
-        transfer.leave(&mut self.desk);
-        if tell {
-            transfer.tell_last(&mut self.desk);
-            let skipped = transfer.upload.as_ref().filter(|_| abort && grant.is_none());
-            if let Some(upload) = skipped {
-                self.desk.event(Event::Warning { file, error: abort_skipped(&upload.id) });
-            }
-            self.desk.event(Event::Canceled { file });
-        }
-        let op = transfer.give_up(&mut self.desk, abort);
-        if let (Some(op), Some(grant)) = (op, grant) {
-            self.aborts.perform(&mut self.desk, owner, grant, op);
-        }
-        true
-    }
-
     fn end_if_done(&mut self) {
         if self.running && self.list.open() == 0 {
             self.running = false;
@@ -485,5 +455,6 @@ fn check_part_size(part_size: u64) -> Result<(), Misuse> {
 
 #[cfg(test)]
 mod growing;
+mod leaving;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use crate::aborts::Parked;
 use crate::access::Held;
 use crate::ready::Ready;
 use crate::transfer::Transfer;
@@ -30,6 +31,8 @@ pub(crate) struct File {
     pub(crate) ready: Ready,
     /// While it is Active.
     pub(crate) transfer: Option<Box<Transfer>>,
+    /// Its upload, from the moment it was paused alone until it starts again; kept where a cancel is to abort.
+    parked: Option<Parked>,
     state: FileState,
     facts: Facts,
 }
@@ -53,6 +56,7 @@ pub(crate) struct List {
     /// Waiting, active or paused.
     open: usize,
     failed: Set<FileId>,
+    parked: Set<FileId>,
     next: u64,
 }
 
@@ -73,6 +77,7 @@ impl List {
             pushed: None,
             ready: Ready::default(),
             transfer: None,
+            parked: None,
             state,
             facts,
         };
@@ -85,6 +90,7 @@ impl List {
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, id: FileId) -> Option<File> {
         let file = self.files.remove(&id)?;
+        self.parked.remove(&id);
         self.count(file.place(id), file.state, false);
         Some(file)
     }
@@ -130,6 +136,26 @@ impl List {
 
     pub(crate) fn transfer(&mut self, id: FileId) -> Option<&mut Transfer> {
         self.files.get_mut(&id)?.transfer.as_deref_mut()
+    }
+
+    /// Keeps the upload of a file whose transfer is about to go.
+    pub(crate) fn park(&mut self, id: FileId, upload: Option<Parked>) {
+        let Some(file) = self.files.get_mut(&id) else { return };
+        if upload.is_some() {
+            self.parked.insert(id);
+            file.parked = upload;
+        }
+    }
+
+    /// Takes back what was parked.
+    pub(crate) fn unpark(&mut self, id: FileId) -> Option<Parked> {
+        self.parked.remove(&id);
+        self.files.get_mut(&id)?.parked.take()
+    }
+
+    /// Files whose upload is parked, in order.
+    pub(crate) fn parked(&self) -> Vec<FileId> {
+        self.parked.iter().copied().collect()
     }
 
     /// Whether a file is in the list.

@@ -169,6 +169,51 @@ fn cancel_aborts_where_that_is_wanted() {
 }
 
 #[test]
+fn a_file_that_was_paused_alone_is_aborted_too() {
+    for (waits, removed) in [(false, false), (true, false), (false, true)] {
+        let mut world = Script::new(Config { on_cancel: OnCancel::Abort, ..config() });
+        let file = world.add(LENGTH);
+        let (upload, _) = under_way(&mut world);
+        let now = world.clock.now();
+        world.engine.pause(now, Some(file)).unwrap();
+        world.events();
+        if waits {
+            // Its place is taken before it is back.
+            world.add(LENGTH);
+            world.events();
+            world.engine.resume(now, Some(file)).unwrap();
+        }
+        if removed {
+            world.engine.remove(now, file).unwrap();
+        } else {
+            world.engine.cancel(now, file).unwrap();
+        }
+        let aborts = std::iter::from_fn(|| Some(world.next_op()))
+            .take(2)
+            .find(|flight| matches!(flight.op, Op::AbortMultipartUpload { .. }));
+        let abort = aborts.expect("an Abort");
+        assert_eq!(abort.op, Op::AbortMultipartUpload { upload_id: upload.clone() });
+        world.serve(&abort);
+        assert!(world.store.upload(&upload).is_none());
+        assert!(world.records.contains(&Record::End));
+    }
+}
+
+#[test]
+fn a_file_that_was_stopped_keeps_its_upload() {
+    let mut world = Script::new(Config { on_cancel: OnCancel::Abort, ..config() });
+    let file = world.add(LENGTH);
+    let (upload, _) = under_way(&mut world);
+    let now = world.clock.now();
+    world.engine.pause(now, Some(file)).unwrap();
+    world.engine.stop(now);
+    world.engine.cancel(now, file).unwrap();
+    world.run_to_end();
+    assert!(world.store.upload(&upload).is_some());
+    assert!(!world.records.contains(&Record::End));
+}
+
+#[test]
 fn a_removed_file_tells_nothing_more() {
     let mut world = Script::new(config());
     let (first, second) = (world.add(LENGTH), world.add(1_000));

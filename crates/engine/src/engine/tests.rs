@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::script::*;
-use crate::{Effect, EffectId, ErrorKind, FaultKind, ObjectInfo, Op, Record, Reply, Want};
+use crate::{
+    Effect, EffectId, ErrorKind, FaultKind, ObjectInfo, OnCancel, Op, Record, Reply, Want,
+};
 use alloc::vec;
 
 /// Two files of three parts, the first one sending.
