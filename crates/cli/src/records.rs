@@ -56,11 +56,18 @@ pub(crate) enum Now {
     Missing,
     /// Something that cannot be read.
     Unreadable,
+    /// Nobody can tell: it was sent while it was written.
+    Growing,
+    /// Nothing: it came on standard input.
+    Stream,
 }
 
 impl Now {
     /// Looks.
     pub(crate) fn of(record: &CheckpointInfo) -> Now {
+        if record.is_open_ended() {
+            return if record.path.is_some() { Now::Growing } else { Now::Stream };
+        }
         match record.path.as_deref().map(|path| record.is_of(path)) {
             Some(Ok(true)) => Now::Unchanged,
             Some(Ok(false)) => Now::Changed,
@@ -76,6 +83,8 @@ impl Now {
             Now::Changed => "changed",
             Now::Missing => "missing",
             Now::Unreadable => "unreadable",
+            Now::Growing => "growing",
+            Now::Stream => "stream",
         }
     }
 }

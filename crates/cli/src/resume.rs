@@ -42,7 +42,19 @@ pub(crate) async fn run(
     let way = Way::of(&place)?;
     let mut worst = ExitCode::Success;
     let mut files = Vec::new();
-    for found in wanted(&args.files, &records, &options, &way)? {
+    let (open_ended, whole): (Vec<_>, Vec<_>) =
+        records.into_iter().partition(CheckpointInfo::is_open_ended);
+    if args.files.is_empty() {
+        open_ended.iter().for_each(|record| output::say(&passed_over(record)));
+    }
+    for path in &args.files {
+        if records::of_file(path, &whole).is_empty()
+            && let [record, ..] = records::of_file(path, &open_ended)[..]
+        {
+            return Err(Failure::usage(passed_over(record)));
+        }
+    }
+    for found in wanted(&args.files, &whole, &options, &way)? {
         if found.records.iter().any(|record| record.sequential) {
             options.parallel = 1;
         }
@@ -65,6 +77,21 @@ pub(crate) async fn run(
     let again = Again { global, place: &args.place, transfer: &args.transfer, as_typed: false };
     again.tell(&entries, exit, &options);
     Ok(worst.worse(exit))
+}
+
+/// Why an upload that was begun of something without a length is not gone on with here.
+fn passed_over(record: &CheckpointInfo) -> String {
+    let Target { bucket, key, .. } = &record.target;
+    let object = output::tame_line(&format!("{bucket}/{key}"));
+    match &record.path {
+        Some(path) => format!(
+            "{} was sent while it was written: the same `vodferry upload --growing` goes on with {object}",
+            output::name(path)
+        ),
+        None => format!(
+            "{object} came on standard input: the same `vodferry upload -`, fed from the beginning, goes on with it"
+        ),
+    }
 }
 
 /// A file and the uploads that were begun from it, the latest first.

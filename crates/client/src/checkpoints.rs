@@ -87,14 +87,25 @@ impl CheckpointInfo {
         self.modified.elapsed().unwrap_or_default()
     }
 
-    /// Whether the file at `path` is the one whose upload was begun: by its length, modification time and samples of its content.
-    /// Blocks.
+    /// Whether it was begun of something whose length was not known: a stream ([`File::reader`](crate::File::reader)), which has no
+    /// [`path`](CheckpointInfo::path), or a file while it was written ([`File::growing`](crate::File::growing)). Such an upload goes on
+    /// when it is fed again from the beginning, or announced again.
+    pub fn is_open_ended(&self) -> bool {
+        self.stored.begin.source.length.is_none()
+    }
+
+    /// Whether the file at `path` is the one whose upload was begun: by its length, modification time and samples of its content; one
+    /// that was sent while it was written is known by its path. Blocks.
     ///
     /// # Errors
     ///
     /// Kind `Io` when it cannot be read; its code is `FileNotFound` when nothing is there.
     pub fn is_of(&self, path: &Path) -> Result<bool, Error> {
-        Ok(identity_of(path)?.is_some_and(|identity| identity == self.stored.begin.source))
+        let begun = &self.stored.begin.source;
+        if self.is_open_ended() {
+            return Ok(grown_at(path).as_ref() == Some(begun));
+        }
+        Ok(identity_of(path)?.as_ref() == Some(begun))
     }
 }
 
@@ -148,8 +159,7 @@ impl Checkpoints {
     }
 
     /// Those of the file at `path`, the latest first: more than one where it is on its way to several places. It is known by what it
-    /// is, not by where: see [`CheckpointInfo::is_of`]; only a file that grew while it was sent
-    /// ([`File::growing`](crate::File::growing)) is known by its path. What a reader fed ([`File::reader`](crate::File::reader)) has no
+    /// is, not by where; only one that grew while it was sent is known by its path: see [`CheckpointInfo::is_of`]. What a reader fed ([`File::reader`](crate::File::reader)) has no
     /// path and is found by [`list`](Checkpoints::list) alone. Blocks.
     ///
     /// # Errors

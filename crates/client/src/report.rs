@@ -24,7 +24,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
-use vodferry_engine::{ErrorInfo, Event, FileId, Target};
+use vodferry_engine::{ErrorInfo, ErrorKind, Event, FileId, Target};
 use vodferry_oss::time::format_iso_ms;
 
 use crate::app_server::refusal;
@@ -270,6 +270,11 @@ impl Notes {
             _ => return,
         };
         let status = shared.upgrade().and_then(|shared| shared.lock().status_of(file));
+        let what = match (what, &status) {
+            (Reported::Retry(error), Some(status)) => Reported::Retry(abroad(error, status)),
+            (Reported::Failed(error), Some(status)) => Reported::Failed(abroad(error, status)),
+            (what, _) => what,
+        };
         let mut report = match self.attempts.get_mut(&file) {
             Some(attempt) => {
                 attempt.learn(status);
@@ -314,6 +319,28 @@ impl Report {
     }
 }
 
+/// An error as others may read it: the file goes by its name, and what tells of other places of this machine keeps its code alone.
+fn abroad(error: ErrorInfo, status: &FileStatus) -> ErrorInfo {
+    let local = matches!(
+        error.kind,
+        ErrorKind::Io
+            | ErrorKind::SourceChanged
+            | ErrorKind::Storage
+            | ErrorKind::Busy
+            | ErrorKind::Misuse
+    );
+    if !local {
+        return error;
+    }
+    let path = status.path.as_deref().map(|path| path.display().to_string());
+    let message = match path.filter(|path| !path.is_empty()) {
+        Some(path) => error.message.replace(&path, &status.name),
+        None => error.message,
+    };
+    let message = if message.contains(['/', '\\']) { String::new() } else { message };
+    ErrorInfo { message, ..error }
+}
+
 /// An attempt of which nothing is known yet.
 fn begun() -> Report {
     // Without randomness the attempts of this moment share a name.
@@ -325,7 +352,7 @@ fn begun() -> Report {
 
 #[cfg(test)]
 mod tests {
-    use vodferry_engine::{ErrorKind, PartInfo};
+    use vodferry_engine::PartInfo;
 
     use super::*;
 

@@ -72,6 +72,32 @@ async fn what_happened_is_told_in_order_and_holds_no_secret() {
 }
 
 #[tokio::test]
+async fn where_files_are_on_this_machine_is_not_told() {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let take = taken.clone();
+    let reporter = move |reports: Vec<Report>| {
+        take.lock().unwrap().extend(reports);
+        async { Ok(()) }
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (http, _storage) = script();
+    let builder = Uploader::builder().http(http).reporter(reporter);
+    let uploader = builder.build().unwrap();
+    let missing = folder.path().join("private").join("b.mp4");
+    uploader.add(File::path(&missing).to(target("k.mp4"), credential())).unwrap();
+    uploader.start();
+    let error = uploader.wait().await[0].error.clone().unwrap();
+    assert!(error.message.contains(missing.to_str().unwrap()), "{error:?}");
+    uploader.close().await;
+    let reports = taken.lock().unwrap().clone();
+    let Reported::Failed(told) = &reports.last().unwrap().what else { panic!("{reports:?}") };
+    assert_eq!((told.kind, &told.code), (error.kind, &error.code));
+    assert!(told.message.contains("b.mp4"), "{told:?}");
+    let text = format!("{reports:?}");
+    assert!(!text.contains("private"), "{text}");
+}
+
+#[tokio::test]
 async fn an_application_server_is_told_in_batches() {
     let (http, mut server) = script();
     let app = AppServer::new("http://app.test/x").unwrap().bearer("hush-bearer").http(http);
