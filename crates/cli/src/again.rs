@@ -1,6 +1,7 @@
 //! After an interruption, and a failure that ended the run: the command that goes on.
 
-use std::ffi::OsStr;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,13 +37,17 @@ impl Again<'_> {
         };
         let left: Vec<&Entry> = entries.iter().filter(left).collect();
         let recorded = !self.transfer.no_record && self.recorded(&left, options);
-        let command = if self.as_typed || !recorded {
-            // Some were not begun (or nothing was kept): the same command again goes on with those that were.
-            shell::without_secrets(std::env::args_os())
-        } else {
-            self.resume(&left)
+        if !self.as_typed && recorded {
+            return output::say(&format!("{why}; to go on: {}", self.resume(&left)));
+        }
+        // Some were not begun (or nothing was kept): the same command again goes on with those that were.
+        let (typed, sent_again) = without_done(std::env::args_os().collect(), entries);
+        let note = match sent_again {
+            0 => String::new(),
+            1 => " (1 file that is done would be sent again)".to_owned(),
+            many => format!(" ({many} files that are done would be sent again)"),
         };
-        output::say(&format!("{why}; to go on: {command}"));
+        output::say(&format!("{why}; to go on: {}{note}", shell::without_secrets(typed)));
     }
 
     fn recorded(&self, open: &[&Entry], options: &Options) -> bool {
@@ -131,6 +136,22 @@ impl Again<'_> {
         }
         command.text
     }
+}
+
+/// A command line without the files that are in storage, and how many of these it names all the same: to send them again would make other
+/// videos of them. One that was named by a folder or a list stays, and so does one whose name is there twice, as that may be the value of a
+/// flag.
+fn without_done(mut arguments: Vec<OsString>, entries: &[Entry]) -> (Vec<OsString>, usize) {
+    let mut times: HashMap<OsString, u32> = HashMap::new();
+    for argument in &arguments {
+        *times.entry(argument.clone()).or_default() += 1;
+    }
+    let done = entries.iter().filter(|e| matches!(e.outcome, Outcome::Succeeded { .. }));
+    let (named, others): (Vec<_>, Vec<_>) =
+        done.map(|entry| entry.path.as_os_str()).partition(|path| times.get(*path) == Some(&1));
+    let named: HashSet<&OsStr> = named.into_iter().collect();
+    arguments.retain(|argument| !named.contains(argument.as_os_str()));
+    (arguments, others.len())
 }
 
 struct Command {

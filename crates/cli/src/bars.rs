@@ -16,6 +16,8 @@ use crate::{keys, units};
 const FILE: &str = "{prefix:20!} {wide_bar} {bytes:>10}/{total_bytes:<10} {msg}";
 /// Fits into 80 columns with a handful of parts, and into 100 with retries and a limit.
 const TOTAL: &str = "{prefix} {percent}% {bytes}/{total_bytes}  {pace}{msg}";
+/// Of a list that is paused, neither speed nor time left mean anything.
+const PAUSED: &str = "{prefix} {percent}% {bytes}/{total_bytes}  {msg}";
 
 /// The bars of one run.
 pub(crate) struct Bars {
@@ -24,7 +26,9 @@ pub(crate) struct Bars {
     files: HashMap<FileId, ProgressBar>,
     /// Bytes handed to the network and not acknowledged, by file.
     in_flight: HashMap<FileId, u64>,
-    /// Bytes of files that are over, whatever became of them.
+    /// Bytes of files that the total counts on.
+    expected: HashMap<FileId, u64>,
+    /// Bytes of files that are in storage.
     over: u64,
     retries: u32,
     flights: Flights,
@@ -41,7 +45,9 @@ impl Bars {
 
     fn on(screen: ProgressDrawTarget, entries: &[Entry], flights: Flights, keys: bool) -> Bars {
         let multi = MultiProgress::with_draw_target(screen);
-        let bytes = entries.iter().filter_map(|entry| entry.total).sum();
+        let expected: HashMap<_, _> =
+            entries.iter().filter_map(|entry| Some((entry.id, entry.total?))).collect();
+        let bytes = expected.values().copied().fold(0, u64::saturating_add);
         let total = multi.add(ProgressBar::new(bytes).with_style(style(TOTAL)));
         total.set_prefix("total");
         let hint = keys.then(|| {
@@ -50,7 +56,8 @@ impl Bars {
             hint
         });
         let (files, in_flight, limit) = (HashMap::new(), HashMap::new(), String::new());
-        Bars { multi, total, files, in_flight, over: 0, retries: 0, flights, hint, limit }
+        let (over, retries) = (0, 0);
+        Bars { multi, total, files, in_flight, expected, over, retries, flights, hint, limit }
     }
 
     /// Something happened to a file.
@@ -92,8 +99,13 @@ impl Bars {
                 if let Some(bar) = self.files.remove(&entry.id) {
                     self.multi.remove(&bar);
                 }
-                self.over = self.over.saturating_add(entry.total.unwrap_or(0));
-                self.sum_up();
+                match (event, self.expected.remove(&entry.id)) {
+                    (Event::Succeeded { .. }, _) => {
+                        self.over = self.over.saturating_add(entry.total.unwrap_or(0));
+                        self.sum_up();
+                    }
+                    (_, expected) => self.give_up(expected.unwrap_or(0)),
+                }
             }
             _ => {}
         }
@@ -122,6 +134,7 @@ impl Bars {
         if let Some(hint) = &self.hint {
             hint.set_message(if paused { keys::PAUSED_HINT } else { keys::HINT });
         }
+        self.total.set_style(style(if paused { PAUSED } else { TOTAL }));
         if !paused {
             // The pause must not count as a slow network.
             self.total.reset_eta();
@@ -160,6 +173,13 @@ impl Bars {
         if let Some(bar) = self.files.get(&entry.id) {
             bar.set_message(text);
         }
+    }
+
+    /// Bytes that will not come are no part of the whole, and no speed.
+    fn give_up(&self, bytes: u64) {
+        self.total.set_length(self.total.length().unwrap_or(0).saturating_sub(bytes));
+        self.sum_up();
+        self.total.reset_eta();
     }
 
     fn sum_up(&self) {
@@ -293,6 +313,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_skipped_is_neither_done_nor_to_come() {
+        let uploader = vodferry::Uploader::builder().http(Arc::new(Nobody)).build().unwrap();
+        let entries = [("a.mp4", 1000), ("b.mp4", 3000)].map(|(name, bytes)| {
+            let id = uploader.add(name).unwrap();
+            Entry { total: Some(bytes), ..Entry::new(id, 1, name.into()) }
+        });
+        let (screen, flights) = (ProgressDrawTarget::hidden(), Flights::around(Arc::new(Nobody)));
+        let mut bars = Bars::on(screen, &entries, flights, false);
+        let [first, second] = &entries;
+        let file = second.id;
+        bars.tell(second, &Event::Started { file, video_id: None, target: None });
+        let (acknowledged, total) = (700, Some(3000));
+        bars.tell(second, &Event::Progress { file, acknowledged, in_flight: 0, total });
+        assert_eq!((bars.total.position(), bars.total.length()), (700, Some(4000)));
+        bars.tell(second, &Event::Canceled { file });
+        assert_eq!((bars.total.position(), bars.total.length()), (0, Some(1000)));
+        let target = vodferry::Target {
+            endpoint: "e".to_owned(),
+            bucket: "b".to_owned(),
+            key: "k".to_owned(),
+        };
+        let (file, object) = (first.id, vodferry::ObjectInfo::default());
+        bars.tell(first, &Event::Succeeded { file, target, video_id: None, object });
+        assert_eq!((bars.total.position(), bars.total.length()), (1000, Some(1000)));
+    }
+
+    #[test]
     fn nothing_is_told_of_a_speed_that_is_not_known() {
         for unknown in [0.0, 0.4, f64::NAN, f64::INFINITY] {
             assert_eq!(pace(unknown, 5_000_000), "");
@@ -306,5 +353,6 @@ mod tests {
     fn the_templates_are_understood() {
         assert!(ProgressStyle::with_template(FILE).is_ok());
         assert!(ProgressStyle::with_template(TOTAL).is_ok());
+        assert!(ProgressStyle::with_template(PAUSED).is_ok());
     }
 }

@@ -54,6 +54,21 @@ pub(crate) fn check(flags: &MediaArgs, place: &Place) -> Result<(), Failure> {
     }
 }
 
+/// Whether something was said that no checkpoint keeps: it travels with the object's requests, also with those of a later run.
+pub(crate) fn travels_with_object(
+    media: &MediaArgs,
+    object: &ObjectArgs,
+    called: &CallbackArgs,
+) -> bool {
+    let ObjectArgs { content_type, header, metadata } = object;
+    let MediaArgs { priority, watermark, process, .. } = media;
+    priority.is_some()
+        || watermark.is_some()
+        || process.is_some()
+        || content_type.is_some()
+        || !(header.is_empty() && metadata.is_empty() && called.callback_url.is_empty())
+}
+
 /// A flag that travels with the call that makes the video.
 fn asked_for(flags: &MediaArgs) -> Option<&'static str> {
     let said = [

@@ -5,15 +5,23 @@
 
 use std::fmt;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use serde::Deserialize;
 use vodferry::{Credential, Error, ErrorKind, Secret, StsToken};
+
+use crate::output;
 
 /// Our code for a command that gave no credential.
 pub(crate) const CODE: &str = "CredentialsCommand";
 /// What can be done about a command that gave none.
 pub(crate) const HINT: &str = "run it by hand: it is to print a JSON object with AccessKeyId, AccessKeySecret, SecurityToken and Expiration, and to \
      end with status 0";
+
+/// Who waits for longer is told for what.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// An access key, and where the next one comes from.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,9 +39,18 @@ impl From<Credential> for Key {
 }
 
 impl Key {
-    /// The first one that `command` gives.
+    /// The first one that `command` gives. It may ask its user for something, so it gets all the time that it wants, and says nothing of
+    /// this itself: we do.
     pub(crate) fn by_command(command: &str) -> Result<Key, Error> {
-        Ok(Key { token: ask(command)?, command: Some(command.to_owned()) })
+        let (over, waits) = mpsc::channel::<()>();
+        thread::spawn(move || {
+            if waits.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
+                output::say("waiting for what --credentials-command runs");
+            }
+        });
+        let token = ask(command);
+        drop(over);
+        Ok(Key { token: token?, command: Some(command.to_owned()) })
     }
 
     /// What signs now.

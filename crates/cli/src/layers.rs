@@ -1,6 +1,7 @@
 //! What one source of settings (the command line, the environment, the configuration file) says about the place of uploads and the key
 //! to it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use vodferry::{Credential, Secret};
@@ -55,22 +56,31 @@ impl Layer {
         }
     }
 
-    pub(crate) fn environment(variable: &dyn Fn(&str) -> Option<String>) -> Layer {
-        let secret = |name| variable(name).map(Secret::new);
-        Layer {
-            server: variable("VODFERRY_SERVER"),
-            token: secret("VODFERRY_TOKEN"),
-            address: secret("VODFERRY_ADDRESS"),
-            auth: secret("VODFERRY_AUTH"),
-            vod: variable("VODFERRY_VOD"),
-            endpoint: variable("VODFERRY_ENDPOINT"),
-            bucket: variable("VODFERRY_BUCKET"),
-            access_key_id: variable("VODFERRY_ACCESS_KEY_ID"),
-            access_key_secret: secret("VODFERRY_ACCESS_KEY_SECRET"),
-            security_token: secret("VODFERRY_SECURITY_TOKEN"),
-            keys_file: variable("VODFERRY_KEYS_FILE").map(PathBuf::from),
-            credentials_command: variable("VODFERRY_CREDENTIALS_COMMAND"),
-        }
+    /// A variable that is set to nothing counts as not set; one that is no text is an error, lest a token be left out in silence.
+    pub(crate) fn environment(
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Layer, Failure> {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let text = |name| match set(name).map(OsString::into_string) {
+            Some(Err(_)) => Err(Failure::usage(format!("{name} is set to what is not UTF-8"))),
+            Some(Ok(text)) => Ok(Some(text)),
+            None => Ok(None),
+        };
+        let secret = |name| Ok::<_, Failure>(text(name)?.map(Secret::new));
+        Ok(Layer {
+            server: text("VODFERRY_SERVER")?,
+            token: secret("VODFERRY_TOKEN")?,
+            address: secret("VODFERRY_ADDRESS")?,
+            auth: secret("VODFERRY_AUTH")?,
+            vod: text("VODFERRY_VOD")?,
+            endpoint: text("VODFERRY_ENDPOINT")?,
+            bucket: text("VODFERRY_BUCKET")?,
+            access_key_id: text("VODFERRY_ACCESS_KEY_ID")?,
+            access_key_secret: secret("VODFERRY_ACCESS_KEY_SECRET")?,
+            security_token: secret("VODFERRY_SECURITY_TOKEN")?,
+            keys_file: set("VODFERRY_KEYS_FILE").map(PathBuf::from),
+            credentials_command: text("VODFERRY_CREDENTIALS_COMMAND")?,
+        })
     }
 
     pub(crate) fn file(settings: &Settings) -> Layer {

@@ -6,6 +6,8 @@
 //! way needs is then taken from the first layer that has it, with one exception: the token of the configuration file goes only to the
 //! server of the configuration file, because a bearer token sent to another server is a token lost.
 
+use std::ffi::OsString;
+
 use vodferry::{ApiSignature, Credential, DirectOss, File, Secret, Target};
 
 use crate::cli::{Mode, PlaceArgs, StoreArgs, VodSignature};
@@ -38,7 +40,7 @@ pub(crate) struct Store {
 impl Place {
     /// The place that flags, environment and `settings` name.
     pub(crate) fn resolve(flags: &PlaceArgs, settings: &Settings) -> Result<Place, Failure> {
-        let (environment, file) = (Layer::environment(&environment), Layer::file(settings));
+        let (environment, file) = (Layer::environment(&variable)?, Layer::file(settings));
         let mut place = resolve(flags.mode, &Layer::flags(flags), &environment, &file)?;
         match &mut place {
             Place::Server { report, .. } => *report = flags.report,
@@ -76,7 +78,7 @@ impl Store {
     /// The storage that flags, environment and `settings` name.
     pub(crate) fn resolve(flags: &StoreArgs, settings: &Settings) -> Result<Store, Failure> {
         let flags = Layer::store_flags(flags);
-        let (environment, file) = (Layer::environment(&environment), Layer::file(settings));
+        let (environment, file) = (Layer::environment(&variable)?, Layer::file(settings));
         store(&[&flags, &environment, &file])
     }
 }
@@ -263,9 +265,8 @@ fn first<T: Clone>(layers: &[&Layer; 3], value: impl Fn(&Layer) -> Option<&T>) -
     layers.iter().find_map(|layer| value(layer).cloned())
 }
 
-/// A variable that is set to nothing counts as not set.
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 #[cfg(test)]
@@ -275,8 +276,9 @@ mod tests {
     fn layer(values: &[(&str, &str)]) -> Layer {
         Layer::environment(&|name| {
             let name = name.strip_prefix("VODFERRY_")?;
-            values.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            values.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into())
         })
+        .unwrap()
     }
 
     fn none() -> Layer {

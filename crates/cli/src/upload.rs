@@ -40,8 +40,9 @@ pub(crate) async fn run(
     let announced = args.growing && args.until_idle.is_none();
     let display = DisplayArgs { no_keys: args.display.no_keys || announced, ..args.display };
     let (exit, entries) = voyage::launch(&place, &options, &display, files, true).await?;
-    // `resume` knows nothing of who writes a file.
-    let as_typed = args.growing;
+    // `resume` knows nothing of who writes a file, and not what was said of the object.
+    let said = described::travels_with_object(&args.media, &args.object, &args.callback);
+    let as_typed = args.growing || said;
     let again = Again { global, place: &args.place, transfer: &args.transfer, as_typed };
     again.tell(&entries, exit, &options);
     Ok(exit)

@@ -144,7 +144,7 @@ impl Voyage {
         let mut events = uploader.events();
         let mut holds = signals::holds();
         let mut redraw = tokio::time::interval(Duration::from_millis(200));
-        let mut was_interrupted = false;
+        let (mut was_interrupted, mut parked) = (false, false);
         tokio::pin!(interrupted);
         uploader.start();
         loop {
@@ -192,8 +192,15 @@ impl Voyage {
                         uploader.stop();
                         break;
                     }
-                    if let Some(Err(error)) = failed.map(|file| uploader.cancel(file)) {
+                    // Its place is for the next; what is stored of it stays, whatever becomes of what is cancelled.
+                    if let Some(Err(error)) = failed.map(|file| uploader.pause(Some(file))) {
                         tracing::debug!(%error, "the file ended by itself");
+                    }
+                    parked |= failed.is_some();
+                    // The uploader tells no end while a file is paused.
+                    if parked && !self.entries.iter().any(Entry::is_open) {
+                        uploader.stop();
+                        break;
                     }
                 }
             }
@@ -255,7 +262,7 @@ impl Voyage {
         let id = event.file()?;
         let entry = self.entries.get_mut(*self.places.get(&id)?)?;
         if !entry.is_open() {
-            // A file that failed for its dead credential is cancelled behind the curtain: that Canceled is not news.
+            // A file that failed for its dead credential is paused behind the curtain: what comes of that is not news.
             return None;
         }
         entry.note(&event);

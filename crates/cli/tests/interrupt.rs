@@ -61,6 +61,31 @@ fn ctrl_c_prints_the_command_that_goes_on_and_it_does() {
 }
 
 #[test]
+fn what_no_checkpoint_keeps_is_said_again_and_what_is_done_is_not() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    env.file("done.mp4", 200_000);
+    env.file("a.mp4", 8 << 20);
+    let keys = server.keys_file();
+    let place =
+        ["--endpoint", &server.url, "--bucket", "vod-media", "--keys-file", keys.to_str().unwrap()];
+    let args =
+        ["upload", "--json", "done.mp4", "a.mp4", "--limit", "1MiB/s", "--metadata", "by=me"];
+    let mut upload = Process::spawn(env.command(&[&args[..], &place].concat()));
+    upload.wait_for(|line| line.event == "part" && line.number("file") == 2);
+    upload.signal("INT");
+    upload.rest();
+    let (_, stderr) = upload.end();
+    let line = stderr.lines().find_map(|line| line.split_once("to go on: ")).expect(&stderr).1;
+    assert!(line.contains("upload --json a.mp4 ") && line.contains("--metadata by=me"), "{line}");
+    let words: Vec<_> = line.split(' ').skip(1).collect();
+    let ran = env.run(&words).ok();
+    assert_eq!(ran.event("ended").number("succeeded"), 1, "{ran:?}");
+    assert!(ran.event("resumed").number("parts") >= 1, "{ran:?}");
+    assert_eq!(ran.event("succeeded").text("key"), "a.mp4");
+}
+
+#[test]
 fn sigterm_does_the_same_and_upload_goes_on_too() {
     let env = TestEnv::new();
     let server = env.serve(&[]);

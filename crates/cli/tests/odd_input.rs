@@ -349,3 +349,19 @@ fn time_outs_are_kept() {
         }
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_not_left_out_in_silence() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let env = TestEnv::new();
+    env.file("a.mp4", 1000);
+    let odd = std::ffi::OsStr::from_bytes(b"tok\xff");
+    let args = ["upload", "a.mp4", "--endpoint", "http://127.0.0.1:1", "--bucket", "b"];
+    let mut command = env.command(&args);
+    command.env("VODFERRY_ACCESS_KEY_ID", "id").env("VODFERRY_ACCESS_KEY_SECRET", "hush");
+    command.env("VODFERRY_SECURITY_TOKEN", odd);
+    let ran = Ran::of(&mut command).fails(2, "VODFERRY_SECURITY_TOKEN");
+    assert!(!ran.stderr.contains("tok"), "{ran:?}");
+}

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 
 use common::{Process, Ran, Server, TestEnv};
 
@@ -79,6 +80,45 @@ fn what_cannot_go_on_is_forgotten_on_demand() {
     upload.kill();
     env.run(&["resume", "--forget", "good.mp4"]).ok();
     assert!(listed(&env).is_empty());
+}
+
+#[test]
+fn what_has_no_length_is_neither_changed_nor_missing() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let content = fs::read(env.file("fed", LENGTH)).unwrap();
+    fs::write(env.path("g.mp4"), &content).unwrap();
+    let slow = ["--server", &server.url, "--part-size", "102400", "--limit", "1MiB/s", "--json"];
+    let feed = |args: &[&str]| {
+        let (out, into) = std::io::pipe().unwrap();
+        let mut command = env.command(&[args, &slow].concat());
+        command.stdin(std::process::Stdio::from(out));
+        (Process::spawn(command), into)
+    };
+    let (mut growing, mut announced) = feed(&["upload", "--growing", "g.mp4"]);
+    announced.write_all(b"{\"ready\": [0, 4000000]}\n").unwrap();
+    let (mut stream, mut fed) = feed(&["upload", "-", "--name", "live.mp4"]);
+    fed.write_all(&content[..400_000]).unwrap();
+    for upload in [&mut growing, &mut stream] {
+        upload.wait_for(|line| line.event == "part");
+        upload.kill();
+    }
+    let states = |env: &TestEnv| {
+        let mut states: Vec<_> =
+            listed(env).iter().map(|line| line["state"].as_str().unwrap().to_owned()).collect();
+        states.sort();
+        states
+    };
+    assert_eq!(states(&env), ["growing", "stream"]);
+    let ran = env.run(&["resume", "--server", &server.url]).ok();
+    assert!(ran.stderr.contains("the same `vodferry upload --growing` goes on"), "{ran:?}");
+    assert!(ran.stderr.contains("came on standard input"), "{ran:?}");
+    env.run(&["resume", "g.mp4", "--server", &server.url]).fails(2, "while it was written");
+    assert_eq!(env.run(&["resume", "--forget"]).ok().stdout, "");
+    assert_eq!(states(&env), ["growing", "stream"]);
+    let ran = env.run(&["resume", "--forget", "g.mp4"]).ok();
+    assert!(ran.stdout.contains("g.mp4\t"), "{ran:?}");
+    assert_eq!(states(&env), ["stream"]);
 }
 
 #[test]

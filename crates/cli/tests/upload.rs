@@ -160,6 +160,31 @@ fn an_expired_credential_that_nobody_renews_fails_with_a_hint() {
 }
 
 #[test]
+fn a_dead_credential_is_no_wish_to_give_up() {
+    let env = TestEnv::new();
+    let server = env.serve(&["--credential-life", "5"]);
+    let file = env.file("a.mp4", 6_000_000);
+    let asked = serde_json::json!({"Title": "t", "FileName": "a.mp4"});
+    let begun = common::app_server(&server, "create", &asked);
+    let upload = |auth: &serde_json::Value, more: &[&str]| {
+        let upload = ["upload", "--json", "a.mp4", "--delete-on-cancel"];
+        let mut command = env.command(&[&upload[..], more].concat());
+        command.env("VODFERRY_ADDRESS", begun["UploadAddress"].as_str().unwrap());
+        command.env("VODFERRY_AUTH", auth["UploadAuth"].as_str().unwrap());
+        Ran::of(&mut command)
+    };
+    let ran = upload(&begun, &["--limit", "500KiB/s"]).fails(3, "expired");
+    assert!(ran.stderr.contains("goes on where it stopped"), "{ran:?}");
+
+    let asked = serde_json::json!({"VideoId": begun["VideoId"]});
+    let ran = upload(&common::app_server(&server, "refresh", &asked), &[]).ok();
+    assert!(ran.event("resumed").number("parts") >= 1, "{ran:?}");
+    let done = ran.event("succeeded");
+    let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+    assert!(env.get(&server, &object) == fs::read(file).unwrap());
+}
+
+#[test]
 fn the_application_server_renews_credentials_silently() {
     let env = TestEnv::new();
     let server = env.serve(&["--credential-life", "5"]);

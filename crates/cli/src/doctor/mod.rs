@@ -157,7 +157,8 @@ impl Doctor<'_> {
 
     async fn with_video(&mut self, authorizer: &dyn Authorizer) {
         if !self.args.make_video {
-            let text = "not tried, as the server would have to make a video";
+            let text =
+                "not tried, nor speed and web pages, as the server would have to make a video";
             return self.report.skip("rights", text, "--make-video tries it");
         }
         match authorizer.authorize(rights::new_video()).await {
@@ -233,7 +234,7 @@ impl Doctor<'_> {
             ErrorKind::Auth => Some(
                 "check the application server's token (VODFERRY_TOKEN), or the access key and its rights",
             ),
-            _ => error.hint(),
+            _ => error.hint().or(Some("check the address: who answers there says this")),
         };
         self.report.fail(check, &error.to_string(), ExitCode::of(error.kind()), hint);
     }

@@ -184,6 +184,7 @@ impl Drop for Upload {
 fn refused(what: &str, error: &Error, report: &mut Report) {
     let fix = match error.kind() {
         ErrorKind::Auth => "permit oss:PutObject for this key, and check whose access key it is",
+        _ if error.code() == "NoSuchBucket" => "make the bucket, or name another with --bucket",
         _ => error.hint().unwrap_or("see what the service says about this code"),
     };
     let text = format!("cannot {what}: {error}");
