@@ -58,7 +58,11 @@ impl Http for Net {
     ) -> BoxFuture<'static, Result<Response, TransportError>> {
         let client = self.clients.read().unwrap_or_else(PoisonError::into_inner).of(&request);
         let route = self.route.clone();
-        Box::pin(async move { send(client, &route, request, body).await })
+        let whom = match &self.plan.proxy {
+            Some((_, proxy)) => format!("{} by way of the proxy {proxy}", request.authority),
+            None => request.authority.clone(),
+        };
+        Box::pin(async move { send(client, &route, &whom, request, body).await })
     }
 
     fn route_changed(&self) -> bool {
@@ -75,7 +79,8 @@ impl Http for Net {
 
 /// What a client is made of, kept to make it anew.
 struct Plan {
-    proxy: Option<reqwest::Proxy>,
+    /// With its host and port, for messages.
+    proxy: Option<(reqwest::Proxy, String)>,
     direct: bool,
     certificates: Vec<reqwest::Certificate>,
     connect: Duration,
@@ -110,7 +115,11 @@ impl Plan {
                 let proxy = reqwest::Url::parse(url)
                     .ok()
                     .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-                    .and_then(|url| reqwest::Proxy::all(url).ok());
+                    .and_then(|url| {
+                        let port = url.port_or_known_default().unwrap_or_default();
+                        let name = format!("{}:{port}", url.host_str()?);
+                        Some((reqwest::Proxy::all(url).ok()?, name))
+                    });
                 let wrong = || Error::misuse("the proxy is not an http:// or https:// URL");
                 Some(proxy.ok_or_else(wrong)?)
             }
@@ -171,7 +180,7 @@ impl Plan {
         if direct {
             builder = builder.no_proxy();
         }
-        if let Some(proxy) = &self.proxy {
+        if let Some((proxy, _)) = &self.proxy {
             builder = builder.proxy(proxy.clone());
         }
         builder
@@ -189,15 +198,16 @@ fn is_loopback(authority: &str) -> bool {
     address || host.eq_ignore_ascii_case("localhost")
 }
 
+/// `whom` is for messages.
 async fn send(
     client: reqwest::Client,
     route: &Route,
+    whom: &str,
     request: Request,
     body: Body,
 ) -> Result<Response, TransportError> {
-    let host = request.authority.clone();
     let request = outgoing(request, body)?;
-    let mut reply = client.execute(request).await.map_err(|error| explain(error, &host, false))?;
+    let mut reply = client.execute(request).await.map_err(|error| explain(error, whom, false))?;
     if let Some(peer) = reply.remote_addr() {
         route.leads_to(peer);
     }
@@ -208,9 +218,9 @@ async fn send(
             response.headers.push((name.as_str().to_owned(), value.to_owned()));
         }
     }
-    while let Some(piece) = reply.chunk().await.map_err(|error| explain(error, &host, true))? {
+    while let Some(piece) = reply.chunk().await.map_err(|error| explain(error, whom, true))? {
         if response.body.len() + piece.len() > MOST_REPLY {
-            let text = format!("{host} answered with more than {MOST_REPLY} bytes");
+            let text = format!("{whom} answered with more than {MOST_REPLY} bytes");
             return Err(TransportError::new(TransportErrorKind::Protocol, text));
         }
         response.body.extend_from_slice(&piece);
@@ -367,6 +377,18 @@ mod tests {
         let options =
             Options { proxy: Proxy::Url("http://me:hush@x:1".into()), ..Options::default() };
         assert!(Net::new(&options).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_dead_proxy_is_named() {
+        let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let url = format!("http://me:hush@{dead}");
+        let net = Net::new(&Options { proxy: Proxy::Url(url), ..Options::default() }).unwrap();
+        let error = net.send(request("/b/k"), Body::from_bytes("")).await.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind, TransportErrorKind::Connect);
+        let whom = format!("cannot connect to 127.0.0.1:9 by way of the proxy {dead}");
+        assert!(text.contains(&whom) && !text.contains("hush"), "{text}");
     }
 
     #[test]

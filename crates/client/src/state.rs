@@ -1,6 +1,8 @@
 //! What is known of the list beyond the engine: sources, places, grants and the secrets behind them, and who wants to hear of it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -35,6 +37,8 @@ pub(crate) struct State {
 /// What the shell knows of a file beyond the engine.
 pub(crate) struct Entry {
     pub(crate) file: Arc<File>,
+    /// What tells it from other files where none may be in the list twice.
+    place: Option<OsString>,
     /// Where it goes, once known.
     pub(crate) target: Option<Target>,
     /// What its grants said beyond the engine.
@@ -109,13 +113,20 @@ impl Grants {
     }
 }
 
+/// The one way to name what stands at a path: `./a`, `a` and a link to it are the same file. Not yet there, it is told by its path alone.
+fn place_of(path: &Path) -> OsString {
+    let place = path.canonicalize().or_else(|_| std::path::absolute(path));
+    place.map_or_else(|_| path.as_os_str().to_owned(), PathBuf::into_os_string)
+}
+
 impl Entry {
     /// Of a file that is added.
-    pub(crate) fn new(file: Arc<File>) -> Entry {
+    fn new(file: Arc<File>) -> Entry {
         let image_url = file.grant.as_ref().and_then(|grant| grant.image_url.clone());
         Entry {
             target: file.known_target(),
             file,
+            place: None,
             granted: Granted { used: None, image_url },
             source: None,
             feed: None,
@@ -185,9 +196,9 @@ impl State {
         else {
             return Ok(());
         };
-        let target = file.known_target();
+        let (place, target) = (place_of(path), file.known_target());
         let same = |entry: &Entry| {
-            entry.file.origin.path() == Some(path) && entry.file.known_target() == target
+            entry.place.as_ref() == Some(&place) && entry.file.known_target() == target
         };
         let listed = self.files.iter().filter(|(_, entry)| same(entry));
         match listed.filter(|(id, _)| self.engine.file(**id).is_some()).count() {
@@ -197,6 +208,13 @@ impl State {
                 Err(Error::new(ErrorKind::Misuse, "FileAlreadyExist", text))
             }
         }
+    }
+
+    /// Keeps what is known of a file that the engine took up.
+    pub(crate) fn keep(&mut self, id: FileId, file: File) {
+        let place = file.origin.path().filter(|_| self.duplicates == Duplicates::Refuse);
+        let place = place.map(place_of);
+        self.files.insert(id, Entry { place, ..Entry::new(Arc::new(file)) });
     }
 
     fn note(&mut self, file: FileId, change: impl FnOnce(&mut Entry)) {

@@ -10,7 +10,7 @@ use vodferry_engine::{Event, FileId, FileSpec, Now};
 
 use crate::report::FAREWELL;
 use crate::shell::Shared;
-use crate::state::{Entry, State};
+use crate::state::State;
 use crate::{
     Authorizer, Error, ErrorKind, Events, File, FileStatus, UploadGrant, Uploaded, UploaderBuilder,
 };
@@ -82,7 +82,7 @@ impl Uploader {
             if let (Some(issued), Some(grant)) = (issued, &file.grant) {
                 state.grants.keep(issued, id, grant);
             }
-            state.files.insert(id, Entry::new(Arc::new(file)));
+            state.keep(id, file);
             Ok(id)
         });
         added.inspect_err(|_| origin.let_go())

@@ -155,3 +155,16 @@ pub enum OnCancel {
     /// rule takes them.
     Abort,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_parts_are_under_way_where_nothing_is_said_or_measured() {
+        let fixed = |config: Config| config.limit().get();
+        assert_eq!(fixed(Config::default()), 5);
+        assert_eq!(fixed(Config { max_in_flight: 3, ..Config::default() }), 3);
+        assert_eq!(fixed(Config { parallel: 7, ..Config::default() }), 7);
+    }
+}

@@ -70,6 +70,7 @@ fn copy(scenario: &Scenario) -> Scenario {
         order: scenario.order,
         progress: scenario.progress.clone(),
         requests: scenario.requests.clone(),
+        side_by_side: scenario.side_by_side,
         end: scenario.end.clone(),
         until_s: scenario.until_s,
     }
@@ -98,6 +99,7 @@ fn wrong_server() -> Result<(), Failed> {
         r#""authority": {"mode": "manual"}"#,
         r#""progress": {"a": [0, 204800]}"#,
         r#""requests": {"UploadPart": 3}"#,
+        r#""side_by_side": [2, 2]"#,
         r#""end": [["a", "Failed"]]"#,
         r#""until_s": 0"#,
     ] {

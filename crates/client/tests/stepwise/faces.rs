@@ -94,6 +94,11 @@ async fn a_file_is_added_twice_unless_that_is_refused() {
     let refused = uploader.add(desk.file()).unwrap_err();
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Misuse, "FileAlreadyExist"));
     assert!(refused.to_string().contains("a.mp4"), "{refused}");
+    // However its path is written.
+    let path = desk.path();
+    let dotted = path.parent().unwrap().join(".").join(path.file_name().unwrap());
+    let same = File::path(dotted).to(target("k.mp4"), credential());
+    assert_eq!(uploader.add(same).unwrap_err().code(), "FileAlreadyExist");
     // To another place it is another upload, and bytes have no name to tell them by.
     uploader.add(File::path(desk.path()).to(target("other.mp4"), credential())).unwrap();
     for _ in 0..2 {

@@ -60,6 +60,8 @@ async fn a_small_file_is_one_put() {
         uploader.start();
         let asked = script.expect("put").await;
         assert_eq!(asked.body, desk.bytes);
+        let kept = vodferry::Checkpoints::open(desk.records()).list().unwrap();
+        assert!(kept.is_empty(), "there is nothing that could be resumed: {kept:?}");
         asked.stored();
         let files = uploader.wait().await;
         assert_eq!(files[0].state, FileState::Succeeded);
