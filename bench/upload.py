@@ -1,7 +1,7 @@
 """One cached file to a sink and to our server, beside curl, oss2 and both official Go SDKs: CPU, wall, resident memory.
 
 Every row runs in every round, one after the other. curl sends no digest: it and `floor`, which only computes MD5 + CRC64 of as many
-bytes, are the floors. All others compute and check CRC64; vodferry alone sends Content-MD5, unless said otherwise.
+bytes, are the floors. All others compute CRC64; vodferry alone sends Content-MD5, unless said otherwise. The sink tells no CRC64, so that nobody can compare it there.
 """
 
 import os
@@ -40,6 +40,7 @@ def run(bench):
 def rows(bench, path, go, sink, server):
     """Name and place of each row, and its command."""
     yield ("floor: MD5 + CRC64", "-"), [bench.binary("floor"), str(bench.megabytes)]
+    yield ("floor: CRC64", "-"), [bench.binary("floor"), str(bench.megabytes), "crc64"]
     yield ("floor: curl -T", "sink"), ["curl", "-sS", "-o", "/dev/null", "-T", path, f"{sink}/{BUCKET}/bench/curl"]
     for place, url in (("sink", sink), ("server", server)):
         yield ("vodferry", place), bench.upload(url, path, "bench/ours", part=PART, parallel=THREADS)
@@ -52,7 +53,7 @@ def rows(bench, path, go, sink, server):
 def report(bench, results):
     scale = GIB / bench.size
     cpu = {row: median(r[0] for r in runs) * scale for row, runs in results.items()}
-    curl, hashes = cpu["floor: curl -T", "sink"], cpu["floor: MD5 + CRC64", "-"]
+    curl, hashes, crc = cpu["floor: curl -T", "sink"], cpu["floor: MD5 + CRC64", "-"], cpu["floor: CRC64", "-"]
     peers = [name for name in ("oss2", "Go SDK v1", "Go SDK v2") if (name, "sink") in cpu]
     best = {place: min(cpu[name, place] for name in peers) for place in ("sink", "server")}
     print(f"{bench.megabytes} MiB, parts of {PART // MIB} MiB, {THREADS} at once, medians of {bench.rounds} interleaved rounds")
@@ -63,10 +64,8 @@ def report(bench, results):
         beside = f"{cpu[row] / best[place]:12.2f}" if place in best else f"{'':12}"
         print(f"{name:22}{place:8}{cpu[row]:10.2f}{cpu[row] / curl:8.2f}{beside}{wall:8.2f}{memory:14.1f}")
     bench.target("CPU to the sink, vodferry ÷ (curl + hash floor)", cpu["vodferry", "sink"] / (curl + hashes), 1.3)
-    copying = "moving the bytes alone (curl, no digest, one connection) costs {:.2f} of the best SDK"
     for place in ("sink", "server"):
-        for name in ("vodferry without MD5", "vodferry"):
-            why = copying.format(curl / best[place])
-            if name == "vodferry":
-                why += ", and no SDK computes an MD5"
-            bench.target(f"CPU to the {place}, {name} ÷ best SDK", cpu[name, place] / best[place], 0.5, known=why)
+        for name, digests in (("vodferry without MD5", crc), ("vodferry", hashes)):
+            floor = (curl + digests) / best[place]
+            why = f"moving the bytes (curl, one connection) and hashing them alone cost {floor:.2f} of the best SDK"
+            bench.target(f"CPU to the {place}, {name} ÷ best SDK", cpu[name, place] / best[place], 0.5, known=why if floor > 0.5 else None)

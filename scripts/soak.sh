@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The long run. First SEEDS (1,000,000) simulated worlds on all cores; the first seed that fails is printed with the command that replays it.
+# The long run. First SEEDS (1,000,000) simulated worlds from FIRST (0) on, on all cores; the first seed that fails is printed with the command that replays it.
 # Then, for MINUTES (10; 0 leaves it out), the real server under load by the real client: many uploads at once, some stopped and gone on with,
-# some killed and resumed, some begun and abandoned, credentials that live for six seconds, a janitor that comes every five seconds, takes
+# some broken off and resumed, some begun and abandoned, credentials that live for six seconds, a janitor that comes every five seconds, takes
 # abandoned uploads after half a minute and their bytes twenty seconds later; some must have been taken. Every finished object is fetched and compared by CRC64. At the end the server's memory and open files must be flat (the
 # last quarter of the time beside the second), its log without a panic, and `vodferry fsck` clean.
 # The server is not killed here, as its memory could not be watched then: the end-to-end tests and `make demo` kill it.
@@ -15,7 +15,7 @@ case "$seeds$minutes" in *[!0-9]*) die "SEEDS and MINUTES are whole numbers" ;; 
 
 echo "== $seeds simulated worlds"
 began=$SECONDS
-FIRST=0 SEEDS=$seeds cargo test --quiet --locked --profile "$profile" -p vodferry-engine --test simulation -- every_promise --nocapture
+FIRST=${FIRST:-0} SEEDS=$seeds cargo test --quiet --locked --profile "$profile" -p vodferry-engine --test simulation -- every_promise --nocapture
 echo "simulation: $seeds worlds in $((SECONDS - began)) s"
 [ "$minutes" -gt 0 ] || exit 0
 
