@@ -88,6 +88,9 @@ fn kills_of_both_ends_over_a_bad_network() {
     println!("{sent:?}; {counts:?}; {took:.1?}");
     assert_eq!(killed, (kills, kills));
     assert!(counts.faults() >= u64::from(kills), "the network was too good: {counts:?}");
+    // A short run may miss one of them.
+    let both = counts.cuts > 0 && counts.stalls > 0;
+    assert!(kills < 20 || both, "neither cut nor stood still: {counts:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! SIGKILL of either end, at any moment: the video arrives whole, and what was acknowledged is not sent again.
 //!
-//! An [`Observer`] stands between the two and sees the wire. `SEED=… cargo test -p vodferry-cli --test e2e_kill` repeats a run: the same files
+//! An [`Observer`] stands between the two and sees the wire. `SEED=… cargo test -p vodferry-cli --test e2e kill::` repeats a run: the same files
 //! and the same moments, as far as the machine's own timing permits.
 
 use std::fs;
