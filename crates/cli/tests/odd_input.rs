@@ -37,6 +37,9 @@ impl Recorder {
                         _ => break,
                     }
                 }
+                // A body may come in the same piece.
+                let end = head.windows(4).position(|four| four == b"\r\n\r\n");
+                head.truncate(end.unwrap_or(head.len()));
                 kept.lock().unwrap().push(String::from_utf8_lossy(&head).into_owned());
                 let _ = stream.write_all(
                     b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
@@ -54,7 +57,7 @@ const EVIL: &str = "x\r\nX-Evil: 1\r\n\u{1b}[2J";
 fn is_clear(ran: &Ran) {
     assert!(matches!(ran.code, Some(2 | 3 | 8 | 9)), "{ran:#?}");
     for line in ran.stderr.lines() {
-        let ours = ["error: ", "hint: ", "warning: ", "a.mp4: ", "x\u{fffd}\u{fffd}X-Evil"];
+        let ours = ["error: ", "hint: ", "warning: ", "a.mp4: ", "-: ", "x\u{fffd}\u{fffd}X-Evil"];
         assert!(ours.iter().any(|ours| line.starts_with(ours)), "{ran:#?}");
     }
     assert!(!ran.stderr.contains(['\r', '\u{1b}']) && !ran.stderr.contains("panicked"), "{ran:#?}");
@@ -119,11 +122,79 @@ fn no_argument_smuggles_a_header_or_fools_the_terminal() {
     for call in [["get", EVIL], ["get", &evil_url], ["url", EVIL], ["fly", EVIL], [EVIL, "x"]] {
         is_clear(&env.run(&call));
     }
+    let store = ["--endpoint", url, "--bucket", "films"];
+    let whole = format!("films/{EVIL}");
+    let missing = env.path("none").to_str().unwrap().to_owned();
+    for call in [
+        &["upload", "a.mp4", "--header", EVIL][..],
+        &["upload", "a.mp4", "--header", &format!("X-Kind: {EVIL}")],
+        &["upload", "a.mp4", "--metadata", &format!("by={EVIL}")],
+        &["upload", "a.mp4", "--content-type", EVIL],
+        &["upload", "a.mp4", "--callback-url", EVIL, "--callback-body", "b=1"],
+        &["upload", "a.mp4", "--proxy", EVIL],
+        &["upload", "-", "--name", EVIL],
+        &["upload", "a.mp4", "--list", EVIL],
+        &["upload", "a.mp4", "--ca-file", EVIL],
+    ] {
+        let mut command = env.command(&[call, &store].concat());
+        command.env("VODFERRY_ACCESS_KEY_ID", "AK").env("VODFERRY_ACCESS_KEY_SECRET", "hush");
+        is_clear(&Ran::of(command.args(["--retry-for", "1s"])));
+    }
+    for call in [
+        &["put", "a.mp4", &whole][..],
+        &["put", "a.mp4", "films/k", "--content-type", EVIL],
+        &["append", "a.mp4", &whole],
+        &["rm", &whole],
+        &["ls", &whole],
+        &["ls", "films", "--endpoint", EVIL],
+        &["abort", &whole, "--upload-id", EVIL],
+        &["get", &whole, "-o", EVIL],
+        &["checkpoints", "show", EVIL],
+        &["checkpoints", "rm", EVIL],
+        &["resume", EVIL],
+        &["fsck", "--data", &format!("{missing}{EVIL}")],
+        &["serve", "--listen", EVIL, "--data", &missing],
+        &["admin", "keys", "disable", EVIL, "--data", &missing],
+        &["admin", "backup", EVIL, "--data", &missing],
+        &["completions", EVIL],
+    ] {
+        let mut command = env.command(call);
+        command.env("VODFERRY_ENDPOINT", url);
+        command.env("VODFERRY_ACCESS_KEY_ID", "AK").env("VODFERRY_ACCESS_KEY_SECRET", "hush");
+        is_clear(&Ran::of(&mut command));
+    }
     let heads = recorder.heads.lock().unwrap();
     assert!(!heads.is_empty());
     for head in heads.iter() {
         assert!(!head.to_lowercase().contains("\nx-evil"), "{head}");
         assert!(!head.contains('\u{1b}'), "{head}");
+    }
+}
+
+#[test]
+fn a_key_has_at_most_1023_bytes() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let file = env.file("a.mp4", 300_000);
+    let keys = server.keys_file();
+    let place =
+        ["--endpoint", &server.url, "--bucket", "vod-media", "--keys-file", keys.to_str().unwrap()];
+    let upload =
+        |key: &str| env.run(&[&["upload", "--json", "a.mp4", "--key", key][..], &place].concat());
+    // The last one has 1,023 bytes and 341 characters.
+    for key in ["k".repeat(1023), "影".repeat(341)] {
+        assert_eq!(upload(&key).ok().event("succeeded").text("key"), key);
+        assert!(env.get(&server, &format!("vod-media/{key}")) == fs::read(&file).unwrap());
+    }
+    for key in ["k".repeat(1024), format!("{}k", "影".repeat(341))] {
+        let ran = upload(&key);
+        assert!(matches!(ran.code, Some(2 | 9)), "{ran:?}");
+        assert!(
+            ran.stderr.contains("1,023")
+                || ran.stderr.contains("InvalidObjectName")
+                || ran.stderr.contains("1023"),
+            "{ran:?}"
+        );
     }
 }
 

@@ -420,16 +420,18 @@ pub struct FakeServer {
 }
 
 impl FakeServer {
-    pub fn answering(answer: &'static [u8]) -> FakeServer {
+    pub fn answering(answer: &[u8]) -> FakeServer {
+        let answer: std::sync::Arc<[u8]> = answer.into();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
+                let answer = answer.clone();
                 std::thread::spawn(move || {
                     let mut head = [0u8; 8192];
                     let _ = stream.read(&mut head);
-                    let _ = stream.write_all(answer);
+                    let _ = stream.write_all(&answer);
                     let _ = stream.shutdown(std::net::Shutdown::Write);
                     // Taking what still comes keeps the reset away that would hide the answer.
                     let _ = stream.read_to_end(&mut Vec::new());

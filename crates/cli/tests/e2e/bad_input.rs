@@ -283,15 +283,25 @@ fn storage_that_is_none_is_given_up_with_an_error() {
     let half_head: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Le";
     let noise: &[u8] = b"\x16\x03\x01\x02\x00\xff\xfe SSH-2.0-OpenSSH\r\n\r\n";
     let nothing: &[u8] = b"";
-    for (answer, code) in
-        [(html, 9), (teapot, 9), (noise, 9), (half, 4), (half_head, 4), (nothing, 4)]
-    {
+    // Heads of half a megabyte, and of a hundred thousand lines.
+    let long = [b"HTTP/1.1 200 OK\r\nX-A: ", &[b'a'; 600_000][..], b"\r\n\r\n"].concat();
+    let many = [&b"HTTP/1.1 200 OK\r\n"[..], &b"X-A: a\r\n".repeat(100_000), b"\r\n"].concat();
+    for (answer, code) in [
+        (html, 9),
+        (teapot, 9),
+        (noise, 9),
+        (&long[..], 9),
+        (&many[..], 9),
+        (half, 4),
+        (half_head, 4),
+        (nothing, 4),
+    ] {
         let server = FakeServer::answering(answer);
         let upload = ["upload", "--json", "a.mp4", "--retry-for", "300ms", "--bucket", "films"];
         let ran = with_key(&env, &server.url, &upload).fails(code, "a.mp4");
         one_clear_error(&ran, &Secrets::default());
         assert_eq!(ran.event("ended").number("exit_code"), code as u64);
-        if answer == half_head || answer == nothing || answer == noise {
+        if [half_head, nothing, noise, &long, &many].contains(&answer) {
             // A download takes its time with what may be the network's fault: one of a kind is enough.
             continue;
         }
