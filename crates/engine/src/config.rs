@@ -152,7 +152,8 @@ pub enum OnCancel {
     Keep,
     /// The upload is aborted and the checkpoint deleted. Where no usable credential is there to abort it with, a warning with the
     /// code `AbortSkipped` comes before Canceled (none when the file is removed): its parts stay until the bucket's lifecycle
-    /// rule takes them.
+    /// rule takes them. It is about files under way, and those paused alone while they were: what an earlier run began of a file
+    /// whose turn did not come in this one stays.
     Abort,
 }
 
