@@ -1,12 +1,18 @@
-"""aliyun-python-sdk-core and -sts as black boxes against our server: AssumeRole, GetCallerIdentity, and what oss2 may do with it.
+"""aliyun-python-sdk-core and -sts as black boxes against our server: AssumeRole, GetCallerIdentity, and what oss2 and
+alibabacloud-oss-v2 may do with it, by V1 and by V4.
 
 Usage: sts_check.py ENDPOINT BUCKET KEYS_FILE. Prints a line per check and `N passed, N failed`.
 """
 
+import hashlib
 import json
+import os
 import sys
+import tempfile
 import traceback
+import urllib.request
 
+import alibabacloud_oss_v2 as oss
 import oss2
 from aliyunsdkcore.acs_exception.exceptions import ServerException
 from aliyunsdkcore.client import AcsClient
@@ -44,9 +50,25 @@ def assume(policy=None, role=ROLE, seconds=900, session="official", by=client):
     return call(request, by)
 
 
+def three(credentials):
+    return credentials["AccessKeyId"], credentials["AccessKeySecret"], credentials["SecurityToken"]
+
+
 def bucket_of(credentials):
-    auth = oss2.StsAuth(credentials["AccessKeyId"], credentials["AccessKeySecret"], credentials["SecurityToken"])
-    return oss2.Bucket(auth, endpoint, bucket_name)
+    return oss2.Bucket(oss2.StsAuth(*three(credentials)), endpoint, bucket_name)
+
+
+def bucket_of_v4(credentials):
+    auth = oss2.ProviderAuthV4(oss2.credentials.StaticCredentialsProvider(*three(credentials)))
+    return oss2.Bucket(auth, endpoint, bucket_name, region="cn-shanghai")
+
+
+def v2_of(credentials, version):
+    """A client of the second SDK. By V1 it sends the token as `security-token`, which V1 does not sign."""
+    config = oss.config.load_default()
+    config.credentials_provider = oss.credentials.StaticCredentialsProvider(*credentials)
+    config.region, config.endpoint, config.signature_version = "cn-shanghai", endpoint, version
+    return oss.Client(config)
 
 
 def refused(code, run):
@@ -75,6 +97,69 @@ def a_role_is_assumed_and_used():
     bucket.put_object("sts/a", b"x" * 1000)
     assert bucket.get_object("sts/a").read() == b"x" * 1000
     oss2.resumable_upload(bucket, "sts/parts", __file__, multipart_threshold=1, part_size=102400)
+
+
+@check
+def oss2_carries_a_token_by_v4():
+    data = hashlib.shake_128(b"film").digest(1_200_000)
+    bucket = bucket_of_v4(assume()["Credentials"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "film")
+        with open(path, "wb") as f:
+            f.write(data)
+        options = dict(store=oss2.ResumableStore(root=folder), multipart_threshold=1, part_size=200_000, num_threads=1)
+
+        def interrupt(done, _total):
+            if done >= 600_000:
+                raise InterruptedError("as if the power had failed")
+
+        try:
+            oss2.resumable_upload(bucket, "sts/v4", path, progress_callback=interrupt, **options)
+            raise AssertionError("it was to be interrupted")
+        except InterruptedError:
+            pass
+        (begun,) = bucket.list_multipart_uploads(prefix="sts/v4").upload_list
+        oss2.resumable_upload(bucket, "sts/v4", path, **options)
+    assert bucket.get_object("sts/v4").read() == data
+    assert not bucket.list_multipart_uploads(prefix="sts/v4").upload_list, f"{begun.upload_id} was not gone on with"
+    with urllib.request.urlopen(bucket.sign_url("GET", "sts/v4", 60, slash_safe=True)) as reply:
+        assert reply.read() == data
+
+
+def v2_carries_a_token(version):
+    statement = {"Effect": "Allow", "Action": "oss:*", "Resource": f"acs:oss:*:*:{bucket_name}/sts/in/*"}
+    key_id, secret, token = three(assume({"Version": "1", "Statement": [statement]})["Credentials"])
+    client = v2_of((key_id, secret, token), version)
+    data, place = hashlib.shake_128(version.encode()).digest(700_000), dict(bucket=bucket_name, key="sts/in/v2 ü")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "film")
+        with open(path, "wb") as f:
+            f.write(data)
+        client.uploader(part_size=200_000, parallel_num=2).upload_file(oss.PutObjectRequest(**place), path)
+    with client.get_object(oss.GetObjectRequest(**place)).body as body:
+        assert body.read() == data
+    with urllib.request.urlopen(client.presign(oss.GetObjectRequest(**place)).url) as reply:
+        assert reply.read() == data
+    # What the token says counts, and there is no way round it.
+    outside = oss.PutObjectRequest(bucket=bucket_name, key="sts/out", body=b"x")
+    for who, code in [(client, "AccessDenied"), (v2_of((key_id, secret), version), None), (v2_of((key_id, secret, "x"), version), None)]:
+        try:
+            who.put_object(outside)
+        except oss.exceptions.OperationError as error:
+            error = error.unwrap()
+            assert error.status_code == 403 and code in (None, error.code), (error.status_code, error.code)
+        else:
+            raise AssertionError("it was put")
+
+
+@check
+def v2_carries_a_token_by_v1():
+    v2_carries_a_token("v1")
+
+
+@check
+def v2_carries_a_token_by_v4():
+    v2_carries_a_token("v4")
 
 
 @check
