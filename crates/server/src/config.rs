@@ -65,7 +65,8 @@ pub struct Config {
     /// Bytes that must be free on the disk of `data` for `/health/ready` to say that the server is
     /// ready; 0 is no bound. Uploads are taken as long as there is any space. Default 64 MiB.
     pub free_space: u64,
-    /// Address and port of `/metrics`, for Prometheus; whoever reaches it may read it, so that it is
+    /// Address and port of `/metrics`, for Prometheus, and of `/health/live` and `/health/ready`, which are answered
+    /// there also while all of `limits.connections` are busy; whoever reaches it may read it, so that it is
     /// best a loopback or an inner one. Default none.
     pub metrics_listen: Option<SocketAddr>,
     /// File that gets a line of JSON for each request, or `-` for stdout. Reopened on SIGHUP. Default
@@ -134,8 +135,14 @@ pub struct Limits {
     /// Longest time that a client takes nothing of a reply that is there for it. Default 60 s.
     #[serde(with = "seconds")]
     pub idle_reply: Duration,
-    /// Open connections; more wait in the system's queue. Default 4096.
+    /// Open connections, of which each may hold `header_bytes` of memory before it has asked anything. When there
+    /// are as many, a new one takes the place of the one that has been silent for longest: that has asked nothing
+    /// yet, or waits between requests. When all have requests, more wait in the system's queue. Default 4096.
     pub connections: usize,
+    /// Open connections of one address, or, of IPv6, of one network of 64 bits; further ones are closed at once. Those
+    /// of `trusted_proxies` are not counted; any other proxy in front of this server is one address, as are all
+    /// clients behind one router. Default 0, which is no bound.
+    pub address_connections: usize,
     /// Requests that one connection of HTTP/2 may have open at once. Default 100.
     pub http2_streams: u32,
     /// Connections that may speak HTTP/2 at once; each may make the server hold 8 MiB. Further ones are
@@ -238,6 +245,7 @@ impl Default for Limits {
             body_rate: 256,
             idle_reply: Duration::from_secs(60),
             connections: 4096,
+            address_connections: 0,
             http2_streams: 100,
             http2_connections: 64,
             shutdown: Duration::from_secs(10),

@@ -48,7 +48,7 @@ impl Config {
         ]
     }
 
-    fn numbers(&self) -> [(&'static str, u64, u64, u64); 8] {
+    fn numbers(&self) -> [(&'static str, u64, u64, u64); 9] {
         let limits = &self.limits;
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         [
@@ -59,6 +59,7 @@ impl Config {
             ("limits.headers", count(limits.headers), 20, 10_000),
             ("limits.body_rate", limits.body_rate.into(), 0, 100 << 20),
             ("limits.connections", count(limits.connections), 1, 1_000_000),
+            ("limits.address_connections", count(limits.address_connections), 0, 1_000_000),
             ("limits.http2_streams", limits.http2_streams.into(), 1, 10_000),
             ("limits.http2_connections", count(limits.http2_connections), 0, 1_000_000),
         ]
@@ -198,13 +199,14 @@ mod tests {
             "limits.connections is 0: 1 to 1000000 are allowed"
         );
         type Set = fn(&mut Config, u64);
-        let numbers: [(&str, Set); 8] = [
+        let numbers: [(&str, Set); 9] = [
             ("min_part_size", |c, n| c.min_part_size = n),
             ("limits.control_body", |c, n| c.limits.control_body = n as usize),
             ("limits.header_bytes", |c, n| c.limits.header_bytes = n as usize),
             ("limits.headers", |c, n| c.limits.headers = n as usize),
             ("limits.body_rate", |c, n| c.limits.body_rate = n as u32),
             ("limits.connections", |c, n| c.limits.connections = n as usize),
+            ("limits.address_connections", |c, n| c.limits.address_connections = n as usize),
             ("limits.http2_streams", |c, n| c.limits.http2_streams = n as u32),
             ("limits.http2_connections", |c, n| c.limits.http2_connections = n as usize),
         ];

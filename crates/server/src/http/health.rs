@@ -7,7 +7,6 @@ use http::Response;
 use tokio::time::timeout;
 
 use super::App;
-use super::call::Call;
 use super::reply::{JSON, reply};
 use crate::store::DATABASE_FILE;
 
@@ -16,8 +15,8 @@ pub(crate) const PREFIX: &str = "/health/";
 
 /// Answers `/health/live` and `/health/ready`; ready means that the data folder is there with enough
 /// free space, and that the database answers, has the bucket of videos and can be written.
-pub(crate) async fn handle(app: &App, call: &Call) -> Response<Body> {
-    let (status, text) = match call.path.strip_prefix(PREFIX) {
+pub(crate) async fn handle(app: &App, path: &str) -> Response<Body> {
+    let (status, text) = match path.strip_prefix(PREFIX) {
         Some("live") => (200, "live"),
         Some("ready") => match timeout(PATIENCE, check(app)).await {
             Ok(Ok(())) => (200, "ready"),

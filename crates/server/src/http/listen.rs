@@ -3,6 +3,7 @@
 
 mod head;
 mod http2;
+mod places;
 mod requests;
 
 use std::convert::Infallible;
@@ -11,20 +12,24 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Body as ReplyBody;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use self::head::First;
+use self::places::{Busy, Place, Places};
 use self::requests::{Refusal, Requests};
 use super::App;
 use super::body::{DRAIN_BYTES, DRAIN_TIME};
@@ -38,15 +43,23 @@ use crate::config::Limits;
 /// configuration says. Dropping the future drops every connection at once, as the death of the
 /// process would.
 pub(crate) async fn accept(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(app.config.limits.connections));
+    let limits = &app.config.limits;
+    let places = Places::new(limits.connections, limits.address_connections);
     let mut connections = JoinSet::new();
-    while let Some((stream, peer, place)) = next(&listener, &places, &stop).await {
+    while let Some((stream, peer)) = next(&listener, &stop).await {
         while connections.try_join_next().is_some() {}
-        let (app, stop) = (app.clone(), stop.clone());
-        connections.spawn(async move {
-            serve_connection(stream, peer, app, stop).await;
-            drop(place);
-        });
+        let admitted = match app.proxies.trusts(peer.ip()) {
+            // Many clients come from there.
+            true => Some(places.admit_any()),
+            false => places.admit(peer.ip()),
+        };
+        let Some(admitted) = admitted else {
+            tracing::debug!(peer = %peer.ip(), "closed: its address has all connections that it may");
+            continue;
+        };
+        let taken = stop.run_until_cancelled(Places::take(admitted)).await;
+        let Some(place) = taken.flatten() else { break };
+        connections.spawn(serve_connection(stream, peer, app.clone(), stop.clone(), place));
     }
     drop(listener);
     let patience = app.config.limits.shutdown;
@@ -56,18 +69,12 @@ pub(crate) async fn accept(listener: TcpListener, app: Arc<App>, stop: Cancellat
     }
 }
 
-/// The next connection, who is there, and its place among the allowed ones; `None` when it is time
-/// to stop.
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-    stop: &CancellationToken,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+/// The next connection, and who is there; `None` when it is time to stop.
+async fn next(listener: &TcpListener, stop: &CancellationToken) -> Option<(TcpStream, SocketAddr)> {
     let accepting = async {
-        let place = places.clone().acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => return Some((stream, peer, place)),
+                Ok(accepted) => return accepted,
                 Err(error) if is_about_the_connection(&error) => {}
                 // Out of file handles, most likely: nothing to do but wait until some are closed.
                 Err(error) => {
@@ -77,11 +84,7 @@ async fn next(
             }
         }
     };
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => None,
-        accepted = accepting => accepted,
-    }
+    stop.run_until_cancelled(accepting).await
 }
 
 async fn serve_connection(
@@ -89,6 +92,7 @@ async fn serve_connection(
     peer: SocketAddr,
     app: Arc<App>,
     stop: CancellationToken,
+    place: Place,
 ) {
     // Replies are small and waited for; a failure costs some milliseconds, not correctness.
     let _ = stream.set_nodelay(true);
@@ -96,13 +100,14 @@ async fn serve_connection(
     let peer = Peer { ip: peer.ip(), secure: app.tls.is_some(), via: None };
     let patience = app.config.limits.idle_reply;
     let Some(tls) = app.tls.clone() else {
-        return serve_http1(Patient::new(stream, patience), peer, app, stop).await;
+        return serve_http1(Patient::new(stream, patience), peer, app, stop, place).await;
     };
     let Offer { config, http2 } = tls.offer();
     let handshake = TlsAcceptor::from(config).accept(stream);
     let accepted = tokio::select! {
         accepted = timeout(app.config.limits.header_time, handshake) => accepted,
         () = stop.cancelled() => return,
+        () = place.told_to_go() => return,
     };
     let stream = match accepted {
         Ok(Ok(stream)) => stream,
@@ -112,13 +117,18 @@ async fn serve_connection(
     let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
     let stream = Patient::new(stream, patience);
     match http2.filter(|_| speaks_http2) {
-        Some(_place) => http2::serve(stream, peer, app, stop).await,
-        None => serve_http1(stream, peer, app, stop).await,
+        Some(_place) => http2::serve(stream, peer, app, stop, place).await,
+        None => serve_http1(stream, peer, app, stop, place).await,
     }
 }
 
-async fn serve_http1<S>(mut stream: Patient<S>, peer: Peer, app: Arc<App>, stop: CancellationToken)
-where
+async fn serve_http1<S>(
+    mut stream: Patient<S>,
+    peer: Peer,
+    app: Arc<App>,
+    stop: CancellationToken,
+    place: Place,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = &app.config.limits;
@@ -127,6 +137,7 @@ where
         first = head::read(&mut stream, limits) => first,
         // Nothing was asked yet.
         () = stop.cancelled() => return,
+        () = place.told_to_go() => return,
     };
     let refusal = Arc::<Refusal>::default();
     let stream = match first {
@@ -137,16 +148,22 @@ where
             return linger(stream).await;
         }
     };
-    let shared = app.clone();
+    let (shared, own) = (app.clone(), place.clone());
     let service = service_fn(move |request| {
-        let app = shared.clone();
-        Box::pin(async move { Ok::<_, Infallible>(handle(app, peer, request).await) })
+        let (app, busy) = (shared.clone(), own.busy());
+        Box::pin(async move {
+            let response = handle(app, peer, request).await;
+            Ok::<_, Infallible>(response.map(|body| ReplyBody::new(Sending { body, _busy: busy })))
+        })
     });
     let mut connection = http.serve_connection(stream, service);
     let ended = tokio::select! {
+        // First, so that a head that is there is a request before anything else is looked at.
+        biased;
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
         () = refusal.told() => None,
         () = stop.cancelled() => None,
+        () = place.told_to_go() => None,
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -166,9 +183,36 @@ where
         (Err(error), _) if !error.is_parse() => {
             tracing::debug!(peer = %peer.ip, %error, "connection ended early");
         }
-        // Whoever sent nothing more has nothing to lose.
-        _ if whole => drop(stream.shutdown().await),
+        // Whoever sent nothing more has nothing to lose, and somebody else waits for the place of one who
+        // was told to go.
+        _ if whole || place.is_told_to_go() => drop(stream.shutdown().await),
         _ => linger(stream).await,
+    }
+}
+
+/// A reply on its way. Its connection has a request until it was handed over.
+struct Sending {
+    body: ReplyBody,
+    _busy: Busy,
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

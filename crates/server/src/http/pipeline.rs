@@ -83,7 +83,7 @@ async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBo
     if !is_oss_signed(call) && !call.on_bucket_host {
         if call.path.starts_with(health::PREFIX) {
             call.notes.operation("Health");
-            return health::handle(app, call).await;
+            return health::handle(app, &call.path).await;
         }
         if call.path == KEY_PATH && call.method == Method::GET {
             call.notes.operation("CallbackKey");

@@ -29,6 +29,7 @@ mod oss_post;
 mod oss_rules;
 mod oss_tenants;
 mod oss_wire;
+mod places;
 mod power;
 #[path = "../store/power_fs.rs"]
 mod power_fs;

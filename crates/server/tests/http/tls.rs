@@ -397,6 +397,29 @@ async fn who_says_nothing_is_hung_up_on() {
 }
 
 #[tokio::test]
+async fn who_says_nothing_gives_its_place_to_one_who_asks() {
+    let authority = Authority::new();
+    let server = authority.server(|config| config.limits.connections = 2).await;
+    let live = || HttpRequest::builder().uri("https://x/health/live").body(Body::empty()).unwrap();
+    // One in the middle of a handshake, one idle.
+    let mut shaking = TcpStream::connect(server.addr()).await.unwrap();
+    shaking.write_all(b"\x16\x03").await.unwrap();
+    let mut idle = authority.http2(&server).await;
+    assert_eq!(send(&mut idle, live()).await.status, 200);
+    let mut one = authority.http2(&server).await;
+    assert!(ends(&mut shaking).await);
+    let mut other = authority.http2(&server).await;
+    let began = Instant::now();
+    while !idle.is_closed() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it stays open");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for http2 in [&mut one, &mut other] {
+        assert_eq!(send(http2, live()).await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn who_takes_nothing_of_a_reply_loses_it_and_nothing_else() {
     let authority = Authority::new();
     let server =

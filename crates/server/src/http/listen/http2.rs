@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::places::{self, Place};
 use crate::config::Limits;
 use crate::http::App;
 use crate::http::call::Peer;
@@ -36,9 +37,17 @@ const FRAME: u32 = 64 << 10;
 /// A reply is handed over in pieces of this size: a client that takes one in time is not given up.
 const PIECE: usize = 16 << 10;
 
+/// For what is on its way to a connection that was told to go.
+const GOING: Duration = Duration::from_secs(1);
+
 /// Serves a connection until `stop`, until it is silent for too long, or until it ends.
-pub(super) async fn serve<S>(stream: S, peer: Peer, app: Arc<App>, stop: CancellationToken)
-where
+pub(super) async fn serve<S>(
+    stream: S,
+    peer: Peer,
+    app: Arc<App>,
+    stop: CancellationToken,
+    place: Place,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let limits = app.config.limits.clone();
@@ -47,8 +56,9 @@ where
     let _ends = alive.clone().drop_guard();
     let (open, opened) = watch::channel(0_usize);
     let open = Arc::new(open);
+    let own = place.clone();
     let service = service_fn(move |request| {
-        let (app, busy) = (app.clone(), Busy::new(&open));
+        let (app, busy) = (app.clone(), (Busy::new(&open), own.busy()));
         async move {
             let response = handle(app, peer, request).await;
             let progress = PROGRESS.try_with(Arc::clone).unwrap_or_default();
@@ -73,6 +83,14 @@ where
             tokio::select! {
                 ended = connection.as_mut() => ended,
                 () = silence(opened, limits.header_time) => Ok(()),
+            }
+        }
+        () = place.told_to_go() => {
+            connection.as_mut().graceful_shutdown();
+            // As above; but somebody else waits for the place.
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = silence(opened, GOING) => Ok(()),
             }
         }
     };
@@ -189,7 +207,7 @@ struct Sending {
     body: ReplyBody,
     rest: Bytes,
     progress: Arc<Progress>,
-    _busy: Busy,
+    _busy: (Busy, places::Busy),
 }
 
 impl Body for Sending {

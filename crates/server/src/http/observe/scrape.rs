@@ -1,4 +1,5 @@
-//! `/metrics`, on an address of its own: who may read it is a matter of who can reach it.
+//! `/metrics`, on an address of its own: who may read it is a matter of who can reach it. Whether the server
+//! lives is told here, too, so that whoever watches over it is not one of those who wait when it is full.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::App;
 use crate::http::reply::{empty, reply, set};
+use crate::http::{App, health};
 
 /// Who scrapes is few.
 const CONNECTIONS: usize = 32;
@@ -41,8 +42,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: Cancellati
             connections.spawn(async move {
                 let _place = place;
                 let service = service_fn(move |request| {
-                    let response = answer(&app, &request);
-                    async move { Ok::<_, Infallible>(response) }
+                    let app = app.clone();
+                    async move { Ok::<_, Infallible>(answer(&app, &request).await) }
                 });
                 let served = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -58,8 +59,12 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, stop: Cancellati
     stop.run_until_cancelled(accepting).await;
 }
 
-fn answer(app: &App, request: &Request<Incoming>) -> Response<Body> {
-    if request.uri().path() != "/metrics" {
+async fn answer(app: &App, request: &Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path();
+    if path.starts_with(health::PREFIX) {
+        return health::handle(app, path).await;
+    }
+    if path != "/metrics" {
         return empty(404);
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
