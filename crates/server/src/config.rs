@@ -77,7 +77,7 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Where upload callbacks may go. Default public addresses.
     pub callback: CallbackRules,
-    /// What each tenant may store in all its buckets together. Default anything.
+    /// What each tenant may store in all its buckets together.
     pub quota: Quota,
     /// What the tenants named here may store, in place of `quota`. Default none.
     pub quotas: BTreeMap<String, Quota>,

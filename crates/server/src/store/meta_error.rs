@@ -102,8 +102,16 @@ pub enum MetaError {
     QuotaExceeded {
         /// The tenant.
         tenant: String,
-        /// `bytes` or `objects`.
+        /// `bytes`, `objects` or `unfinished uploads`.
         what: &'static str,
+        /// How many it may have.
+        most: u64,
+    },
+    /// The tenant would have more buckets than it may.
+    #[error("the tenant {tenant} may have {most} buckets at most")]
+    TooManyBuckets {
+        /// The tenant.
+        tenant: String,
         /// How many it may have.
         most: u64,
     },

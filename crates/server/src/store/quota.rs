@@ -5,14 +5,31 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Bounds on what one tenant stores, in all its buckets together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quota {
-    /// Most bytes, of objects and of the parts of unfinished uploads; a copy counts as its original.
-    /// Default none.
+    /// Most bytes, of objects and of the parts of unfinished uploads, and of the headers that are kept with both
+    /// (`x-oss-meta-…` and the like); a copy counts as its original. Default none.
     pub bytes: Option<u64>,
     /// Most objects. Default none.
     pub objects: Option<u64>,
+    /// Most unfinished multipart uploads; 0 is no bound. Default 10,000.
+    pub uploads: u64,
+    /// Most buckets; 0 is no bound. Default 100.
+    pub buckets: u64,
+}
+
+impl Quota {
+    /// Whether what is stored must be added up to keep it.
+    fn adds_up(&self) -> bool {
+        self.bytes.is_some() || self.objects.is_some()
+    }
+}
+
+impl Default for Quota {
+    fn default() -> Quota {
+        Quota { bytes: None, objects: None, uploads: 10_000, buckets: 100 }
+    }
 }
 
 /// The quotas of all tenants.
@@ -30,9 +47,8 @@ impl Quotas {
         self.of.get(tenant).copied().unwrap_or(self.every)
     }
 
-    /// Whether nobody has any.
-    pub fn are_none(&self) -> bool {
-        let none = Quota::default();
-        self.every == none && self.of.values().all(|quota| *quota == none)
+    /// Whether anybody's bytes or objects are bounded.
+    pub(super) fn add_up(&self) -> bool {
+        self.every.adds_up() || self.of.values().any(Quota::adds_up)
     }
 }

@@ -7,11 +7,11 @@ use vodferry_server::store::{
 
 use crate::{BUCKET, NOW, garbage_of, made_up, small_parts};
 
-const MAIN: Quota = Quota { bytes: Some(1000), objects: Some(3) };
+const MAIN: Quota = Quota { bytes: Some(1000), objects: Some(3), uploads: 2, buckets: 0 };
 
 fn options() -> SqliteOptions {
     let of = [("main".to_owned(), MAIN)].into();
-    let every = Quota { bytes: None, objects: Some(1) };
+    let every = Quota { objects: Some(1), buckets: 2, ..Quota::default() };
     SqliteOptions { quotas: Quotas { every, of }, ..small_parts() }
 }
 
@@ -125,6 +125,42 @@ async fn every_way_of_storing_counts_and_every_way_of_removing_gives_back() {
     too_much(meta.put_object(put("fourth", 23, 0)).await, "objects");
     meta.put_object(put("copy", 24, 0)).await.unwrap();
 
+    // Headers count where they are, and once: with an upload, then with its object.
+    meta.delete_object(BUCKET, "copy", NOW).await.unwrap();
+    let headers = vec![("x-oss-meta-a".to_owned(), "v".repeat(80))];
+    let as_json = serde_json::to_string(&headers).unwrap().len() as u64 - 2;
+    assert_eq!(room(&meta, 30).await, 580);
+    let id = meta.initiate(BUCKET, "a", headers.clone(), NOW).await.unwrap();
+    assert_eq!(room(&meta, 31).await, 580 - as_json);
+    meta.abort(BUCKET, "a", &id, NOW).await.unwrap();
+    let long = vec![("x-oss-meta-a".to_owned(), "v".repeat(600))];
+    too_much(meta.initiate(BUCKET, "a", long.clone(), NOW).await, "bytes");
+    let wordy = PutObject { headers: long, ..put("a", 32, 400) };
+    too_much(meta.put_object(wordy).await, "bytes");
+    let wordy = PutObject { headers, ..put("a", 33, 400) };
+    meta.put_object(wordy).await.unwrap();
+    assert_eq!(room(&meta, 34).await, 580 - as_json);
+    let value = Some("v".repeat(600));
+    too_much(meta.set_object_header(BUCKET, "a", "x-oss-tagging", value).await, "bytes");
+    meta.set_object_header(BUCKET, "a", "x-oss-meta-a", None).await.unwrap();
+    assert_eq!(room(&meta, 35).await, 580);
+
+    // Unfinished uploads: there are two, whatever is open elsewhere.
+    let open = [
+        meta.initiate(BUCKET, "u", Vec::new(), NOW).await.unwrap(),
+        meta.initiate_sequential(BUCKET, "u", Vec::new(), NOW).await.unwrap(),
+    ];
+    too_much(meta.initiate(BUCKET, "u", Vec::new(), NOW).await, "unfinished uploads");
+    too_much(meta.initiate_sequential(BUCKET, "u", Vec::new(), NOW).await, "unfinished uploads");
+    for id in open {
+        meta.abort(BUCKET, "u", &id, NOW).await.unwrap();
+    }
+    let with_headers = vec![("x-oss-meta-a".to_owned(), "v".repeat(100))];
+    let id = meta.initiate(BUCKET, "u", with_headers, NOW).await.unwrap();
+    let left = room(&meta, 36).await;
+    assert!(left < 480);
+    meta.put_object(put("copy", 38, 0)).await.unwrap();
+
     // What was counted is what a fresh start counts.
     let before = garbage_of(&meta).await.len();
     drop(meta);
@@ -132,6 +168,8 @@ async fn every_way_of_storing_counts_and_every_way_of_removing_gives_back() {
     assert_eq!(garbage_of(&meta).await.len(), before);
     too_much(meta.put_object(put("fourth", 25, 0)).await, "objects");
     meta.delete_object(BUCKET, "copy", NOW).await.unwrap();
+    assert_eq!(room(&meta, 37).await, left);
+    meta.abort(BUCKET, "u", &id, NOW).await.unwrap();
     assert_eq!(room(&meta, 26).await, 580);
 }
 
@@ -163,6 +201,9 @@ async fn each_tenant_has_its_own() {
     for name in ["theirs", "theirs-too"] {
         assert!(meta.make_bucket(bucket(name)).await.unwrap());
     }
+    let third = meta.make_bucket(bucket("theirs-as-well")).await.unwrap_err();
+    assert!(third.is_refusal() && matches!(third, MetaError::TooManyBuckets { most: 2, .. }));
+    assert!(!meta.make_bucket(bucket("theirs")).await.unwrap(), "it is there already");
     let theirs =
         |bucket: &str, key: &str, seed| PutObject { bucket: bucket.into(), ..put(key, seed, 5000) };
     meta.put_object(put("ours", 1, 1000)).await.unwrap();

@@ -230,7 +230,8 @@ async fn objects_grow_by_small_and_large() {
 
 #[tokio::test]
 async fn what_is_refused_leaves_none() {
-    let quotas = Quotas { every: Quota { bytes: Some(10), objects: None }, ..Quotas::default() };
+    let quotas =
+        Quotas { every: Quota { bytes: Some(10), ..Quota::default() }, ..Quotas::default() };
     let data = Data::new(SqliteOptions { quotas, ..small_parts() }).await;
     data.put("k", "film").await;
     let keep = PutObject { forbid_overwrite: true, ..put("k", small("other")) };

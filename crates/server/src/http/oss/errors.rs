@@ -58,6 +58,10 @@ pub(super) fn service_error(error: MetaError) -> ServiceError {
                 .with_context("ObjectLength", length.to_string())
         }
         MetaError::QuotaExceeded { tenant, what, most } => quota_exceeded(&tenant, what, most),
+        MetaError::TooManyBuckets { tenant, most } => ServiceError::of(Code::TooManyBuckets)
+            .with_message(format!("The account may have {most} buckets at most."))
+            .with_context("Account", tenant)
+            .with_context("Quota", most.to_string()),
         MetaError::Full { .. } => full(&error),
         MetaError::Closed => ServiceError::of(Code::ServiceUnavailable),
         other => internal(&other),

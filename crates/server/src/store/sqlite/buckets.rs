@@ -4,10 +4,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::list::{after, upper};
 use super::objects::need_bucket;
-use super::{int, uint};
-use crate::store::{Bucket, BucketDocument, BucketQuery, BucketUse, MetaError, Page};
+use super::{int, quota, uint};
+use crate::store::{Bucket, BucketDocument, BucketQuery, BucketUse, MetaError, Page, Quotas};
 
-pub(super) fn make(db: &Connection, bucket: &Bucket) -> Result<bool, MetaError> {
+pub(super) fn make(db: &Connection, quotas: &Quotas, bucket: &Bucket) -> Result<bool, MetaError> {
+    if need_bucket(db, &bucket.name).is_err() {
+        quota::one_more_bucket(db, quotas, &bucket.owner)?;
+    }
     let made = db
         .prepare_cached(
             "INSERT OR IGNORE INTO bucket (bucket, owner, acl, storage_class, created_ms)

@@ -63,7 +63,7 @@ pub struct SqliteOptions {
     /// Largest size of the database in bytes; what needs more is refused as on a full disk. Default
     /// none.
     pub max_bytes: Option<u64>,
-    /// What tenants may store. Default anything.
+    /// What tenants may store. Default as many bytes and objects as they like.
     pub quotas: Quotas,
 }
 
@@ -107,6 +107,22 @@ impl SqliteStore {
         Box::pin(self.writer.run(doing, verb))
     }
 
+    fn begin(
+        &self,
+        bucket: &str,
+        key: &str,
+        headers: Vec<(String, String)>,
+        sequential: bool,
+        now_ms: u64,
+    ) -> Answer<'_, String> {
+        let (own, key, quotas) = (bucket.to_owned(), key.to_owned(), self.quotas.clone());
+        let verb = move |db: &Connection| {
+            quota::one_more_upload(db, &quotas, &own)?;
+            uploads::initiate(db, &own, &key, &headers, sequential, now_ms)
+        };
+        self.give("begin an upload", bucket, verb)
+    }
+
     /// Tells of commits from now on; the first who asks is told.
     pub fn watch_commits(&self, watch: CommitWatch) {
         self.writer.watch(watch);
@@ -132,7 +148,8 @@ impl MetaStore for SqliteStore {
     }
 
     fn make_bucket(&self, bucket: Bucket) -> Answer<'_, bool> {
-        Box::pin(self.writer.run("make a bucket", move |db| buckets::make(db, &bucket)))
+        let quotas = self.quotas.clone();
+        Box::pin(self.writer.run("make a bucket", move |db| buckets::make(db, &quotas, &bucket)))
     }
 
     fn get_bucket<'a>(&'a self, bucket: &'a str) -> Answer<'a, Bucket> {
@@ -250,9 +267,9 @@ impl MetaStore for SqliteStore {
         name: &'a str,
         value: Option<String>,
     ) -> Answer<'a, ()> {
-        let (bucket, key, name) = (bucket.to_owned(), key.to_owned(), name.to_owned());
-        let verb = move |db: &_| objects::set_header(db, &bucket, &key, &name, value);
-        Box::pin(self.writer.run("change an object", verb))
+        let (own, key, name) = (bucket.to_owned(), key.to_owned(), name.to_owned());
+        let verb = move |db: &Connection| objects::set_header(db, &own, &key, &name, value);
+        self.give("change an object", bucket, verb)
     }
 
     fn initiate<'a>(
@@ -262,9 +279,7 @@ impl MetaStore for SqliteStore {
         headers: Vec<(String, String)>,
         now_ms: u64,
     ) -> Answer<'a, String> {
-        let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        let verb = move |db: &_| uploads::initiate(db, &bucket, &key, &headers, false, now_ms);
-        Box::pin(self.writer.run("begin an upload", verb))
+        self.begin(bucket, key, headers, false, now_ms)
     }
 
     fn initiate_sequential<'a>(
@@ -274,9 +289,7 @@ impl MetaStore for SqliteStore {
         headers: Vec<(String, String)>,
         now_ms: u64,
     ) -> Answer<'a, String> {
-        let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        let verb = move |db: &_| uploads::initiate(db, &bucket, &key, &headers, true, now_ms);
-        Box::pin(self.writer.run("begin an upload", verb))
+        self.begin(bucket, key, headers, true, now_ms)
     }
 
     fn check_part<'a>(

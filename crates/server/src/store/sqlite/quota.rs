@@ -1,17 +1,18 @@
 //! Quotas: what each tenant stores, counted while it changes, and compared within the transaction that
 //! changes it.
 //!
-//! The sums live in the connection that writes, and only when there is a quota: they are added up when
-//! the database is opened, and follow every row from then on, undone like any other change.
+//! The sums of bytes and objects live in the connection that writes, and only when somebody's are bounded: they are
+//! added up when the database is opened, and follow every row from then on, undone like any other change. Buckets
+//! and unfinished uploads are few, and are counted when there is to be one more.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::uint;
+use super::{int, uint};
 use crate::store::{MetaError, Quotas};
 
-/// Begins to count, when there is a quota.
+/// Begins to add up, when that is needed.
 pub(super) fn arm(db: &Connection, quotas: &Quotas) -> rusqlite::Result<()> {
-    if quotas.are_none() {
+    if !quotas.add_up() {
         return Ok(());
     }
     db.execute_batch(include_str!("quota.sql"))
@@ -25,15 +26,11 @@ pub(super) fn within<T>(
     bucket: &str,
     verb: impl FnOnce(&Connection) -> Result<T, MetaError>,
 ) -> Result<T, MetaError> {
-    if quotas.are_none() {
+    if !quotas.add_up() {
         return verb(db);
     }
-    let owner: Option<String> = db
-        .prepare_cached("SELECT owner FROM bucket WHERE bucket = ?")?
-        .query_row([bucket], |row| row.get(0))
-        .optional()?;
     // The verb says what is wrong.
-    let Some(tenant) = owner else { return verb(db) };
+    let Some(tenant) = owner(db, bucket)? else { return verb(db) };
     let quota = quotas.of(&tenant);
     let before = stored(db, &tenant)?;
     let done = verb(db)?;
@@ -46,6 +43,52 @@ pub(super) fn within<T>(
         }
     }
     Ok(done)
+}
+
+/// Refuses one more unfinished upload to a tenant that has as many as it may.
+pub(super) fn one_more_upload(
+    db: &Connection,
+    quotas: &Quotas,
+    bucket: &str,
+) -> Result<(), MetaError> {
+    let Some(tenant) = owner(db, bucket)? else { return Ok(()) };
+    let most = quotas.of(&tenant).uploads;
+    let there = count(
+        db,
+        "SELECT count(*) FROM
+           (SELECT 1 FROM bucket CROSS JOIN upload USING (bucket) WHERE owner = ? LIMIT ?)",
+        &tenant,
+        most,
+    )?;
+    match most > 0 && there >= most {
+        true => Err(MetaError::QuotaExceeded { tenant, what: "unfinished uploads", most }),
+        false => Ok(()),
+    }
+}
+
+/// Refuses one more bucket to a tenant that has as many as it may.
+pub(super) fn one_more_bucket(
+    db: &Connection,
+    quotas: &Quotas,
+    tenant: &str,
+) -> Result<(), MetaError> {
+    let most = quotas.of(tenant).buckets;
+    let list = "SELECT count(*) FROM (SELECT 1 FROM bucket WHERE owner = ? LIMIT ?)";
+    match most > 0 && count(db, list, tenant, most)? >= most {
+        true => Err(MetaError::TooManyBuckets { tenant: tenant.to_owned(), most }),
+        false => Ok(()),
+    }
+}
+
+/// How many of a tenant's there are, at most so many.
+fn count(db: &Connection, list: &str, tenant: &str, most: u64) -> Result<u64, MetaError> {
+    let mut list = db.prepare_cached(list)?;
+    Ok(list.query_row(params![tenant, int(most)], |row| Ok(uint(row.get(0)?)))?)
+}
+
+fn owner(db: &Connection, bucket: &str) -> Result<Option<String>, MetaError> {
+    let mut look = db.prepare_cached("SELECT owner FROM bucket WHERE bucket = ?")?;
+    Ok(look.query_row([bucket], |row| row.get(0)).optional()?)
 }
 
 /// Bytes and objects of a tenant.
