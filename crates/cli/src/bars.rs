@@ -312,9 +312,13 @@ mod tests {
         bars.end();
     }
 
-    #[test]
-    fn what_is_skipped_is_neither_done_nor_to_come() {
-        let uploader = vodferry::Uploader::builder().http(Arc::new(Nobody)).build().unwrap();
+    #[tokio::test]
+    async fn what_is_skipped_is_neither_done_nor_to_come() {
+        let uploader = vodferry::Uploader::builder()
+            .authorizer(vodferry::AppServer::new("http://127.0.0.1:1").unwrap())
+            .http(Arc::new(Nobody))
+            .build()
+            .unwrap();
         let entries = [("a.mp4", 1000), ("b.mp4", 3000)].map(|(name, bytes)| {
             let id = uploader.add(name).unwrap();
             Entry { total: Some(bytes), ..Entry::new(id, 1, name.into()) }

@@ -48,10 +48,12 @@ mod voyage;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
+use vodferry_server::LogFormat;
 
 use crate::cli::{Cli, Verb};
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
+use crate::settings::Settings;
 
 fn main() -> std::process::ExitCode {
     let cli = read_command_line().unwrap_or_else(|error| misread(&error));
@@ -65,8 +67,8 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, Failure> {
-    start_logging(cli)?;
     let settings = settings::load(cli.config.as_deref())?;
+    start_logging(cli, &settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Failure::new(ExitCode::Other, format!("cannot start threads: {error}")))?;
@@ -126,9 +128,9 @@ fn misread(error: &clap::Error) -> ! {
 }
 
 /// Logs go to stderr: stdout is for data.
-fn start_logging(cli: &Cli) -> Result<(), Failure> {
+fn start_logging(cli: &Cli, settings: &Settings) -> Result<(), Failure> {
     let (default, json) = match &cli.verb {
-        Verb::Serve(args) => ("info", args.log_json),
+        Verb::Serve(args) => ("info", serve::log_format(args, settings) == LogFormat::Json),
         _ => ("error", false),
     };
     let filter = tracing_subscriber::EnvFilter::try_new(cli.log.as_deref().unwrap_or(default))

@@ -1,14 +1,14 @@
-//! `vodferry serve`: one line on stdout once requests are served, everything else on stderr.
+//! `vodferry serve`: one line on stdout once requests are served, everything else on stderr, all in the format of the log.
 
 use std::error::Error;
 use std::time::Duration;
 
-use vodferry_server::{Config, FirstStart, Running, ServeError, TlsFiles};
+use vodferry_server::{Config, FirstStart, LogFormat, Running, ServeError, TlsFiles};
 
 use crate::cli::ServeArgs;
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
-use crate::settings::Settings;
+use crate::settings::{SERVER_SETTINGS, Settings};
 use crate::{output, shell, signals};
 
 /// Serves until Ctrl-C or SIGTERM, then lets requests under way finish.
@@ -17,19 +17,20 @@ pub(crate) async fn run(args: &ServeArgs, settings: &Settings) -> Result<ExitCod
     let config = config(args, settings);
     // One that has nothing to reload ends with its terminal, as any program does.
     let reloads = (config.access_log.is_some() || config.tls.is_some()).then(signals::hangups);
+    let format = config.log_format;
     let running = vodferry_server::serve(config).await.map_err(explain)?;
     if let Some(first) = running.first_start() {
-        introduce(first);
+        introduce(first, format);
     }
     output::data(&format!("listening on {}", running.url()));
     if let Some(addr) = running.metrics_addr() {
-        output::say(&format!("metrics on http://{addr}/metrics"));
+        tell(format, &format!("metrics on http://{addr}/metrics"));
     }
     tokio::select! {
         _ = interrupted => {}
         () = reload_when_told(&running, reloads) => {}
     }
-    output::say("stopping; a second signal stops at once");
+    tell(format, "stopping; a second signal stops at once");
     running.shutdown().await;
     Ok(ExitCode::Success)
 }
@@ -70,34 +71,61 @@ fn config(args: &ServeArgs, settings: &Settings) -> Config {
     if let Some(path) = &args.access_log {
         config.access_log = Some(path.clone());
     }
+    config.log_format = log_format(args, settings);
     config
 }
 
-fn introduce(first: &FirstStart) {
+/// What the flag or the file says.
+pub(crate) fn log_format(args: &ServeArgs, settings: &Settings) -> LogFormat {
+    match args.log_json {
+        true => LogFormat::Json,
+        false => settings.serve.as_ref().map_or(LogFormat::Text, |serve| serve.log_format),
+    }
+}
+
+/// Says something on stderr; where programs read that, as a line of the log.
+fn tell(format: LogFormat, text: &str) {
+    match format {
+        LogFormat::Text => output::say(text),
+        LogFormat::Json => tracing::info!("{text}"),
+    }
+}
+
+fn introduce(first: &FirstStart, format: LogFormat) {
     let FirstStart { endpoint, bucket, access_key_id, keys_file, commands } = first;
     let keys_file = shell::quote(keys_file.as_os_str());
-    output::say(&format!(
+    let mut lines = vec![format!(
         "a new server:\n  endpoint       {endpoint}\n  bucket         {bucket}\n  access key id  {access_key_id}\n  \
          secrets        {keys_file} (keep it to yourself)\nto try it:"
-    ));
-    for command in commands {
-        output::say(&format!("  {command}"));
-    }
-    output::say(&format!(
-        "  vodferry url {bucket}/KEY --endpoint {endpoint} --keys-file {keys_file}"
-    ));
+    )];
+    lines.extend(commands.iter().map(|command| format!("  {command}")));
+    lines
+        .push(format!("  vodferry url {bucket}/KEY --endpoint {endpoint} --keys-file {keys_file}"));
+    tell(format, &lines.join("\n"));
 }
 
 fn explain(error: ServeError) -> Failure {
     let message = chain(&error);
     match error {
-        ServeError::AddressInUse { .. } => Failure::new(ExitCode::Other, message)
-            .hint("choose another address with --listen; port 0 takes a free one"),
-        ServeError::Config(_) => Failure::usage(message),
-        ServeError::Listen { .. } => Failure::new(ExitCode::Other, message)
-            .hint("--listen takes an address of this machine, for example 127.0.0.1:9000"),
+        ServeError::AddressInUse { setting, .. } => {
+            let flag = flag(setting);
+            Failure::new(ExitCode::Other, message)
+                .hint(format!("choose another address with {flag}; port 0 takes a free one"))
+        }
+        ServeError::Config(_) => Failure::usage(message).hint(SERVER_SETTINGS),
+        ServeError::Listen { setting, .. } => {
+            let flag = flag(setting);
+            Failure::new(ExitCode::Other, message).hint(format!(
+                "{flag} takes an address of this machine, for example 127.0.0.1:9000"
+            ))
+        }
         _ => Failure::new(ExitCode::File, message),
     }
+}
+
+/// The flag of a setting.
+fn flag(setting: &str) -> String {
+    format!("--{}", setting.replace('_', "-"))
 }
 
 /// An error and its causes in one line; a cause that the text before it tells already is left out.

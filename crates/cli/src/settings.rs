@@ -81,18 +81,54 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Settings, Failure> {
             .map(|span| 1 + text.bytes().take(span.start).filter(|b| *b == b'\n').count());
         let place = line.map_or_else(String::new, |line| format!(", line {line}"));
         let reason = without_values(error.message());
+        let of_server = error.span().is_some_and(|span| is_of_server(&text, span.start));
         Failure::new(ExitCode::Usage, format!("configuration {}{place}: {reason}", path.display()))
-            .hint("docs/reference/cli.md lists the settings")
+            .hint(if of_server {
+                SERVER_SETTINGS
+            } else {
+                "docs/reference/cli.md lists the settings"
+            })
     })
+}
+
+/// Where an operator finds what may be set.
+pub(crate) const SERVER_SETTINGS: &str =
+    "docs/reference/config.md lists the settings of the table [serve]";
+
+/// Whether what stands at `place` is in the table `[serve]`, or in one of its own.
+fn is_of_server(text: &str, place: usize) -> bool {
+    let Some((before, after)) = text.split_at_checked(place) else { return false };
+    let (above, line) = before.rsplit_once('\n').unwrap_or(("", before));
+    let line = format!("{line}{}", after.lines().next().unwrap_or_default());
+    let mut headings = [line.as_str()].into_iter().chain(above.lines().rev()).map(str::trim_start);
+    let heading = headings.find_map(|line| line.strip_prefix('[')).unwrap_or_default();
+    let name = heading.trim_start_matches('[').trim_start();
+    let is_serve = |name: &str| {
+        let rest = name.strip_prefix("serve").map(str::trim_start);
+        rest.is_some_and(|rest| rest.starts_with(['.', ']', '=']))
+    };
+    is_serve(name) || (heading.is_empty() && is_serve(line.trim_start()))
 }
 
 /// Messages of the parser may quote the value that they refuse, and the value may be a secret.
 fn without_values(message: &str) -> String {
     match message.split_once(", expected ") {
         Some((before, expected)) if before.starts_with("invalid") => {
-            format!("not what this setting takes, which is {}", expected.replace('\n', ", "))
+            format!("not what this setting takes, which is {}", in_words(expected))
         }
         _ => message.replace('\n', ", "),
+    }
+}
+
+/// What the parser expected, without the names that programmers have for it.
+fn in_words(expected: &str) -> String {
+    match expected.trim_end() {
+        "u8" | "u16" | "u32" => "a whole number, zero or more, of at most nine digits".to_owned(),
+        "u64" | "usize" => "a whole number, zero or more".to_owned(),
+        "a nonzero u32" => "a whole number above zero".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        other => other.replace('\n', ", "),
     }
 }
 
@@ -175,6 +211,28 @@ mod tests {
             assert_eq!(failure.exit, ExitCode::Usage);
             assert!(failure.message.contains("line 2"), "{failure}");
             assert!(!failure.to_string().contains("hush"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn what_a_setting_takes_is_told_in_words_and_where_it_is_described() {
+        for (text, words, page) in [
+            ("[serve]\nmin_part_size = -1", "a whole number, zero or more", "config.md"),
+            ("[serve.limits]\nhttp2_streams = \"x\"", "a whole number, zero or more", "config.md"),
+            ("[serve]\ndurable = 1", "true or false", "config.md"),
+            ("[serve]\ncredential_life = \"x\"", "a number", "config.md"),
+            ("serve.listen = 1", "", "config.md"),
+            ("[serve]\nlimits = { connections = -1 }", "a whole number", "config.md"),
+            ("[ serve ]\n# said\nlissen = 1", "unknown field", "config.md"),
+            ("server = 1\n[serve]\n", "a string", "cli.md"),
+            ("parallel = -1", "a whole number, zero or more", "cli.md"),
+            ("retry_count = 0", "a whole number above zero", "cli.md"),
+        ] {
+            let failure = load_text(text).err().unwrap();
+            let told = failure.to_string();
+            assert!(failure.message.contains(words), "{text}: {told}");
+            assert!(told.contains(page), "{text}: {told}");
+            assert!(!["u32", "u64", "usize", "f64"].iter().any(|t| told.contains(t)), "{told}");
         }
     }
 

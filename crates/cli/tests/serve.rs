@@ -39,7 +39,18 @@ fn a_taken_port_is_told() {
     let server = env.serve(&[]);
     let args = ["serve", "--data", "other", "--listen", server.address()];
     let ran = env.run(&args).fails(1, "is taken");
-    assert!(ran.stderr.contains("hint: "), "{ran:?}");
+    assert!(ran.stderr.contains("hint: choose another address with --listen;"), "{ran:?}");
+    let args = [
+        "serve",
+        "--data",
+        "other",
+        "--listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        server.address(),
+    ];
+    let ran = env.run(&args).fails(1, "is taken");
+    assert!(ran.stderr.contains("with --metrics-listen;"), "{ran:?}");
     assert!(!env.path("other").exists(), "nothing is made for a server that cannot start");
 }
 
@@ -73,6 +84,33 @@ fn the_configuration_file_has_a_table_for_it() {
     let mut server = env.serve(&["--config", config.to_str().unwrap()]);
     server.process.signal("TERM");
     assert!(server.process.end().1.contains("from-the-file"));
+}
+
+#[test]
+fn the_log_is_json_where_programs_read_it() {
+    let env = TestEnv::new();
+    let config = env.text("config.toml", "[serve]\nlog_format = \"json\"\n");
+    let by_file: &[&str] = &["--config", config.to_str().unwrap()];
+    for args in [by_file, &["--log-json", "--metrics-listen", "127.0.0.1:0"]] {
+        let mut server = env.serve(args);
+        let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
+        stream.write_all(b"GET /health/live HTTP/1.0\r\n\r\n").unwrap();
+        let mut reply = String::new();
+        std::io::Read::read_to_string(&mut stream, &mut reply).unwrap();
+        let id = reply.lines().find_map(|line| line.strip_prefix("x-oss-request-id: ")).unwrap();
+        server.process.signal("TERM");
+        let (code, stderr) = server.process.end();
+        assert_eq!(code, Some(0), "{stderr}");
+        let lines: Vec<serde_json::Value> =
+            stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        let said = |text: &str| {
+            lines.iter().any(|line| line["fields"]["message"].as_str().unwrap().contains(text))
+        };
+        assert!(said("serving") && said("stopping"), "{stderr}");
+        let answered = lines.iter().find(|line| line["span"]["id"] == id).expect(&stderr);
+        assert_eq!(answered["fields"]["status"], 200, "{stderr}");
+        assert!(answered["timestamp"].is_string() && answered["level"] == "INFO", "{stderr}");
+    }
 }
 
 /// Waits for a file that says this.

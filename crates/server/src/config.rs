@@ -72,6 +72,9 @@ pub struct Config {
     /// File that gets a line of JSON for each request, or `-` for stdout. Reopened on SIGHUP. Default
     /// none.
     pub access_log: Option<PathBuf>,
+    /// How `vodferry serve` writes its own log to stderr: `text`, or `json`, one object per line, with the id of the
+    /// request that a line is about. Default `text`.
+    pub log_format: LogFormat,
     /// Certificate and key; with them `listen` speaks TLS (1.2 and 1.3), and nothing else. Default none:
     /// plain HTTP.
     pub tls: Option<TlsFiles>,
@@ -83,6 +86,17 @@ pub struct Config {
     pub quotas: BTreeMap<String, Quota>,
     /// Bounds that keep one client from harming others.
     pub limits: Limits,
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// Objects for programs.
+    Json,
 }
 
 /// Where TLS gets its certificate from. Both files are read again when they change, and on SIGHUP.
@@ -219,6 +233,7 @@ impl Default for Config {
             free_space: 64 << 20,
             metrics_listen: None,
             access_log: None,
+            log_format: LogFormat::Text,
             tls: None,
             callback: CallbackRules::default(),
             quota: Quota::default(),

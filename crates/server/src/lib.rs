@@ -16,5 +16,5 @@ pub mod policy;
 pub mod store;
 pub mod token;
 
-pub use config::{CallbackRules, Config, ConfigError, Limits, TlsFiles};
+pub use config::{CallbackRules, Config, ConfigError, Limits, LogFormat, TlsFiles};
 pub use http::{Environment, FirstStart, Running, ServeError, TlsError, serve, serve_in};

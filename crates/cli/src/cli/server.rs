@@ -44,8 +44,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "VODFERRY_ACCESS_LOG", value_hint = ValueHint::FilePath)]
     pub(crate) access_log: Option<PathBuf>,
 
-    /// Log as JSON, one object per line
-    #[arg(long)]
+    /// Log to stderr as JSON, one object per line
+    #[arg(long, env = "VODFERRY_LOG_JSON")]
     pub(crate) log_json: bool,
 }
 

@@ -70,7 +70,7 @@ impl Default for Environment {
 pub async fn serve_in(config: Config, environment: Environment) -> Result<Running, ServeError> {
     config.check()?;
     // First of all, so that a second start on the same port disturbs nothing.
-    let (listener, addr) = listen(config.listen).await?;
+    let (listener, addr) = listen(config.listen, "listen").await?;
     let tls = match &config.tls {
         Some(files) => Some(Arc::new(Tls::open(files, &config.limits)?)),
         None => None,
@@ -85,7 +85,7 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
     let endpoint = config.public_endpoint.clone().unwrap_or(own);
     let Environment { fs, clock, garbage_age } = environment;
     let scraping = match config.metrics_listen {
-        Some(addr) => Some(listen(addr).await?),
+        Some(addr) => Some(listen(addr, "metrics_listen").await?),
         None => None,
     };
     let callbacks = Callbacks::new(config.data.clone(), &endpoint, &config.callback)?;
@@ -263,12 +263,16 @@ pub enum ServeError {
     AddressInUse {
         /// The configured address.
         addr: SocketAddr,
+        /// Its setting: `listen` or `metrics_listen`.
+        setting: &'static str,
     },
     /// The address cannot be listened on for another reason.
     #[error("cannot listen on {addr}")]
     Listen {
         /// The configured address.
         addr: SocketAddr,
+        /// Its setting: `listen` or `metrics_listen`.
+        setting: &'static str,
         /// What the system said.
         source: io::Error,
     },
@@ -375,10 +379,13 @@ fn own_endpoint(mut addr: SocketAddr, secure: bool) -> String {
     format!("{}://{addr}", scheme(secure))
 }
 
-async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+async fn listen(
+    addr: SocketAddr,
+    setting: &'static str,
+) -> Result<(TcpListener, SocketAddr), ServeError> {
     let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => ServeError::AddressInUse { addr },
-        _ => ServeError::Listen { addr, source },
+        io::ErrorKind::AddrInUse => ServeError::AddressInUse { addr, setting },
+        _ => ServeError::Listen { addr, setting, source },
     };
     let listener = TcpListener::bind(addr).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
