@@ -124,19 +124,23 @@ impl Checkpoints {
         Some(state.join("vodferry/uploads"))
     }
 
-    /// All that can be read, the latest first; files that are no checkpoints are passed over.
+    /// All of them, the latest first. Passed over is what is no checkpoint, and what is deleted at this moment.
     ///
     /// # Errors
     ///
-    /// Kind `Storage` when the folder exists and cannot be read.
+    /// Kind `Storage` when the folder exists and cannot be read, or one of the checkpoints in it: the error names it. What cannot be
+    /// read is not nothing: an upload may be unfinished.
     pub fn list(&self) -> Result<Vec<CheckpointInfo>, Error> {
         let entries = match std::fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(storage("cannot read", &self.dir, error)),
         };
-        let mut found: Vec<CheckpointInfo> =
-            entries.flatten().filter_map(|entry| look(&entry.path())).collect();
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| storage("cannot read", &self.dir, error))?;
+            found.extend(look(&entry.path())?);
+        }
         found.sort_by(|a, b| b.modified.cmp(&a.modified).then_with(|| a.id.cmp(&b.id)));
         Ok(found)
     }
@@ -145,17 +149,12 @@ impl Checkpoints {
     ///
     /// # Errors
     ///
-    /// Kind `Storage` when the folder exists and cannot be read.
+    /// Kind `Storage` when it, or the folder, exists and cannot be read.
     pub fn get(&self, id: &str) -> Result<Option<CheckpointInfo>, Error> {
         if !is_name(id) {
             return Ok(None);
         }
-        let path = self.dir.join(id);
-        match path.try_exists() {
-            Ok(true) => Ok(look(&path)),
-            Ok(false) => Ok(None),
-            Err(error) => Err(storage("cannot read", &path, error)),
-        }
+        look(&self.dir.join(id))
     }
 
     /// Those of the file at `path`, the latest first: more than one where it is on its way to several places. It is known by what it
@@ -164,8 +163,8 @@ impl Checkpoints {
     ///
     /// # Errors
     ///
-    /// Kind `Io` when the file cannot be read (code `FileNotFound` when nothing is there) and did not grow, `Storage` when the folder
-    /// cannot.
+    /// Kind `Io` when the file cannot be read (code `FileNotFound` when nothing is there) and did not grow, `Storage` as
+    /// [`list`](Checkpoints::list).
     pub fn of(&self, path: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>, Error> {
         let (identity, grown) = (identity_of(path.as_ref()), grown_at(path.as_ref()));
         let mut found = self.list()?;
@@ -258,10 +257,29 @@ fn grown_at(path: &Path) -> Option<Identity> {
     Source::open(&growing).ok().map(|source| source.identity().clone())
 }
 
-fn look(path: &Path) -> Option<CheckpointInfo> {
-    let id = path.file_name()?.to_str().filter(|id| is_name(id))?;
-    let modified = path.metadata().ok()?.modified().ok()?;
-    let contents = Contents::read(&std::fs::read(path).ok()?)?;
+/// What is stored at `path`; `None` where that is no checkpoint, or nothing (any more).
+fn look(path: &Path) -> Result<Option<CheckpointInfo>, Error> {
+    let Some(id) = path.file_name().and_then(|name| name.to_str()).filter(|id| is_name(id)) else {
+        return Ok(None);
+    };
+    match read(path) {
+        Ok(read) => Ok(read.and_then(|(bytes, modified)| info_of(id, &bytes, modified))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(storage("cannot read", path, error)),
+    }
+}
+
+/// The bytes of a file, and when it was written; `None` for what is no file.
+fn read(path: &Path) -> io::Result<Option<(Vec<u8>, SystemTime)>> {
+    let metadata = path.metadata()?;
+    match metadata.is_file() {
+        true => Ok(Some((std::fs::read(path)?, metadata.modified()?))),
+        false => Ok(None),
+    }
+}
+
+fn info_of(id: &str, bytes: &[u8], modified: SystemTime) -> Option<CheckpointInfo> {
+    let contents = Contents::read(bytes)?;
     let stored = Checkpoint::replay(contents.records)?;
     let Checkpoint { begin, parts, length } = &stored;
     Some(CheckpointInfo {
@@ -349,6 +367,26 @@ mod tests {
         assert!(dir.path().join("a".repeat(64)).exists());
     }
 
+    /// By a link to itself, as nobody is kept from reading what root may read.
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_read_is_not_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = Checkpoints::open(dir.path());
+        drop(write(dir.path(), &"c".repeat(64)));
+        // What went away between the listing and the look.
+        std::os::unix::fs::symlink("gone", dir.path().join("d".repeat(64))).unwrap();
+        std::os::unix::fs::symlink("loop", dir.path().join("loop")).unwrap();
+        assert_eq!(here.list().unwrap().len(), 1);
+        let id = "e".repeat(64);
+        std::os::unix::fs::symlink(&id, dir.path().join(&id)).unwrap();
+        for error in [here.list().unwrap_err(), here.get(&id).unwrap_err()] {
+            assert_eq!((error.kind(), error.code()), (ErrorKind::Storage, "RecordDir"));
+            assert!(error.to_string().contains(&id), "{error}");
+        }
+        assert_eq!(here.get(&"d".repeat(64)).unwrap(), None);
+    }
+
     #[test]
     fn a_place_fixed_by_the_caller_is_told() {
         let dir = tempfile::tempdir().unwrap();
@@ -368,7 +406,7 @@ mod tests {
         for fixed in [None, Some(&target)] {
             let name = checkpoint_name(&identity, fixed);
             drop(write_of(dir.path(), &name, identity.clone()));
-            let info = look(&dir.path().join(&name)).unwrap();
+            let info = look(&dir.path().join(&name)).unwrap().unwrap();
             assert!(info.is_of(&file).unwrap(), "{fixed:?}");
             of_other_place = Some(info);
         }
