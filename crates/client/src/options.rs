@@ -48,7 +48,9 @@ pub struct Options {
     pub restart_failed: bool,
     /// Least time between two Progress events of a file; zero gives one per acknowledged part. Default 100 ms.
     pub progress_interval: Duration,
-    /// Look for the upload that a lost reply to Initiate may have left behind. Needs the right to list uploads. Default false.
+    /// Look for the upload that a lost reply to Initiate may have left behind. Needs the right to list uploads, and keys to which nobody
+    /// else uploads at the same time, not even this list: the one may take the upload of the other for its own, and both would
+    /// send their parts into it. Default false.
     pub find_orphans: bool,
     /// Where checkpoints are kept. Default: `$XDG_STATE_HOME/vodferry/uploads`, or `~/.local/state/vodferry/uploads`.
     /// `None`: in memory, for the life of this uploader.

@@ -74,7 +74,8 @@ pub(crate) struct TransferArgs {
     pub(crate) on_part_failure: Option<OnPartFailure>,
 
     /// When the reply that begins an upload is lost, look at the service for the upload it began and go on with it. Needs the right to
-    /// list uploads, and a key that nobody else uploads to [default: another is begun, the first stays until it is cleared away]
+    /// list uploads, and a key that nothing else is uploaded to at the same time, as the upload of the one may be taken for that of the
+    /// other [default: another is begun, the first stays until it is cleared away]
     #[arg(long)]
     pub(crate) find_orphans: bool,
 
