@@ -34,6 +34,7 @@ pub(crate) struct Journal {
     sealed: Option<io::ErrorKind>,
     /// The folder does not know the file durably yet.
     fresh: bool,
+    /// Its upload is over, whether or not the record that says so could be written.
     ended: bool,
 }
 
@@ -118,13 +119,16 @@ impl Journal {
 
     /// Appends a record; after a Begin a hint where the file is. `sync`: it survives a power loss.
     ///
-    /// A record that could not be written whole leaves no trace, so that the next one can be.
+    /// A record that could not be written whole leaves no trace, so that the next one can be. An End that could not be still lets
+    /// [`close`](Journal::close) delete the file: that needs no room.
     pub(crate) fn append(
         &mut self,
         record: &Record,
         hint: Option<&Path>,
         sync: bool,
     ) -> io::Result<()> {
+        let ends = matches!(record, Record::End);
+        self.ended |= ends;
         if let Some(why) = self.sealed {
             return Err(why.into());
         }
@@ -141,7 +145,7 @@ impl Journal {
             return Err(error);
         }
         self.end += text.len() as u64;
-        self.ended = matches!(record, Record::End);
+        self.ended = ends;
         if sync {
             self.file.sync_data()?;
             if std::mem::take(&mut self.fresh) {
@@ -151,7 +155,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Lets go of it: deleted when its last record is End, or when nothing was ever written to it.
+    /// Lets go of it: deleted when its upload is over, or when nothing was ever written to it.
     pub(crate) fn close(self) {
         if self.ended || self.end == 0 {
             // Deleted while locked: who opens it now sees that it is gone. What cannot be deleted is found ended.
@@ -362,6 +366,32 @@ mod tests {
         journal.append(&Record::End, Some(Path::new("x")), true).unwrap();
         journal.close();
         assert!(!path.exists());
+    }
+
+    /// A full disk: what stays would send a file again that has long arrived.
+    #[test]
+    fn what_has_ended_is_deleted_though_that_cannot_be_written() {
+        for sealed in [None, Some(io::ErrorKind::PermissionDenied)] {
+            let (_dir, path, _) = written();
+            // A handle that takes no bytes.
+            let (mut journal, _) = Journal::of(File::open(&path).unwrap(), &path, sealed).unwrap();
+            journal.append(&part(4), None, false).unwrap_err();
+            journal.append(&Record::End, None, false).unwrap_err();
+            journal.close();
+            assert!(!path.exists(), "{sealed:?}");
+        }
+    }
+
+    #[test]
+    fn what_begins_after_an_end_that_was_not_written_stays() {
+        let (_dir, path, _) = written();
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        let writable = std::mem::replace(&mut journal.file, File::open(&path).unwrap());
+        journal.append(&Record::End, None, false).unwrap_err();
+        journal.file = writable;
+        journal.append(&begin(), None, true).unwrap();
+        journal.close();
+        assert_eq!(Journal::open(&path).unwrap().1.records, [begin()]);
     }
 
     #[test]

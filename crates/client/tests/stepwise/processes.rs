@@ -165,6 +165,9 @@ async fn upload_without_room(dir: &Path) {
         }
     }
     assert_eq!(warnings, [(ErrorKind::Storage, "CheckpointWrite".to_owned())]);
+    // There was no room to say that it is over, either: what stays would be sent again.
+    uploader.close().await;
+    assert_eq!(std::fs::read_dir(desk.records()).unwrap().count(), 0);
 }
 
 fn without_room(test: &str, wrapper: &str) {
