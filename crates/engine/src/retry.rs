@@ -110,6 +110,10 @@ impl Retry {
     ) -> Verdict {
         self.slow_since = None;
         if self.outage.is_some() && id < self.wave {
+            // Of the same failure; but what the server asks for holds for all.
+            if retry_after_ms.is_some() {
+                self.hold = self.hold.max(mono.saturating_add(wish(retry_after_ms)));
+            }
             return Verdict::Again;
         }
         self.failures = self.failures.saturating_add(1);
@@ -308,6 +312,24 @@ mod tests {
         retry.on_slow_down(100, Asker::Storage, Some(5_000), &mut rng);
         retry.on_network_changed();
         assert_eq!(retry.hold(), 5_100);
+    }
+
+    /// Of several parts refused at once it may be the last that tells how long.
+    #[test]
+    fn retry_after_of_a_request_of_the_same_wave_makes_the_pause_longer() {
+        let (mut retry, mut rng) = (count(3), Rng::new(1));
+        retry.on_failure(0, EffectId(1), EffectId(6), None, &mut rng);
+        for (id, wish, hold) in
+            [(2, Some(30_000), 30_100), (3, Some(10), 30_100), (4, None, 30_100)]
+        {
+            let verdict = retry.on_failure(100, EffectId(id), EffectId(6), wish, &mut rng);
+            assert_eq!((verdict, retry.hold()), (Verdict::Again, hold));
+        }
+        assert_eq!(
+            retry.on_failure(40_000, EffectId(6), EffectId(7), None, &mut rng),
+            Verdict::Again,
+            "they count once"
+        );
     }
 
     #[test]
