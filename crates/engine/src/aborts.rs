@@ -8,9 +8,12 @@ use alloc::vec::Vec;
 
 use crate::access::Access;
 use crate::desk::{Desk, Owner};
+use crate::grant::same_place;
 use crate::retry::wish;
 use crate::transfer::Transfer;
-use crate::vocab::{EffectId, ErrorInfo, ErrorKind, Fault, FaultKind, GrantId, Now, Op, Reply};
+use crate::vocab::{
+    EffectId, ErrorInfo, ErrorKind, Fault, FaultKind, Grant, GrantId, Now, Op, Reply,
+};
 
 const MOST_TRIES: u32 = 4;
 const PAUSE_MS: u64 = 2_000;
@@ -37,6 +40,13 @@ impl Parked {
         let upload_id = transfer.upload.as_ref()?.id.clone();
         let access = transfer.access.held().map(Access::again).unwrap_or_default();
         Some(Parked { owner: transfer.owner, upload_id, access })
+    }
+
+    /// The file was given another grant: good for this upload where it names the same place.
+    pub(crate) fn renew(&mut self, now: Now, grant: &Grant) {
+        if self.access.target().is_some_and(|target| same_place(target, &grant.target)) {
+            self.access.accept(now, grant.clone());
+        }
     }
 }
 

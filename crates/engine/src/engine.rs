@@ -194,7 +194,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives a file its (next) grant, asked for or not. A file whose turn has not come keeps it for its start.
+    /// Gives a file its (next) grant, asked for or not. A file whose turn has not come keeps it for its start; one that is paused is aborted
+    /// with it, where a cancel is to.
     ///
     /// Misuse: the file has finished.
     pub fn authorize(&mut self, now: Now, file: FileId, grant: Grant) -> Result<(), Misuse> {
@@ -208,6 +209,9 @@ impl Engine {
             }
             None => {
                 if let Some(entry) = self.list.get_mut(file) {
+                    if let Some(parked) = &mut entry.parked {
+                        parked.renew(now, &grant);
+                    }
                     entry.pushed = Some(grant);
                 }
             }

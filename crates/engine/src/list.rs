@@ -32,7 +32,7 @@ pub(crate) struct File {
     /// While it is Active.
     pub(crate) transfer: Option<Box<Transfer>>,
     /// Its upload, from the moment it was paused alone until it starts again; kept where a cancel is to abort.
-    parked: Option<Parked>,
+    pub(crate) parked: Option<Parked>,
     state: FileState,
     facts: Facts,
 }

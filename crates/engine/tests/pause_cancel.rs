@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use vodferry_engine::{Config, Event, FileState, OnCancel, Op, Record};
+use vodferry_engine::{
+    Config, Event, Fault, FaultKind, FileState, Grant, GrantId, OnCancel, Op, Record, Target,
+};
 use vodferry_testkit::script::{Performed, Script};
 
 const LENGTH: u64 = 8 << 20;
@@ -37,6 +39,16 @@ fn under_way(world: &mut Script) -> (String, Vec<Performed>) {
 fn cut(world: &Script, flight: &[Performed]) {
     let abandoned: BTreeSet<_> = world.abandoned.iter().copied().collect();
     assert!(flight.iter().all(|op| abandoned.contains(&op.id)), "{abandoned:?}");
+}
+
+fn expired() -> Fault {
+    Fault {
+        kind: FaultKind::Expired,
+        code: "SecurityTokenExpired".to_owned(),
+        message: String::new(),
+        request_id: String::new(),
+        retry_after_ms: None,
+    }
 }
 
 /// The parts sent until the end.
@@ -196,6 +208,38 @@ fn a_file_that_was_paused_alone_is_aborted_too() {
         world.serve(&abort);
         assert!(world.store.upload(&upload).is_none());
         assert!(world.records.contains(&Record::End));
+    }
+}
+
+/// The credential died while the file was paused, and the application has pushed another one.
+#[test]
+fn a_paused_file_is_aborted_with_its_newest_credential() {
+    for (elsewhere, told) in [(false, false), (true, true)] {
+        let mut world = Script::new(Config { on_cancel: OnCancel::Abort, ..config() });
+        let file = world.add(LENGTH);
+        let (upload, parts) = under_way(&mut world);
+        let now = world.clock.now();
+        let target = world.engine.files()[0].target.clone().unwrap();
+        world.grants = false;
+        world.answer(&parts[0], Err(expired()));
+        world.engine.pause(now, Some(file)).unwrap();
+        world.events();
+        let key = if elsewhere { "elsewhere" } else { target.key.as_str() };
+        let next = Grant {
+            id: GrantId(99),
+            expires_at: None,
+            target: Target { key: key.to_owned(), ..target.clone() },
+            video_id: None,
+        };
+        world.engine.authorize(now, file, next.clone()).unwrap();
+        world.engine.cancel(now, file).unwrap();
+        let skipped = |event: &Event| matches!(event, Event::Warning { error, .. } if error.code == "AbortSkipped");
+        assert_eq!(world.events().iter().any(skipped), told);
+        if !told {
+            let abort = world.next_op();
+            assert_eq!(abort.op, Op::AbortMultipartUpload { upload_id: upload });
+            assert_eq!(abort.grant, next.id);
+        }
     }
 }
 
