@@ -18,9 +18,7 @@ impl Transfer {
         self.stop_asking(desk);
         self.end_outage(desk);
         let file = self.owner.file;
-        if self.upload.is_some() {
-            desk.append(self.owner, Record::End, false);
-        }
+        self.end_recorded(desk);
         desk.close(file);
         let figure = self.progress.finish();
         self.tell(desk, figure);

@@ -74,6 +74,8 @@ pub(crate) struct Transfer {
     pub(crate) ready: Ready,
     pub(crate) video_id: Option<String>,
     pub(crate) upload: Option<Upload>,
+    /// The checkpoint holds an upload of this file, open or gone: to be ended with it.
+    pub(crate) in_checkpoint: bool,
     /// The plan and pool of a file that goes up in parts.
     pub(crate) parts: Option<Parts>,
     pub(crate) flight: Map<EffectId, Flight>,
@@ -118,6 +120,7 @@ impl Transfer {
             ready,
             video_id,
             upload: None,
+            in_checkpoint: false,
             parts: None,
             flight: Map::new(),
             unsure: false,
@@ -175,9 +178,7 @@ impl Transfer {
         if self.is_small() {
             // It goes up in one request; what another run sent was of something longer.
             if self.parts.take().is_some() {
-                if self.upload.is_some() {
-                    desk.append(self.owner, Record::End, false);
-                }
+                self.end_recorded(desk);
                 self.forget_upload(desk);
             }
             return;
@@ -191,6 +192,13 @@ impl Transfer {
             if let Some(last) = last {
                 self.save_last(desk, last);
             }
+        }
+    }
+
+    /// Nothing is left to be resumed of what the checkpoint holds.
+    pub(crate) fn end_recorded(&mut self, desk: &mut Desk) {
+        if core::mem::take(&mut self.in_checkpoint) {
+            desk.append(self.owner, Record::End, false);
         }
     }
 

@@ -45,6 +45,7 @@ impl Transfer {
         let Some(plan) = Plan::of(source.length, begin.part_size, begin.grows_to) else { return };
         let whole = length.and_then(|length| plan.finish(length)).unwrap_or(plan);
         self.parts = Some(Parts::new(plan));
+        self.in_checkpoint = true;
         if begin.video_id.is_some() {
             self.video_id = begin.video_id;
         }
@@ -125,6 +126,7 @@ impl Transfer {
             upload_id: id.clone(),
         };
         self.initiate_lost = false;
+        self.in_checkpoint = true;
         self.upload = Some(Upload {
             id,
             target,

@@ -386,6 +386,21 @@ fn what_was_longer_in_another_run_ends_that_upload_when_it_is_small_now() {
     assert_eq!(s.perform().1, Op::PutObject { length: 5 });
 }
 
+/// The upload of the other run is gone at the server; what the checkpoint says of it would be gone on with after Succeeded.
+#[test]
+fn what_turns_out_small_leaves_nothing_to_resume_of_an_upload_that_is_gone() {
+    let mut s = looked_at(Some(begun(Vec::from([part(1, MIB)]), None)));
+    let (id, _) = s.perform();
+    s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+    s.drain();
+    finished(&mut s, 5);
+    assert_eq!(s.saved(false), Record::End);
+    let (id, op) = s.perform();
+    assert_eq!(op, Op::PutObject { length: 5 });
+    s.answer(id, Ok(Reply::Put(ObjectInfo::default())));
+    assert_eq!(s.effect(), Effect::CloseCheckpoint { file: FILE });
+}
+
 #[test]
 fn what_turns_out_small_keeps_its_place() {
     let mut s = Script::new(config());
