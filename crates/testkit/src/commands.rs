@@ -27,6 +27,7 @@ enum Command {
     SetPriority,
     Start,
     Stop,
+    Supplied,
 }
 
 const COMMANDS: &[(Command, u64)] = &[
@@ -48,6 +49,7 @@ const COMMANDS: &[(Command, u64)] = &[
     (Command::SetPriority, 6),
     (Command::Start, 16),
     (Command::Stop, 8),
+    (Command::Supplied, 5),
 ];
 
 impl World {
@@ -73,6 +75,7 @@ impl World {
                 self.meet("clear", None);
                 self.removed.extend(self.files.iter().filter_map(|f| f.id));
                 self.engine.clear(now);
+                self.checker.at(now, self.engine.clock_offset_ms());
                 self.checker.cleared();
                 for file in &mut self.files {
                     let listed = file.id.take().is_some();
@@ -85,6 +88,7 @@ impl World {
                 let skew = self.rng.pick(&[0, 3_600_000, -3_600_000, 86_400_000 * 30, -20_000]);
                 self.note(|| format!("the wall clock is now {skew} ms ahead"));
                 self.coverage.hit("fault", "clock jump");
+                self.meet("clock jump", None);
                 self.clock.jump(skew);
             }
             (Command::Echo, _) => return self.echo(),
@@ -102,6 +106,14 @@ impl World {
                 self.meet("stop", None);
                 self.engine.stop(now);
                 self.checker.stopped();
+            }
+            (Command::Supplied, _) => {
+                self.note(|| "supplied".to_owned());
+                self.coverage.hit("command", "supplied");
+                self.meet("supplied", None);
+                self.engine.supplied(now);
+                self.checker.at(now, self.engine.clock_offset_ms());
+                self.checker.supplied();
             }
             (Command::PauseList, _) => return self.pause(None).map(drop),
             (Command::ResumeList, _) => return self.resume(None).map(drop),
@@ -124,6 +136,7 @@ impl World {
                 self.judge("remove", id, &list, result.is_ok())?;
                 if result.is_ok() {
                     self.coverage.hit("command", "remove");
+                    self.checker.at(now, self.engine.clock_offset_ms());
                     self.checker.removed(id);
                     self.removed.push(id);
                 }
@@ -246,7 +259,7 @@ impl World {
         if result.is_ok() {
             self.coverage.hit("command", "cancel");
             self.checker.at(self.clock.now(), self.engine.clock_offset_ms());
-            self.checker.canceled(id)?;
+            self.checker.canceled(id, &mut self.coverage)?;
         }
         self.drain(usize::MAX).map(drop)
     }
@@ -304,6 +317,8 @@ impl World {
         let Some(plan) = self.files.get(index).map(|f| f.plan.clone()) else { return };
         let length = match self.rng.below(10) {
             0 => plan.length / 2,
+            // What grows may turn out small.
+            5..8 if plan.grows => self.rng.below(vodferry_engine::SMALL_FILE),
             1 => self.rng.below(vodferry_engine::SMALL_FILE),
             2..5 => plan.length + 1,
             _ => plan.length,

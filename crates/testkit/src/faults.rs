@@ -20,6 +20,8 @@ pub enum Fate {
     DuplicateReply,
     /// The server fails before it did anything.
     ErrorBefore,
+    /// The same, with a wish how long to wait.
+    ErrorBeforeFor,
     /// The server fails after it did everything.
     ErrorAfter,
     /// Too fast.
@@ -60,6 +62,7 @@ impl Fate {
             Fate::LateReply => "late reply",
             Fate::DuplicateReply => "duplicated reply",
             Fate::ErrorBefore => "server error before",
+            Fate::ErrorBeforeFor => "server error with retry-after",
             Fate::ErrorAfter => "server error after",
             Fate::SlowDown => "slow down",
             Fate::SlowDownFor => "slow down with retry-after",
@@ -78,6 +81,10 @@ impl Fate {
             Fate::ErrorBefore => {
                 fault(FaultKind::Transient(ErrorKind::Service), "ServiceUnavailable")
             }
+            Fate::ErrorBeforeFor => Fault {
+                retry_after_ms: Some(9_000),
+                ..fault(FaultKind::Transient(ErrorKind::Service), "ServiceUnavailable")
+            },
             Fate::SlowDown => fault(FaultKind::SlowDown, "SlowDown"),
             Fate::SlowDownFor => {
                 Fault { retry_after_ms: Some(3_000), ..fault(FaultKind::SlowDown, "SlowDown") }
@@ -169,6 +176,7 @@ const STORM: &[(Fate, u64)] = &[
     (Fate::LateReply, 5),
     (Fate::DuplicateReply, 5),
     (Fate::ErrorBefore, 5),
+    (Fate::ErrorBeforeFor, 4),
     (Fate::ErrorAfter, 5),
     (Fate::SlowDown, 4),
     (Fate::SlowDownFor, 4),

@@ -13,6 +13,8 @@ struct Journal {
     /// So many of `records` survive a power loss.
     synced: usize,
     holder: Option<FileId>,
+    /// Its holder was told that its upload is over, and could not write that down.
+    over: bool,
 }
 
 /// All journals of one machine.
@@ -48,6 +50,7 @@ impl Journals {
         let name = self.open.get(&file).ok_or("append to a checkpoint that is not open")?;
         if let Some(journal) = name.as_ref().and_then(|name| self.by_source.get_mut(name)) {
             journal.records.push(record.clone());
+            journal.over = false;
             if sync {
                 journal.synced = journal.records.len();
             }
@@ -55,16 +58,27 @@ impl Journals {
         Ok(())
     }
 
-    /// Lets go of the file's journal; deletes it when its upload is over.
-    pub fn close(&mut self, file: FileId) {
+    /// The upload is over, and there is no room to say so: what is deleted needs none.
+    pub fn end_unwritten(&mut self, file: FileId) {
+        let name = self.open.get(&file).and_then(Option::as_ref);
+        if let Some(journal) = name.and_then(|name| self.by_source.get_mut(name)) {
+            journal.over = true;
+        }
+    }
+
+    /// Lets go of the file's journal; deletes it when its upload is over. Tells what could be resumed from what stays.
+    pub fn close(&mut self, file: FileId) -> Option<Checkpoint> {
+        let mut stays = None;
         if let Some(Some(name)) = self.open.get(&file) {
             let name = name.clone();
-            let over = |j: &Journal| matches!(j.records.last(), Some(Record::End));
+            let over = |j: &Journal| j.over || matches!(j.records.last(), Some(Record::End));
             if self.by_source.get(&name).is_some_and(over) {
                 self.by_source.remove(&name);
             }
+            stays = self.by_source.get(&name).and_then(|journal| read(&journal.records));
         }
         self.release(file);
+        stays
     }
 
     /// What a power loss would leave of the journal that `file` has open; the outer `None` when it has none.
@@ -82,7 +96,7 @@ impl Journals {
     pub fn crash(&mut self) {
         self.open.clear();
         for journal in self.by_source.values_mut() {
-            journal.holder = None;
+            (journal.holder, journal.over) = (None, false);
         }
     }
 

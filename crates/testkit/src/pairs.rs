@@ -62,8 +62,8 @@ const ROWS: [&str; 22] = [
     "list stopped, paused",
 ];
 
-/// All inputs: commands, the timer, announcements of writers, wanted answers, late ones.
-const COLUMNS: [&str; 54] = [
+/// All inputs: commands, the timer, a wall clock that is set, announcements of writers, wanted answers, late ones.
+const COLUMNS: [&str; 56] = [
     "add",
     "authorize",
     "cancel",
@@ -78,7 +78,9 @@ const COLUMNS: [&str; 54] = [
     "set_priority",
     "start",
     "stop",
+    "supplied",
     "timer",
+    "clock jump",
     "Broken",
     "Finished",
     "Grown",
@@ -183,11 +185,6 @@ const IMPOSSIBLE: &[(&[&str], &[&str], &str)] = &[
     (&["SavingBegin"], ANSWERS, "nothing is sent before Begin is on disk"),
     (&["SavingLast"], ANSWERS, "every part is acknowledged, and Complete waits for the disk"),
     (
-        &["Granting", "Putting"],
-        &["Append fails"],
-        "nothing is written but the End of an upload of what turned out small, which never fails here",
-    ),
-    (
         &["Completing", "Looking"],
         APPENDS,
         "journals answer in order, and the last record was waited for",
@@ -240,7 +237,9 @@ const IMPOSSIBLE: &[(&[&str], &[&str], &str)] = &[
             "resume list",
             "start",
             "stop",
+            "supplied",
             "timer",
+            "clock jump",
             "unknown id",
         ],
         "is for the list, of which the file is no part",

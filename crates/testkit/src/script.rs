@@ -296,7 +296,7 @@ impl Script {
                     self.grant(file);
                 }
             }
-            Effect::CloseCheckpoint { file } => self.journals.close(file),
+            Effect::CloseCheckpoint { file } => drop(self.journals.close(file)),
             Effect::LoadCheckpoint { id, file } => {
                 let source = self.files.get(&file).and_then(|i| self.sources.get(*i));
                 let Some(source) = source else { panic!("{file:?} was never added") };

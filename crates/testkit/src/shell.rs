@@ -5,6 +5,7 @@ use vodferry_engine::{
     Reply,
 };
 
+use crate::app::Outcome;
 use crate::checker::{Check, Violation, broken};
 use crate::content::{Piece, Version, etag};
 use crate::faults::{Fate, lost, misplaced};
@@ -108,8 +109,12 @@ impl World {
         };
         self.checker.at(self.clock.now(), self.engine.clock_offset_ms());
         self.checker.delivered(&input, version, &mut self.coverage);
-        let seldom = matches!(input, Input::Granted { .. } | Input::Loaded { .. });
-        if seldom || self.rng.chance(200) {
+        let often = match input {
+            Input::Granted { .. } | Input::Loaded { .. } => 1_000,
+            Input::Appended { .. } | Input::Sent { .. } => 400,
+            _ => 200,
+        };
+        if self.rng.chance(often) {
             self.heard.truncate(HEARD);
             self.heard.push_front(input.clone());
         }
@@ -306,21 +311,37 @@ impl World {
 
     /// What is still under way when a file's credential has died is rare, and so is struck more often.
     pub(crate) fn surprise(&mut self, file: FileId) {
+        let head = self.scenario.policy.head;
         let Self { pending, checker, rng, calm, .. } = self;
+        let mut dropped = None;
         for pending in pending.values_mut().filter(|_| !*calm) {
             let Pending::Arrive(call) = pending else { continue };
             if !checker.is_of(call.id, file) {
                 continue;
             }
-            match call.op {
-                Op::CompleteMultipartUpload { .. } => call.fate = Fate::Relist,
-                Op::UploadPart { .. } if rng.chance(300) => {
-                    let result = Err(fault(FaultKind::SourceChanged, "SourceChanged"));
-                    let (id, server_date_ms) = (call.id, None);
-                    *pending = Pending::Deliver(Input::Answer { id, result, server_date_ms });
+            let told = |call: &Call, kind, code| {
+                let result = Err(fault(kind, code));
+                Pending::Deliver(Input::Answer { id: call.id, result, server_date_ms: None })
+            };
+            match (&call.op, rng.below(10)) {
+                (Op::CompleteMultipartUpload { .. }, _) => call.fate = Fate::Relist,
+                (Op::UploadPart { .. }, 0..2) => {
+                    *pending = told(call, FaultKind::SourceChanged, "SourceChanged");
                 }
+                // Where nobody may look it could not be told from a completion.
+                (Op::UploadPart { upload_id, .. }, 2..4) if head => {
+                    dropped = Some(upload_id.clone());
+                    *pending = told(call, FaultKind::NoSuchUpload, "NoSuchUpload");
+                }
+                (Op::UploadPart { .. }, 4) => call.fate = Fate::Fatal,
+                (Op::UploadPart { .. }, 5) => call.fate = Fate::SlowDown,
+                (Op::UploadPart { .. }, 6) => call.fate = Fate::Skew,
+                (Op::UploadPart { .. }, 7..10) => call.fate = Fate::Misplaced,
                 _ => {}
             }
+        }
+        if let Some(upload_id) = dropped {
+            self.drop_upload(&upload_id);
         }
     }
 
@@ -410,7 +431,10 @@ impl World {
 
     fn queue_journal(&mut self, file: FileId, call: JournalCall) {
         let free = self.journal_free.get(&file).copied().unwrap_or(0);
-        let most = if self.mishap() || self.mishap() { SLOW_DISK_MS } else { 30 };
+        // An authorizer seldom answers while something is written, unless that takes its time.
+        let straddles = !self.calm && self.checker.is_asked_for(file) && self.rng.chance(400);
+        let slow = straddles || self.mishap() || self.mishap();
+        let most = if slow { SLOW_DISK_MS } else { 30 };
         let at = free.max(self.clock.mono_ms() + self.rng.below(most));
         self.journal_free.insert(file, at);
         self.at(at, Pending::Journal(file, call));
@@ -419,10 +443,14 @@ impl World {
     fn journal(&mut self, file: FileId, call: JournalCall) -> Check {
         match call {
             JournalCall::Append(id, record, sync) => {
-                let lost_end = matches!(record, Record::End);
-                let result = if self.mishap() && !lost_end {
-                    self.coverage.hit("fault", "append failure");
-                    self.checker.journal_failed(file);
+                let result = if self.mishap() {
+                    if matches!(record, Record::End) {
+                        self.coverage.hit("fault", "append failure: end");
+                        self.journals.end_unwritten(file);
+                    } else {
+                        self.coverage.hit("fault", "append failure");
+                        self.checker.journal_failed(file);
+                    }
                     Err(fault(FaultKind::Fatal(ErrorKind::Storage), "DiskFull"))
                 } else if let Err(why) = self.journals.append(file, &record, sync) {
                     return broken(
@@ -435,8 +463,17 @@ impl World {
                 self.deliver(Input::Appended { id, result })
             }
             JournalCall::Close => {
-                self.journals.close(file);
-                Ok(())
+                let stays = self.journals.close(file);
+                let outcome = self.index(file).map(|index| &self.files[index].outcome);
+                match (stays, outcome) {
+                    (Some(found), Some(Outcome::Succeeded(key)))
+                        if found.begin.target.key == *key =>
+                    {
+                        let what = format!("file {}: {:?}", file.0, found.begin);
+                        broken("4 of what succeeded nothing is left to resume", what)
+                    }
+                    _ => Ok(()),
+                }
             }
             JournalCall::Load(id) => {
                 let result = self.load(file);

@@ -51,7 +51,7 @@ impl Checker {
                 match result {
                     // One that is dead by the known time is as good as no answer.
                     Ok(grant) if self.is_known_dead(grant) => {
-                        self.bear_dead_grant(file);
+                        self.bear_dead_grant(*id, file);
                         self.watch(file, |watch| watch.ask_failed = true);
                         coverage.hit("story", "dead grant refused unused");
                     }
@@ -62,7 +62,7 @@ impl Checker {
                         self.watch(file, |watch| watch.granted_for = version(watch));
                     }
                     Err(fault) => {
-                        self.bear_refusal(file, fault);
+                        self.bear_refusal(*id, file, fault);
                         let gone = fault.kind == FaultKind::NoSuchUpload;
                         if gone {
                             self.begins_elsewhere(file);
@@ -71,6 +71,10 @@ impl Checker {
                             watch.ask_failed = true;
                             watch.video_gone |= gone;
                             watch.signed = watch.signed.filter(|_| !gone);
+                            if gone {
+                                // It was for a place that is no more.
+                                watch.grant = None;
+                            }
                         });
                     }
                 }

@@ -70,6 +70,12 @@ pub(crate) struct FileWatch {
     pub(super) owes_canceled: bool,
     /// End was recorded of a file that was cancelled, and its upload neither aborted since nor said to stay.
     pub(super) owes_abort: bool,
+    /// The upload that was certainly open when it was cancelled or removed, as long as nothing became of that.
+    pub(super) owes_abort_of: Option<String>,
+    /// Its upload and credential, where it was paused alone with its upload open.
+    pub(super) parked: Option<Parked>,
+    /// The engine has named its upload since it was loaded: it is certainly at that.
+    pub(super) open: bool,
     /// That its upload is not aborted was told just now.
     pub(super) abort_skipped: bool,
     /// When it was cancelled there was a credential to abort its upload with.
@@ -100,6 +106,13 @@ pub(crate) struct FileWatch {
     pub(super) patience: Patience,
     pub(super) ending: Ending,
     pub(super) doom: Doom,
+}
+
+/// The open upload of a file that is paused alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Parked {
+    pub(super) upload_id: String,
+    pub(super) grant: Grant,
 }
 
 /// A request on its way.
@@ -167,6 +180,7 @@ impl FileWatch {
         }
         self.load = None;
         self.appends.clear();
+        self.open = false;
         self.upload = None;
         self.gone = false;
         self.must_list = false;

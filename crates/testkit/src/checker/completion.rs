@@ -92,7 +92,10 @@ impl Checker {
 
     /// What was begun has no meaning any more: another place, another video, another upload.
     pub(super) fn begins_elsewhere(&mut self, file: FileId) {
-        self.watch(file, |watch| watch.ending = Ending { moved: true, ..Ending::default() });
+        self.watch(file, |watch| {
+            watch.ending = Ending { moved: true, ..Ending::default() };
+            watch.open = false;
+        });
     }
 
     /// Begin is recorded for an upload that is certainly this file's.

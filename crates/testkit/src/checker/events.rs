@@ -3,7 +3,7 @@
 use vodferry_engine::{ErrorKind, Event, FileId};
 
 use super::giving_up::Doom;
-use super::{Attempt, Check, Checker, FileWatch, Standing, broken};
+use super::{Attempt, Check, Checker, Standing, broken};
 use crate::content::Version;
 use crate::coverage::Coverage;
 use crate::store::Store;
@@ -150,8 +150,7 @@ impl Checker {
             }
             Event::RetryResume { .. } => {
                 attempt.outage = false;
-                self.recovered(file);
-                Ok(())
+                self.recovered(file)
             }
             Event::Failed { error, .. } => {
                 if attempt.acknowledged < attempt.floor {
@@ -175,7 +174,10 @@ impl Checker {
                 if self.config.halt_on_failure {
                     // The run is over as by a stop; Ended follows where this was the last file.
                     self.halted = true;
-                    self.files.values_mut().for_each(FileWatch::let_go);
+                    for watch in self.files.values_mut() {
+                        watch.let_go();
+                        watch.parked = None;
+                    }
                 }
                 rightly
             }

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use vodferry_engine::{
-    ErrorInfo, Event, Fault, FaultKind, FileId, OnCancel, OnPartFailure, Op, Reply,
+    ErrorInfo, Event, Fault, FaultKind, FileId, Grant, OnCancel, OnPartFailure, Op, Reply,
 };
 
 use super::answers::answers;
+use super::books::Parked;
 use super::written::Written;
 use super::{Check, Checker, Flight, broken};
 use crate::coverage::Coverage;
@@ -25,6 +26,11 @@ impl Doom {
     /// The file may be on its way out.
     pub(super) fn is_possible(&self) -> bool {
         self.code.is_some() || !self.possible.is_empty()
+    }
+
+    /// The file is on its way out.
+    pub(super) fn is_certain(&self) -> bool {
+        self.code.is_some()
     }
 
     /// A failure with this code may have been one too many, whatever came after it.
@@ -129,21 +135,44 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether this attempt has a credential that signed, and lives as far as is known.
+    /// The upload that this file is certainly at, and the credential that signed for it in this attempt; of one that is paused alone,
+    /// those that it had.
+    pub(super) fn at_hand(&self, file: FileId) -> (Option<String>, Option<Grant>) {
+        let Some(watch) = self.files.get(&file) else { return (None, None) };
+        match &watch.parked {
+            Some(parked) => (Some(parked.upload_id.clone()), Some(parked.grant.clone())),
+            None => {
+                let signed = watch.grant.as_ref().filter(|grant| watch.signed == Some(grant.id));
+                let upload = watch.upload.clone().filter(|_| watch.open && !watch.gone);
+                (upload.filter(|_| watch.attempt.is_some()), signed.cloned())
+            }
+        }
+    }
+
+    /// Whether there is a credential to abort an upload with that lives as far as is known.
     pub(super) fn could_abort(&self, file: FileId) -> bool {
-        let Some(watch) = self.files.get(&file) else { return false };
-        let signed = watch.grant.as_ref().filter(|grant| watch.signed == Some(grant.id));
-        signed.is_some_and(|grant| {
+        self.at_hand(file).1.is_some_and(|grant| {
             let dead = grant.expires_at.is_some_and(|at| at <= self.server_ms());
             !dead && !self.dead.contains(&grant.id)
         })
+    }
+
+    /// One file is paused: what it takes to abort its upload stays at hand.
+    pub(super) fn park(&mut self, file: FileId) {
+        let (upload, grant) = self.at_hand(file);
+        let aborts = self.config.on_cancel == OnCancel::Abort;
+        self.watch(file, |watch| {
+            if let (Some(upload_id), Some(grant), true) = (upload, grant, aborts) {
+                watch.parked = Some(Parked { upload_id, grant });
+            }
+        });
     }
 
     /// That an upload is not aborted is told before Canceled, and only where no credential is there to do it with.
     pub(super) fn skips_rightly(&mut self, file: FileId, error: &ErrorInfo) -> Check {
         let abort = self.config.on_cancel == OnCancel::Abort;
         let Some(watch) = self.files.get_mut(&file) else { return Ok(()) };
-        watch.abort_skipped = true;
+        (watch.abort_skipped, watch.owes_abort_of) = (true, None);
         match abort && !watch.could_abort && error.code == "AbortSkipped" {
             true => Ok(()),
             false => {
@@ -156,6 +185,9 @@ impl Checker {
     pub(super) fn aborts_rightly(&mut self, flight: &Flight) -> Check {
         let Some(watch) = self.files.get_mut(&flight.file) else { return Ok(()) };
         watch.owes_abort = false;
+        if let Op::AbortMultipartUpload { upload_id } = &flight.op {
+            watch.owes_abort_of.take_if(|owed| owed == upload_id);
+        }
         match watch.abort_skipped {
             true => broken("10 what is said to stay stays", format!("{:?}", flight.op)),
             false => Ok(()),

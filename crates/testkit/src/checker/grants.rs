@@ -2,7 +2,8 @@
 
 use vodferry_engine::{EffectId, Event, FileId, Grant, GrantId, Op, Want};
 
-use super::{Check, Checker, UploadWatch, broken};
+use super::{Check, Checker, FileWatch, UploadWatch, broken};
+use crate::pairs::Stage;
 
 /// Divisions are rounded.
 const SLACK_MS: u64 = 8;
@@ -12,9 +13,32 @@ const JUMP_MS: u64 = 2_000;
 impl Checker {
     /// `authorize` succeeded.
     pub fn authorized(&mut self, file: FileId, grant: &Grant) {
+        let now = self.now.mono_ms;
+        self.watch(file, |watch| {
+            // Who was told that it is needed has helped.
+            if watch.expired_told {
+                watch.patience.renew(now);
+            }
+            watch.given = true;
+            let key = |grant: &Grant| grant.target.key.clone();
+            if let Some(parked) = watch.parked.as_mut().filter(|p| key(&p.grant) == key(grant)) {
+                parked.grant = grant.clone();
+            }
+        });
         self.renewed(file, grant);
-        self.encouraged(file);
-        self.watch(file, |watch| watch.given = true);
+    }
+
+    /// `supplied` was called: who waits after TokenExpired asks the authorizer again.
+    pub fn supplied(&mut self) {
+        if !self.config.authorizer {
+            return;
+        }
+        let now = self.now.mono_ms;
+        let waiting = |watch: &&mut FileWatch| watch.expired_told && watch.is_under_way();
+        for watch in self.files.values_mut().filter(waiting) {
+            (watch.expired_told, watch.ask_failed) = (false, false);
+            watch.patience.renew(now);
+        }
     }
 
     pub(super) fn renewed(&mut self, file: FileId, grant: &Grant) {
@@ -52,6 +76,45 @@ impl Checker {
         known && grant.expires_at.is_some_and(|at| at <= self.server_ms())
     }
 
+    /// Whether the file holds a credential that the engine takes for alive.
+    pub(super) fn holds_usable(&self, file: FileId) -> bool {
+        let grant = self.files.get(&file).and_then(|watch| watch.grant.as_ref());
+        grant.is_some_and(|grant| !self.is_dead(grant))
+    }
+
+    /// Refused, or dead by its date and the known time.
+    fn is_dead(&self, grant: &Grant) -> bool {
+        self.dead.contains(&grant.id) || self.is_known_dead(grant)
+    }
+
+    /// All outputs were taken: a file that can do nothing without another credential, and whom nobody can be asked for one, has said so.
+    pub(super) fn tells_expiry(&self) -> Check {
+        if self.config.authorizer {
+            return Ok(());
+        }
+        for (id, watch) in &self.files {
+            let runs = watch.attempt.as_ref().is_some_and(|a| !a.closing) && self.may_send(*id);
+            // One that did not sign yet may be of an attempt long over.
+            let newest = watch.grant.as_ref().filter(|grant| watch.signed == Some(grant.id));
+            let dead = newest.is_some_and(|grant| self.is_dead(grant));
+            let saving =
+                matches!(watch.stage, Stage::Loading | Stage::SavingBegin | Stage::SavingLast);
+            let waits = saving || watch.load.is_some() || !watch.appends.is_empty();
+            if !runs || !dead || watch.expired_told || waits || watch.doom.is_possible() {
+                continue;
+            }
+            let idle = !self.flights.values().any(|f| f.file == *id);
+            let certain = match watch.stage {
+                Stage::Sending => self.could_send(*id),
+                _ => idle && watch.written.is_none() && self.is_free(*id),
+            };
+            if certain {
+                return broken("5 TokenExpired is told when it is due", format!("file {}", id.0));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn asks_rightly(&mut self, id: EffectId, file: FileId, want: &Want) -> Check {
         let what = format!("{want:?} for file {}", file.0);
         if !self.config.authorizer {
@@ -65,6 +128,7 @@ impl Checker {
             let what = format!("{what}, age and rest of the present one {left:?}");
             return broken("5 a living grant is renewed at 80 % of its life, not before", what);
         }
+        self.asks_patiently(file)?;
         self.ask = Some((id, file));
         let Some(watch) = self.files.get(&file) else {
             return broken("1 only listed files", what);
@@ -153,6 +217,9 @@ impl Checker {
 
     pub(super) fn expired_rightly(&mut self, file: FileId, event: &Event) -> Check {
         let authorizer = self.config.authorizer;
+        if self.holds_usable(file) {
+            return broken("5 TokenExpired is told of the newest credential", format!("{event:?}"));
+        }
         let Some(watch) = self.files.get_mut(&file) else { return Ok(()) };
         if watch.expired_told {
             return broken("5 one TokenExpired per expiry", format!("{event:?}"));
@@ -161,6 +228,8 @@ impl Checker {
             return broken("5 an authorizer keeps expiry silent", format!("{event:?}"));
         }
         watch.expired_told = true;
+        // The last of the failures brought this in place of an outage.
+        watch.patience.spent();
         Ok(())
     }
 

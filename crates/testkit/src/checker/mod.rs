@@ -10,8 +10,8 @@
 //! | 2 | progress is monotone, has acknowledged bytes as its floor, ends at the total, is coalesced | `events::event`, `drained` |
 //! | 3 | what the server holds is not sent again; listed before sent; Begin first; Complete names what is held | `traffic::part`, `traffic::append`, `traffic::complete`, `completion::ends_rightly` |
 //! | 4 | lost replies to Initiate and Complete: repeated, looked at, claimed only when seen; checkpoint kept | `completion`, `traffic::part`, `traffic::complete` |
-//! | 5 | one question at a time, newest credential, silence of expiry, renewal at 80 %, the upload's place | `grants` |
-//! | 6 | `parallel`, `max_in_flight`, `files_at_once`; halving and growth; back-off, jitter, Retry-After, budgets | `traffic::limits`, `patience` |
+//! | 5 | one question at a time, newest credential, expiry told of that alone and when it is due, renewal at 80 %, the upload's place; outages opened by failed requests, ended by acknowledged parts | `grants`, `patience` |
+//! | 6 | `parallel`, `max_in_flight`, `files_at_once`; halving, growth, and as many parts as may be; back-off of every failure, jitter, Retry-After, budgets | `traffic::limits`, `patience` |
 //! | 7 | pause, stop and cancel cut at once; the next file starts; the upload id is kept | `drained`, `keeps_busy`, `traffic::perform`, `traffic::part`, `traffic::append` |
 //! | 8 | never spliced; a changed source fails or begins anew with a grant of its own; one owner per checkpoint; of a growing source only what is final, compared before it counts | `events::event`, `traffic::part`, `traffic::owned_alone`, `written`, `grants`, `World::check_objects` |
 //! | 9 | part sizes: refused, as asked, raised; equal but for the last, or twice as long every thousand; small files in one request | `traffic::append`, `traffic::part`, `traffic::perform`, `World::ask_too_much` |
@@ -41,6 +41,7 @@ use self::completion::Ending;
 use self::giving_up::Doom;
 use self::patience::Patience;
 use self::written::Written;
+use crate::coverage::Coverage;
 use crate::pairs::{Stage, id_of};
 
 /// A broken rule.
@@ -72,6 +73,8 @@ pub struct Checker {
     dated: Option<Now>,
     /// The newest effect.
     newest: EffectId,
+    /// When the engine last asked to be woken.
+    deadline: Option<u64>,
     running: bool,
     paused: bool,
     pub(crate) files: BTreeMap<FileId, FileWatch>,
@@ -99,6 +102,7 @@ impl Checker {
             offset_ms: 0,
             dated: None,
             newest: EffectId(0),
+            deadline: None,
             running: false,
             paused: false,
             files: BTreeMap::new(),
@@ -145,23 +149,27 @@ impl Checker {
 
     /// `remove` succeeded.
     pub fn removed(&mut self, file: FileId) {
+        // Nobody would hear that it stays.
+        let owed = self.at_hand(file).0.filter(|_| self.could_abort(file));
         self.leave(file, Standing::Removed);
+        self.owe_abort(file, owed);
     }
 
     /// `clear` was called.
     pub fn cleared(&mut self) {
         let all: Vec<FileId> = self.files.keys().copied().collect();
-        all.into_iter().for_each(|file| self.leave(file, Standing::Removed));
+        all.into_iter().for_each(|file| self.removed(file));
     }
 
     /// `cancel` succeeded.
-    pub fn canceled(&mut self, file: FileId) -> Check {
+    pub fn canceled(&mut self, file: FileId, coverage: &mut Coverage) -> Check {
         let before = self.files.get(&file).map(|f| f.standing);
         if matches!(before, None | Some(Standing::Removed | Standing::Succeeded)) {
             return broken("1 commands", format!("cancel accepted file {} ({before:?})", file.0));
         }
         let told_before = before == Some(Standing::Canceled);
         let could_abort = self.could_abort(file);
+        let (owed, parked) = (self.at_hand(file).0, self.is_parked(file));
         let attempt = self.files.get_mut(&file).and_then(|watch| watch.attempt.take());
         self.leave(file, Standing::Canceled);
         if let Some(watch) = self.files.get_mut(&file) {
@@ -170,6 +178,10 @@ impl Checker {
             watch.owes_canceled = !told_before;
             watch.could_abort = could_abort;
         }
+        if parked {
+            coverage.hit("story", "cancelled while paused, with its upload open");
+        }
+        self.owe_abort(file, owed);
         Ok(())
     }
 
@@ -202,7 +214,10 @@ impl Checker {
     /// `stop` was called. A paused list stays paused.
     pub fn stopped(&mut self) {
         self.running = false;
-        self.files.values_mut().for_each(FileWatch::let_go);
+        for watch in self.files.values_mut() {
+            watch.let_go();
+            watch.parked = None;
+        }
     }
 
     /// `pause` succeeded.
@@ -217,10 +232,13 @@ impl Checker {
                 let files: Vec<FileId> = self.flights.values().filter_map(cut).collect();
                 files.into_iter().for_each(|file| self.watch(file, |watch| watch.must_list = true));
             }
-            Some(file) => self.watch(file, |f| {
-                f.paused = true;
-                f.let_go();
-            }),
+            Some(file) => {
+                self.park(file);
+                self.watch(file, |f| {
+                    f.paused = true;
+                    f.let_go();
+                });
+            }
         }
     }
 
@@ -243,6 +261,7 @@ impl Checker {
         self.dated = None;
         self.owners.clear();
         self.newest = EffectId(0);
+        self.deadline = None;
         self.begins.clear();
         for upload in self.uploads.values_mut() {
             upload.exempt |= upload.ending;
@@ -262,6 +281,11 @@ impl Checker {
     /// The whole list is paused.
     pub fn is_paused(&self) -> bool {
         self.paused
+    }
+
+    /// The authorizer is asked for this file at present.
+    pub fn is_asked_for(&self, file: FileId) -> bool {
+        self.ask.is_some_and(|(_, of)| of == file)
     }
 
     /// What a file under way waits for.
@@ -329,6 +353,10 @@ impl Checker {
         self.breaks_rightly()?;
         self.keeps_busy(list)?;
         self.renews_in_time(deadline)?;
+        self.tells_outages()?;
+        self.tells_expiry()?;
+        self.fills_the_window()?;
+        self.deadline = deadline;
         for (id, flight) in &self.flights {
             let abort = matches!(flight.op, Op::AbortMultipartUpload { .. });
             if !abort && !self.may_send(flight.file) {
@@ -340,7 +368,7 @@ impl Checker {
             if file.owes_canceled {
                 return broken("1 cancel tells Canceled", format!("file {}", id.0));
             }
-            if file.owes_abort {
+            if file.owes_abort || file.owes_abort_of.is_some() {
                 return broken(
                     "10 an upload is aborted, or said to stay",
                     format!("file {}", id.0),
@@ -442,6 +470,9 @@ impl Checker {
         watch.loaded = None;
         watch.owes_canceled = false;
         watch.owes_abort = false;
+        watch.owes_abort_of = None;
+        watch.parked = None;
+        watch.open = false;
         watch.abort_skipped = false;
         watch.owes_changed = false;
         watch.must_list = false;
@@ -453,6 +484,15 @@ impl Checker {
             let app = watch.app;
             self.uploads.values_mut().filter(|u| u.app == app).for_each(|u| u.exempt = true);
         }
+    }
+
+    fn owe_abort(&mut self, file: FileId, upload_id: Option<String>) {
+        let aborts = self.config.on_cancel == vodferry_engine::OnCancel::Abort;
+        self.watch(file, |watch| watch.owes_abort_of = upload_id.filter(|_| aborts));
+    }
+
+    fn is_parked(&self, file: FileId) -> bool {
+        self.files.get(&file).is_some_and(|watch| watch.parked.is_some())
     }
 
     fn watch(&mut self, file: FileId, change: impl FnOnce(&mut FileWatch)) {

@@ -8,6 +8,7 @@ use vodferry_engine::{
 use super::answers::{answers, is_compared};
 use super::{Check, Checker, Flight, broken};
 use crate::coverage::Coverage;
+use crate::pairs::Stage;
 
 /// No wish of a server is followed for longer.
 const LONGEST_WISH_MS: u64 = 300_000;
@@ -29,9 +30,22 @@ pub(crate) struct Patience {
     halved_at: Option<EffectId>,
     /// Parts acknowledged since.
     round: f64,
-    /// No request before this moment: the server's wish, and the back-off of an outage.
+    /// No request before this moment: the server's wish after SlowDown, and the back-off of an outage.
     wish: u64,
     backoff: u64,
+    /// From this moment on nothing holds a request back any more.
+    latest: u64,
+    /// Requests up to this one were under way when the last back-off began.
+    wave: Option<EffectId>,
+    /// What the server asked for with the last failure.
+    asked: u64,
+    /// Back-offs of the open outage; of the last, when it began and the longest that it may be.
+    pauses: u32,
+    later: Option<(u64, u64)>,
+    /// Since the last drain: a request failed in a way that may open an outage, or certainly does; one that ends it was answered.
+    failed: bool,
+    opens: bool,
+    acknowledged: bool,
     /// Failed requests since the last acknowledged part; and all whose bytes arrived otherwise.
     failures: u32,
     mismatches: u32,
@@ -46,7 +60,8 @@ pub(crate) struct Patience {
 
 impl Checker {
     /// A request is about to go out: it is not before its time, and no part too many.
-    pub(super) fn sent_patiently(&self, flight: &Flight) -> Check {
+    pub(super) fn sent_patiently(&mut self, flight: &Flight, coverage: &mut Coverage) -> Check {
+        self.cover_later_pause(flight.file, coverage);
         let Some(watch) = self.files.get(&flight.file) else { return Ok(()) };
         let (patience, now) = (&watch.patience, self.now.mono_ms);
         if now < patience.wish {
@@ -71,16 +86,35 @@ impl Checker {
     /// A wanted answer came.
     pub(super) fn bear(&mut self, id: EffectId, flight: &Flight, result: &Result<Reply, Fault>) {
         let (now, newest, most) = (self.now.mono_ms, self.newest, f64::from(self.parallel()));
-        let climbs = self.climbs();
+        let (climbs, backoff) = (self.climbs(), self.config.retry.backoff);
         let Some(watch) = self.files.get_mut(&flight.file) else { return };
+        let asked = |fault: &Fault| fault.retry_after_ms.unwrap_or(0).min(LONGEST_WISH_MS);
+        // The first failure was for good, whatever comes after it.
+        let doomed = watch.doom.is_possible();
         let patience = &mut watch.patience;
+        if doomed && !watch.doom.is_certain() {
+            patience.failed = true;
+            patience.asked = result.as_ref().err().map_or(0, asked);
+        }
+        if let Err(fault) = result {
+            patience.hold_back(now, fault, backoff);
+        }
+        patience.acknowledged |= match (&flight.op, result) {
+            // What is found there, or may not be looked at, may be the end of the upload.
+            (Op::HeadObject { .. }, Ok(_) | Err(Fault { kind: FaultKind::Fatal(_), .. })) => true,
+            (_, Ok(Reply::PartUploaded { .. } | Reply::Put(_) | Reply::Completed(_))) => {
+                !is_compared(&flight.op, result)
+                    && matches!(result, Ok(r) if answers(&flight.op, r))
+            }
+            _ => false,
+        };
         match result {
             // Nothing was sent.
             Ok(_) if is_compared(&flight.op, result) => {}
             Ok(reply) if answers(&flight.op, reply) => {
                 patience.slow = None;
                 if matches!(reply, Reply::PartUploaded { .. }) {
-                    patience.failures = 0;
+                    (patience.failures, patience.pauses, patience.later) = (0, 0, None);
                     let counts = Some(id) > patience.halved_at;
                     match patience.window.as_mut().filter(|_| counts) {
                         // After a round a climb goes its own way.
@@ -109,28 +143,51 @@ impl Checker {
                     patience.round = 0.0;
                 }
             }
-            Err(Fault { kind: FaultKind::Transient(kind), .. }) => {
+            Err(fault) if let FaultKind::Transient(kind) = fault.kind => {
                 patience.failed();
-                patience.mismatches += u32::from(*kind == ErrorKind::Integrity);
+                patience.mismatches += u32::from(kind == ErrorKind::Integrity);
+                if !doomed {
+                    patience.back_off(now, id, newest, asked(fault), backoff);
+                }
             }
             // A reply to something else.
-            Ok(_) => patience.failed(),
+            Ok(_) => {
+                patience.failed();
+                patience.latest = patience.latest.max(now + longest(backoff));
+                if !doomed {
+                    patience.back_off(now, id, newest, 0, backoff);
+                }
+            }
             // Not always a failure; too many are counted rather than too few.
-            Err(Fault { kind: FaultKind::ClockSkew | FaultKind::Relist, .. }) => {
-                patience.failures += 1
+            Err(fault) if matches!(fault.kind, FaultKind::ClockSkew | FaultKind::Relist) => {
+                patience.failures += 1;
+                (patience.failed, patience.asked) = (true, asked(fault));
+                patience.wave = Some(newest);
             }
             Err(_) => {}
         }
     }
 
     /// The authorizer failed.
-    pub(super) fn bear_refusal(&mut self, file: FileId, fault: &Fault) {
-        let now = self.now.mono_ms;
-        self.watch(file, |watch| match fault.kind {
-            FaultKind::SlowDown => {
-                watch.patience.slowed(now, true);
+    pub(super) fn bear_refusal(&mut self, id: EffectId, file: FileId, fault: &Fault) {
+        let (now, newest, backoff) = (self.now.mono_ms, self.newest, self.config.retry.backoff);
+        let lives = self.holds_usable(file);
+        self.watch(file, |watch| {
+            let patience = &mut watch.patience;
+            patience.hold_back(now, fault, backoff);
+            match fault.kind {
+                FaultKind::SlowDown => patience.slowed(now, true),
+                // As long as the grant lives the next one is not waited for.
+                FaultKind::Transient(_) if !lives => {
+                    patience.failed_asking();
+                    let wish = fault.retry_after_ms.unwrap_or(0).min(LONGEST_WISH_MS);
+                    patience.back_off(now, id, newest, wish, backoff);
+                }
+                _ => {
+                    patience.failed_asking();
+                    patience.failed = true;
+                }
             }
-            _ => watch.patience.failed_asking(),
         });
     }
 
@@ -140,13 +197,17 @@ impl Checker {
     }
 
     /// The authorizer gave a credential that was dead: as good as a failure.
-    pub(super) fn bear_dead_grant(&mut self, file: FileId) {
-        self.watch(file, |watch| watch.patience.failed_asking());
-    }
-
-    /// A grant came, or the way to the network changed: waiting may be over sooner.
-    pub(super) fn encouraged(&mut self, file: FileId) {
-        self.watch(file, |watch| watch.patience.backoff = 0);
+    pub(super) fn bear_dead_grant(&mut self, id: EffectId, file: FileId) {
+        let (now, newest, backoff) = (self.now.mono_ms, self.newest, self.config.retry.backoff);
+        let lives = self.holds_usable(file);
+        self.watch(file, |watch| {
+            watch.patience.failed_asking();
+            watch.patience.latest = watch.patience.latest.max(now + longest(backoff));
+            watch.patience.failed = true;
+            if !lives {
+                watch.patience.back_off(now, id, newest, 0, backoff);
+            }
+        });
     }
 
     /// `network_changed` was called.
@@ -167,8 +228,14 @@ impl Checker {
         delay_ms: u64,
         coverage: &mut Coverage,
     ) -> Check {
+        let Some(watch) = self.files.get(&file) else { return Ok(()) };
+        let asked = watch.patience.asked;
+        if !watch.patience.failed {
+            let what = format!("file {}, {delay_ms} ms", file.0);
+            return broken("5 an outage opens with a failed request", what);
+        }
         let fits = match self.config.retry.backoff {
-            Backoff::Fixed { ms } => delay_ms == ms,
+            Backoff::Fixed { ms } => delay_ms == ms.max(asked),
             Backoff::FullJitter { base_ms, cap_ms } => {
                 let most = base_ms.min(cap_ms);
                 let name = match (delay_ms * 4).checked_div(most.max(1)) {
@@ -178,7 +245,7 @@ impl Checker {
                     _ => "jitter: last quarter",
                 };
                 coverage.hit("story", name);
-                delay_ms <= most
+                delay_ms <= most.max(asked) && delay_ms >= asked
             }
         };
         let now = self.now.mono_ms;
@@ -193,8 +260,111 @@ impl Checker {
     }
 
     /// The outage is over.
-    pub(super) fn recovered(&mut self, file: FileId) {
-        self.watch(file, |watch| watch.patience.outage = None);
+    pub(super) fn recovered(&mut self, file: FileId) -> Check {
+        let Some(watch) = self.files.get_mut(&file) else { return Ok(()) };
+        watch.patience.outage = None;
+        match watch.patience.acknowledged {
+            true => Ok(()),
+            false => {
+                broken("5 an outage ends with an acknowledged part", format!("file {}", file.0))
+            }
+        }
+    }
+
+    /// All outputs were taken: what opened or ended an outage was told.
+    pub(super) fn tells_outages(&mut self) -> Check {
+        for (id, watch) in &mut self.files {
+            let patience = &mut watch.patience;
+            patience.failed = false;
+            let opens = std::mem::take(&mut patience.opens);
+            let acknowledged = std::mem::take(&mut patience.acknowledged);
+            let Some(attempt) = watch.attempt.as_ref().filter(|a| !a.closing) else { continue };
+            let what = format!("file {}", id.0);
+            if acknowledged && attempt.outage && patience.pauses == 0 {
+                return broken("5 the end of an outage is told", what);
+            }
+            if opens && !attempt.outage && !watch.doom.is_possible() {
+                return broken("5 an outage is told", what);
+            }
+        }
+        Ok(())
+    }
+
+    /// All outputs were taken: who may send a part does.
+    pub(super) fn fills_the_window(&self) -> Check {
+        let body = |f: &&Flight| matches!(f.op, Op::UploadPart { .. } | Op::PutObject { .. });
+        if self.flights.values().filter(body).count() >= self.config.max_in_flight as usize {
+            return Ok(());
+        }
+        for id in self.files.keys() {
+            if self.could_send(*id) && self.holds_usable(*id) {
+                let what = format!("file {} at {}", id.0, self.now.mono_ms);
+                return broken("6 as many parts are sent as may be", what);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing but a credential keeps this file from sending one more part. What is not certain is taken for a no.
+    pub(super) fn could_send(&self, file: FileId) -> bool {
+        let Some(watch) = self.files.get(&file).filter(|_| self.may_send(file)) else {
+            return false;
+        };
+        let (Some(id), Some(length)) = (&watch.upload, watch.length()) else { return false };
+        let Some(upload) = self.uploads.get(id) else { return false };
+        let sends =
+            watch.stage == Stage::Sending && watch.attempt.as_ref().is_some_and(|a| !a.closing);
+        let hindered = watch.gone || watch.must_list || watch.doom.is_possible();
+        if !sends || hindered || upload.exempt || watch.written.is_some() || !self.is_free(file) {
+            return false;
+        }
+        let part = |f: &&Flight| f.file == file && matches!(f.op, Op::UploadPart { .. });
+        let flying = self.flights.values().filter(part).count();
+        let settled = upload.known.len() + upload.damaged.len() + flying;
+        let window = match watch.patience.window {
+            _ if self.climbs() => 1.0,
+            None => f64::from(self.parallel()),
+            // The engine counts in whole numbers.
+            Some(window) => (window - 0.1).max(1.0),
+        };
+        (settled as u64) < upload.count(length) && flying < window as usize
+    }
+
+    /// No back-off and no wish of a server holds this file's requests back.
+    pub(super) fn is_free(&self, file: FileId) -> bool {
+        let free = |patience: &Patience| {
+            let holds = [patience.latest, patience.wish, patience.backoff];
+            holds.into_iter().all(|at| at <= self.now.mono_ms)
+        };
+        self.files.get(&file).is_some_and(|watch| free(&watch.patience))
+    }
+
+    /// Nobody is asked for a credential before the back-off is over, unless the present one is renewed ahead of time.
+    pub(super) fn asks_patiently(&self, file: FileId) -> Check {
+        let Some(watch) = self.files.get(&file).filter(|_| !self.holds_usable(file)) else {
+            return Ok(());
+        };
+        let (now, until) = (self.now.mono_ms, watch.patience.backoff.max(watch.patience.wish));
+        match now < until {
+            true => broken(
+                "6 nobody is asked before the back-off is over",
+                format!("file {} at {now}, not before {until}", file.0),
+            ),
+            false => Ok(()),
+        }
+    }
+
+    /// How long the later pauses of an outage are, where it is the timer that ends them.
+    fn cover_later_pause(&mut self, file: FileId, coverage: &mut Coverage) {
+        let (now, woken) = (self.now.mono_ms, self.deadline == Some(self.now.mono_ms));
+        let Some(watch) = self.files.get_mut(&file) else { return };
+        let pauses = watch.patience.pauses;
+        let Some((at, most)) = watch.patience.later.take() else { return };
+        if pauses > 1 && woken && most > 0 {
+            let second = (now - at) * 2 > most;
+            let name = if second { "later pause: second half" } else { "later pause: first half" };
+            coverage.hit("story", name);
+        }
     }
 
     /// A file is given up for faults that pass only when its patience is at an end.
@@ -235,7 +405,58 @@ impl Checker {
     }
 }
 
+/// The longest back-off.
+fn longest(backoff: Backoff) -> u64 {
+    match backoff {
+        Backoff::Fixed { ms } => ms,
+        Backoff::FullJitter { cap_ms, .. } => cap_ms,
+    }
+}
+
 impl Patience {
+    /// Until when a fault of any kind may hold requests back.
+    fn hold_back(&mut self, now: u64, fault: &Fault, backoff: Backoff) {
+        let pause = match fault.kind {
+            FaultKind::SlowDown => SLOW_CAP_MS,
+            _ => longest(backoff),
+        };
+        let wish = fault.retry_after_ms.unwrap_or(0).min(LONGEST_WISH_MS);
+        self.latest = self.latest.max(now + pause.max(wish));
+    }
+
+    /// Request `id` failed: the least that is waited for it. Those under way when a back-off began are part of the same failure, and
+    /// only what the server asks for makes the pause longer.
+    fn back_off(&mut self, now: u64, id: EffectId, newest: EffectId, wish: u64, backoff: Backoff) {
+        (self.failed, self.opens) = (true, true);
+        if self.outage.is_some() && Some(id) <= self.wave {
+            self.backoff = self.backoff.max(now + wish);
+            return;
+        }
+        self.pauses += 1;
+        self.wave = Some(newest);
+        self.asked = wish;
+        let (least, most) = match backoff {
+            Backoff::Fixed { ms } => (ms, 0),
+            Backoff::FullJitter { base_ms, cap_ms } => {
+                let doubled = 1_u64.checked_shl(self.pauses - 1).unwrap_or(u64::MAX);
+                (0, base_ms.saturating_mul(doubled).min(cap_ms))
+            }
+        };
+        self.backoff = now + least.max(wish);
+        self.later = Some((now, if wish > 0 { 0 } else { most }));
+    }
+
+    /// The last failure was one too many, and is told otherwise.
+    pub(super) fn spent(&mut self) {
+        (self.failed, self.opens) = (false, false);
+    }
+
+    /// Somebody helped: patience begins anew.
+    pub(super) fn renew(&mut self, now: u64) {
+        (self.failures, self.backoff, self.slow) = (0, 0, None);
+        self.outage = self.outage.map(|_| now);
+    }
+
     /// The authorizer answered something else than SlowDown, which says nothing about storage.
     fn answered(&mut self) {
         self.slow = self.slow.filter(|_| !self.slow_asked);

@@ -57,6 +57,7 @@ impl Checker {
                 let now = self.now.mono_ms;
                 self.watch(*file, |watch| {
                     watch.let_go();
+                    watch.parked = None;
                     watch.loaded = None;
                     watch.load = Some(*id);
                     watch.stage = Stage::Loading;
@@ -72,7 +73,12 @@ impl Checker {
                 let abort = matches!(op, Op::AbortMultipartUpload { .. });
                 self.owners.insert(*id, (*file, abort));
                 if let Some(stage) = self.stage_of(*file, op) {
-                    self.watch(*file, |watch| watch.stage = stage);
+                    let names =
+                        matches!(stage, Stage::Listing | Stage::Sending | Stage::Completing);
+                    self.watch(*file, |watch| {
+                        watch.stage = stage;
+                        watch.open |= names;
+                    });
                 }
                 self.flights.insert(*id, flight);
                 Ok(())
@@ -172,6 +178,7 @@ impl Checker {
                 self.begins.insert(id, begin.upload_id.clone());
                 watch.upload = Some(begin.upload_id.clone());
                 watch.gone = false;
+                watch.open = true;
                 watch.must_list = false;
                 if let Some(attempt) = watch.attempt.as_mut() {
                     attempt.parts.clear();
@@ -236,7 +243,7 @@ impl Checker {
             self.watch(*file, |watch| watch.signed = Some(*grant));
             self.goes_on_rightly(flight)?;
             self.owned_alone(flight)?;
-            self.sent_patiently(flight)?;
+            self.sent_patiently(flight, coverage)?;
             self.ends_rightly(flight)?;
             self.sends_what_is_final(flight)?;
         }
