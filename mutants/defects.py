@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "target" / "mutants"
 COPY = PLACE / "defects"
 # What the crates under test are built of; the rest of the workspace is not needed.
-CRATES = ["engine", "exchange", "oss", "testkit", "vod"]
+CRATES = ["client", "engine", "exchange", "lanes", "oss", "testkit", "vod"]
 # A test that hangs on a defect is not an assertion.
 PATIENCE_S = 300
 
@@ -55,12 +55,15 @@ def lay_out() -> None:
     for name in files:
         put(COPY / name, (ROOT / name).read_bytes())
     manifest = (ROOT / "Cargo.toml").read_text()
-    manifest = re.sub(r"^members = .*$", 'members = ["crates/engine", "crates/exchange", "crates/oss", "crates/vod"]', manifest, flags=re.M)
+    manifest = re.sub(r"^members = .*$", 'members = ["crates/client", "crates/engine", "crates/exchange", "crates/oss", "crates/vod"]', manifest, flags=re.M)
     manifest = re.sub(r"^exclude = .*\n", "", manifest, flags=re.M)
     put(COPY / "Cargo.toml", manifest.encode())
     # The testkit's own tests need the client, which is not copied.
     testkit = COPY / "crates/testkit/Cargo.toml"
     put(testkit, re.sub(r"^# Programs[^\n]*\n\[dev-dependencies\]\n(?:[^\n]+\n)*", "", testkit.read_text(), flags=re.M).encode())
+    # Of the client the unit tests are run, which need no server.
+    client = COPY / "crates/client/Cargo.toml"
+    put(client, re.sub(r"^vodferry-server[^\n]*\n", "", client.read_text(), flags=re.M).encode())
     shutil.copyfile(ROOT / "Cargo.lock", COPY / "Cargo.lock")
 
 
