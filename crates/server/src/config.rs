@@ -63,8 +63,12 @@ pub struct Config {
     /// remembered answer. Default off.
     pub strict: bool,
     /// Bytes that must be free on the disk of `data` for `/health/ready` to say that the server is
-    /// ready; 0 is no bound. Uploads are taken as long as there is any space. Default 64 MiB.
+    /// ready; 0 is no bound. Uploads are taken down to `reserved_space`. Default 64 MiB.
     pub free_space: u64,
+    /// Bytes on the disk of `data` that uploads leave free for the database: what would take of them is refused as
+    /// on a full disk, while deletions and the janitor go on and make room. 0 is none, and a disk that was filled
+    /// then needs a hand. Default 32 MiB.
+    pub reserved_space: u64,
     /// Address and port of `/metrics`, for Prometheus, and of `/health/live` and `/health/ready`, which are answered
     /// there also while all of `limits.connections` are busy; whoever reaches it may read it, so that it is
     /// best a loopback or an inner one. Default none.
@@ -231,6 +235,7 @@ impl Default for Config {
             durable: true,
             strict: false,
             free_space: 64 << 20,
+            reserved_space: 32 << 20,
             metrics_listen: None,
             access_log: None,
             log_format: LogFormat::Text,

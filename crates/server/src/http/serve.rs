@@ -329,12 +329,14 @@ async fn open(
 ) -> Result<Opened, ServeError> {
     let (data, durable, min_part_size) =
         (config.data.clone(), config.durable, config.min_part_size);
+    let reserved_space = config.reserved_space;
     let quotas = Quotas { every: config.quota, of: config.quotas.clone() };
     let opening = tokio::task::spawn_blocking(move || {
         make_private_folder(&data)
             .map_err(|source| ServeError::Folder { path: data.clone(), source })?;
         // The blobs lock the folder, so that of two servers started at once one makes the rest.
         let blobs = DiskBlobs::open_on(fs, &data, durable)?;
+        blobs.keep_free(reserved_space);
         // What a start that was cut here left has secrets in it.
         keys::remove_drafts(&data)?;
         let (keys, fresh_keys) = Keys::open(&data)?;

@@ -20,6 +20,10 @@ pub trait BlobStore: Send + Sync {
     /// [`BlobWriter::finish`]; dropped before, it leaves nothing.
     fn writer(&self, length: Option<u64>) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, BlobError>>;
 
+    /// Refuses with [`BlobError::Full`] when bytes that are stored elsewhere on the same disk, so many of
+    /// them, would take what is kept free there. Blobs are refused so while they are written.
+    fn room(&self, bytes: u64) -> BoxFuture<'_, Result<(), BlobError>>;
+
     /// The bytes of `range` of a blob, in pieces of at most 256 KiB. The blob is opened before this
     /// returns, so a deletion that comes later does not cut the stream.
     ///

@@ -71,7 +71,10 @@ impl<'a> Intake<'a> {
     pub async fn finish(self) -> Result<Blob, BlobError> {
         match self.writer {
             Some(writer) => writer.finish().await,
-            None => Ok(Blob::small(self.held.freeze())),
+            None => {
+                self.blobs.room(self.held.len() as u64).await?;
+                Ok(Blob::small(self.held.freeze()))
+            }
         }
     }
 }

@@ -96,37 +96,84 @@ impl Drop for Janitor {
     }
 }
 
-/// One round: expires uploads, forgets completions, deletes garbage. Times count from `now_ms`.
+/// One round: deletes garbage, expires uploads, forgets completions. Times count from `now_ms`.
 ///
 /// # Errors
-/// The first failure; what was done before it stays done.
+/// The first failure; what does not depend on it is done nevertheless.
 pub async fn sweep(
     blobs: &dyn BlobStore,
     meta: &dyn MetaStore,
     options: &JanitorOptions,
     now_ms: u64,
 ) -> Result<Swept, SweepError> {
+    let (swept, failures) = round(blobs, meta, options, now_ms).await;
+    failures.into_iter().next().map_or(Ok(swept), Err)
+}
+
+/// As [`sweep`], with what was done beside the failures. Garbage comes first: on a full disk the other steps
+/// need the room that it gives.
+async fn round(
+    blobs: &dyn BlobStore,
+    meta: &dyn MetaStore,
+    options: &JanitorOptions,
+    now_ms: u64,
+) -> (Swept, Vec<SweepError>) {
     let before =
         |age: Duration| now_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
     let mut swept = Swept::default();
+    let garbage = delete_garbage(blobs, meta, before(options.garbage_age), &mut swept.blobs).await;
+    let uploads = before(options.upload_life);
+    let expired = expire(meta, uploads, now_ms, &mut swept.uploads).await;
+    let forgotten = match meta.forget_completions(before(options.completion_life)).await {
+        Ok(completions) => {
+            swept.completions = completions;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    };
+    (swept, [garbage, expired, forgotten].into_iter().filter_map(Result::err).collect())
+}
+
+/// A blob that cannot be deleted stays on the list, and is in nobody's way there.
+async fn delete_garbage(
+    blobs: &dyn BlobStore,
+    meta: &dyn MetaStore,
+    before_ms: u64,
+    count: &mut u64,
+) -> Result<(), SweepError> {
     loop {
-        let expired = meta.expire_uploads(before(options.upload_life), UPLOADS, now_ms).await?;
-        swept.uploads += expired;
-        if expired < UPLOADS as u64 {
-            break;
+        let garbage = meta.garbage(before_ms, BLOBS).await?;
+        if garbage.is_empty() {
+            return Ok(());
+        }
+        let mut failed = None;
+        let mut gone = Vec::with_capacity(garbage.len());
+        for blob in garbage {
+            match blobs.delete(&blob).await {
+                Ok(()) => gone.push(blob),
+                Err(error) => failed = Some(error),
+            }
+        }
+        *count += gone.len() as u64;
+        meta.forget_garbage(gone).await?;
+        if let Some(error) = failed {
+            return Err(error.into());
         }
     }
-    swept.completions = meta.forget_completions(before(options.completion_life)).await?;
+}
+
+async fn expire(
+    meta: &dyn MetaStore,
+    before_ms: u64,
+    now_ms: u64,
+    count: &mut u64,
+) -> Result<(), SweepError> {
     loop {
-        let garbage = meta.garbage(before(options.garbage_age), BLOBS).await?;
-        if garbage.is_empty() {
-            return Ok(swept);
+        let expired = meta.expire_uploads(before_ms, UPLOADS, now_ms).await?;
+        *count += expired;
+        if expired < UPLOADS as u64 {
+            return Ok(());
         }
-        for blob in &garbage {
-            blobs.delete(blob).await?;
-        }
-        swept.blobs += garbage.len() as u64;
-        meta.forget_garbage(garbage).await?;
     }
 }
 
@@ -194,7 +241,7 @@ pub struct Tallied {
     pub last_ms: u64,
 }
 
-/// Why a round ended early; the next one tries again.
+/// Why a step of a round failed; the next round tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// A blob could not be listed or deleted.
@@ -226,6 +273,21 @@ async fn work(
     loop {
         rounds.tick().await;
         let now_ms = steady.at(clock(), std::time::Instant::now());
+        let (swept, failures) = round(blobs, meta, options, now_ms).await;
+        tally.add(|sum| {
+            sum.uploads += swept.uploads;
+            sum.completions += swept.completions;
+            sum.blobs += swept.blobs;
+            if failures.is_empty() {
+                sum.rounds += 1;
+                sum.last_ms = clock();
+            }
+        });
+        failures.iter().for_each(failed);
+        if swept != Swept::default() {
+            let Swept { uploads, completions, blobs } = swept;
+            tracing::info!(uploads, completions, blobs, "removed what nothing needs");
+        }
         if walked.is_none_or(|at| at.elapsed() >= options.walk_every) {
             walked = Some(Instant::now());
             match discard_unnamed(blobs, meta, options, now_ms).await {
@@ -240,23 +302,6 @@ async fn work(
                 }
                 Err(error) => failed(&error.into()),
             }
-        }
-        let swept = sweep(blobs, meta, options, now_ms).await;
-        if let Ok(swept) = &swept {
-            tally.add(|sum| {
-                sum.rounds += 1;
-                sum.uploads += swept.uploads;
-                sum.completions += swept.completions;
-                sum.blobs += swept.blobs;
-                sum.last_ms = clock();
-            });
-        }
-        match swept {
-            Ok(swept) if swept == Swept::default() => {}
-            Ok(Swept { uploads, completions, blobs }) => {
-                tracing::info!(uploads, completions, blobs, "removed what nothing needs");
-            }
-            Err(error) => failed(&error),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 /// What fails, and how; shared with the test.
-type Fault = Arc<Mutex<Option<(&'static str, io::ErrorKind)>>>;
+pub(crate) type Fault = Arc<Mutex<Option<(&'static str, io::ErrorKind)>>>;
 
 /// The real disk until a fault is set.
 struct FaultyFs(Fault);
@@ -62,6 +62,9 @@ impl Fs for FaultyFs {
     fn look(&self, path: &Path) -> io::Result<(u64, SystemTime)> {
         RealFs.look(path)
     }
+    fn free(&self, path: &Path) -> io::Result<u64> {
+        check(&self.0, "free").map_or(Ok(0), |()| RealFs.free(path))
+    }
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         RealFs.lock(path)
     }
@@ -81,14 +84,14 @@ impl FsFile for FaultyFile {
     }
 }
 
-async fn faulty() -> (Server, Fault) {
+pub(crate) async fn faulty() -> (Server, Fault) {
     let fault = Fault::default();
     let environment =
         Environment { fs: Arc::new(FaultyFs(fault.clone())), ..Environment::default() };
     (Server::within(environment, |config| config.durable = true).await, fault)
 }
 
-fn is_full(response: &Response) {
+pub(crate) fn is_full(response: &Response) {
     assert_eq!(refused(response, 503), "ServiceUnavailable");
     let message = ServiceError::from_response(response).message;
     assert!(message.contains("disk") && message.contains("full"), "{message}");
@@ -197,15 +200,24 @@ async fn refused_late(half: &[u8], kept: usize) {
 }
 
 /// A small file system of its own, where the machine permits it.
-struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    fn mount(size: &str) -> Option<SmallDisk> {
+    /// None, with a word of it, where the machine does not.
+    pub(crate) fn mount(size: &str) -> Option<SmallDisk> {
         let folder = tempfile::tempdir().unwrap();
         let options = format!("size={size}");
         let mounted =
             SmallDisk::run(&["mount", "-t", "tmpfs", "-o", &options, "tmpfs"], folder.path());
+        if !mounted {
+            let why = "this machine mounts no file system for a test";
+            vodferry_testkit::skip::skipped("a full disk", why);
+        }
         mounted.then_some(SmallDisk(folder))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
     }
 
     fn remount(&self, options: &str) {
@@ -232,18 +244,14 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_is_really_full() {
-    let Some(disk) = SmallDisk::mount("4m") else {
-        vodferry_testkit::skip::skipped(
-            "a full disk",
-            "this machine mounts no file system for a test",
-        );
-        return;
-    };
-    let data = disk.0.path().join("data");
+    let Some(disk) = SmallDisk::mount("4m") else { return };
+    let data = disk.path().join("data");
     let server = Server::with(|config| {
         config.data.clone_from(&data);
         config.durable = true;
         config.free_space = 1 << 20;
+        // To its last byte.
+        config.reserved_space = 0;
     })
     .await;
     let upload = Upload::begin(&server, server.operator(), "film").await;

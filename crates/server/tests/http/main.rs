@@ -38,6 +38,7 @@ mod quotas;
 #[path = "../store/random.rs"]
 mod random;
 mod reports;
+mod reserve;
 mod rpc;
 mod slow;
 mod small;

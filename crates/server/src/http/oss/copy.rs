@@ -46,6 +46,8 @@ pub(super) async fn copy_object(
     if OF_COPIES.check(call, &info)? == Verdict::NotModified {
         return Ok(not_modified(&info));
     }
+    // A copy is rows alone, perhaps as many as an object has parts.
+    app.blobs.room(0).await.map_err(blob_error)?;
     let copy = CopyObject {
         headers: headers(caller, call, place, class, &info, from == *place)?,
         from_etag: OF_COPIES.any(call).then(|| info.etag.clone()),

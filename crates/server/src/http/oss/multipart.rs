@@ -23,7 +23,7 @@ use super::super::video::as_i64;
 use super::acl::{OBJECT_ACL, object_acl_header};
 use super::arguments::{bounded, decimal, document, page_limit, wants_url};
 use super::callback::{self, Uploaded};
-use super::errors::{argument, internal, malformed, service_error};
+use super::errors::{argument, blob_error, internal, malformed, service_error};
 use super::receive::{
     Announced, CRC64, STORAGE_CLASS, forbids_overwrite, keeps, object_headers, receive, refused,
 };
@@ -39,6 +39,8 @@ pub(super) async fn initiate(
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let headers = object_headers(caller, call, place, class)?;
     keeps(app, place, forbids_overwrite(call)).await?;
+    // Of no use when its parts are refused, and a row of it would take what is kept for deletions.
+    app.blobs.room(0).await.map_err(blob_error)?;
     let (bucket, key, now_ms) = (place.bucket.as_str(), place.key.as_str(), app.now_ms());
     let begun = match call.parameter("sequential") {
         None => app.meta.initiate(bucket, key, headers, now_ms),

@@ -39,6 +39,12 @@ pub trait Fs: Send + Sync {
     /// Length in bytes and the time of the last write.
     fn look(&self, path: &Path) -> io::Result<(u64, SystemTime)>;
 
+    /// Bytes that may still be written to the disk of a folder. Default any number.
+    fn free(&self, path: &Path) -> io::Result<u64> {
+        let _ = path;
+        Ok(u64::MAX)
+    }
+
     /// Takes the one lock that there is on `path`, which is made when missing; it lasts until the
     /// answer is dropped. `None`: another process has it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
@@ -106,6 +112,10 @@ impl Fs for RealFs {
     fn look(&self, path: &Path) -> io::Result<(u64, SystemTime)> {
         let metadata = fs::metadata(path)?;
         Ok((metadata.len(), metadata.modified()?))
+    }
+
+    fn free(&self, path: &Path) -> io::Result<u64> {
+        fs4::available_space(path)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {

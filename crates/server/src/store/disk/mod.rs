@@ -17,6 +17,7 @@ mod buffers;
 mod folder;
 mod fs;
 mod reader;
+mod reserve;
 mod writer;
 
 use std::io;
@@ -34,6 +35,7 @@ use self::buffers::Buffers;
 use self::folder::Folder;
 pub use self::fs::{Fs, FsFile, RealFs};
 use self::reader::{PIECE, Reader};
+use self::reserve::Reserve;
 use self::writer::{DiskWriter, WHOLE};
 use super::{BlobError, BlobId, BlobStore, BlobStream, BlobWriter, BoxFuture};
 
@@ -49,6 +51,7 @@ struct Inner {
     durable: bool,
     begun: AtomicU64,
     folders: Vec<Folder>,
+    reserve: Reserve,
     /// For what is read.
     pieces: Arc<Buffers>,
     /// For bodies that are written in one piece.
@@ -92,6 +95,7 @@ impl DiskBlobs {
         getrandom::fill(&mut seed)
             .map_err(|e| BlobError::io("draw a name in", folder, io::Error::other(e)))?;
         let begun = AtomicU64::new(u64::from_be_bytes(seed));
+        let reserve = Reserve::new(fs.clone(), folder.to_owned());
         let inner = Inner {
             fs,
             blobs,
@@ -99,12 +103,19 @@ impl DiskBlobs {
             durable,
             begun,
             folders,
+            reserve,
             pieces: Buffers::new(PIECE, KEPT_PIECES, usize::MAX),
             wholes: Buffers::new(WHOLE, KEPT_WHOLES, MOST_WHOLES),
             lanes: Arc::default(),
             _lock: lock,
         };
         Ok(DiskBlobs { inner: Arc::new(inner) })
+    }
+
+    /// Refuses bodies from now on that would leave less than so many bytes free on the disk, as if it were
+    /// full. Before, it takes them as long as there is any space.
+    pub fn keep_free(&self, bytes: u64) {
+        self.inner.reserve.keep(bytes);
     }
 
     /// How many times a folder was synced for finished blobs.
@@ -121,6 +132,16 @@ impl BlobStore for DiskBlobs {
             let writer: Box<dyn BlobWriter> =
                 Box::new(DiskWriter::new(self.inner.clone(), prefix, length)?);
             Ok(writer)
+        })
+    }
+
+    fn room(&self, bytes: u64) -> BoxFuture<'_, Result<(), BlobError>> {
+        Box::pin(async move {
+            if self.inner.reserve.take_at_hand(bytes) {
+                return Ok(());
+            }
+            let inner = self.inner.clone();
+            blocking(move || inner.reserve.take(bytes)).await
         })
     }
 

@@ -151,6 +151,7 @@ impl Draft {
 
     /// All but the MD5.
     fn write(&mut self, batch: &[Bytes]) -> Result<(), BlobError> {
+        self.store.reserve.take(batch.iter().map(|bytes| bytes.len() as u64).sum())?;
         let failed = |e| BlobError::io("write", &self.path, e);
         let file = match &mut self.file {
             Some(file) => file,

@@ -164,6 +164,7 @@ fn serve(
     commits: &AtomicU64,
     watch: &OnceLock<CommitWatch>,
 ) {
+    let mut mended: Option<Instant> = None;
     while let Ok(first) = waiting.recv() {
         let mut batch: Vec<Box<dyn Command>> = vec![first];
         batch.extend(waiting.try_iter().take(MOST_PER_COMMIT - 1));
@@ -180,8 +181,34 @@ fn serve(
         for command in batch {
             command.answer(failed.as_ref());
         }
+        let full = matches!(failed, Some(MetaError::Full { .. }));
+        if full && mended.is_none_or(|at| at.elapsed() >= BETWEEN_MENDINGS) {
+            mended = Some(Instant::now());
+            empty_log(&connection);
+        }
     }
 }
+
+/// On a full disk the log can grow no further, but what it holds can still be written over pages that the
+/// database has; it starts anew then, and gives back its room.
+fn empty_log(connection: &Connection) {
+    // Those who read the log are waited for, and all others wait meanwhile.
+    let emptied = connection.busy_timeout(WAIT_FOR_READERS).and_then(|()| {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+    });
+    match emptied {
+        Ok(0) => tracing::info!("the disk is full: the database's log was emptied"),
+        Ok(_) => tracing::warn!("the disk is full, and the database's log is in use"),
+        Err(error) => tracing::warn!(%error, "the disk is full, and the database's log with it"),
+    }
+    if let Err(error) = connection.busy_timeout(schema::PATIENCE) {
+        tracing::error!(%error, "the database does not take its settings");
+    }
+}
+
+const WAIT_FOR_READERS: Duration = Duration::from_millis(200);
+/// One costs up to the log's length of writes, also where it is in vain.
+const BETWEEN_MENDINGS: Duration = Duration::from_secs(1);
 
 fn commit_together(
     connection: &mut Connection,

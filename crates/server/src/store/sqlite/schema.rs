@@ -112,8 +112,11 @@ fn configure(connection: &Connection, options: &SqliteOptions) -> rusqlite::Resu
 /// From this many pages on the log is brought into the database: 16 MiB of it, some thousand small bodies.
 const LOG_PAGES: u32 = 4096;
 
+/// How long whoever finds the database locked waits for it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
 fn common(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
