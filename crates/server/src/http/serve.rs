@@ -23,7 +23,7 @@ use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
     BlobError, BlobStore, Clock, CommitWatch, DATABASE_FILE, DiskBlobs, Fs, Janitor,
     JanitorOptions, MetaError, MetaStore, OpenError, Quotas, RealFs, SqliteOptions, SqliteStore,
-    make_private_folder, wall_clock,
+    lost, make_private_folder, wall_clock,
 };
 
 /// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When
@@ -335,8 +335,11 @@ async fn open(
         make_private_folder(&data)
             .map_err(|source| ServeError::Folder { path: data.clone(), source })?;
         // The blobs lock the folder, so that of two servers started at once one makes the rest.
-        let blobs = DiskBlobs::open_on(fs, &data, durable)?;
+        let blobs = DiskBlobs::open_on(fs.clone(), &data, durable)?;
         blobs.keep_free(reserved_space);
+        if let Some(error) = lost(&*fs, &data)? {
+            return Err(error.into());
+        }
         // What a start that was cut here left has secrets in it.
         keys::remove_drafts(&data)?;
         let (keys, fresh_keys) = Keys::open(&data)?;

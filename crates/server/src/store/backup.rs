@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{self, BLOBS, FOLDERS, TMP};
 use super::fsck::DATABASE_FILE;
+use super::lost::lost;
 use super::sqlite::{Inspection, NamedBlob, SnapshotError, snapshot};
 use super::{BlobError, BlobId, Fs, OpenError, RealFs};
 use crate::callback::KEY_FILE;
@@ -93,6 +94,9 @@ pub fn backup(
     to: &Path,
     options: &BackupOptions,
 ) -> Result<BackupReport, BackupError> {
+    if let Some(error) = lost(&RealFs, data)? {
+        return Err(error.into());
+    }
     let database = data.join(DATABASE_FILE);
     if !database.is_file() {
         return Err(BackupError::NoData(data.to_owned()));

@@ -13,6 +13,7 @@ use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};
 
 use super::disk::{self, BLOBS, FOLDERS, TMP};
+use super::lost::lost;
 use super::sqlite::{Inspection, NamedBlob, NamedSmall, WrongVideo};
 use super::{BlobError, BlobId, Fs, OpenError, RealFs};
 
@@ -83,11 +84,14 @@ pub enum FsckError {
 /// # Errors
 /// [`FsckError`]: it could not be checked. What is wrong with its content is in the report.
 pub fn fsck(data: &Path, options: FsckOptions) -> Result<FsckReport, FsckError> {
+    let fs = RealFs;
+    if let Some(error) = lost(&fs, data)? {
+        return Err(error.into());
+    }
     let database = data.join(DATABASE_FILE);
     if !database.is_file() {
         return Err(FsckError::NoData(data.to_owned()));
     }
-    let fs = RealFs;
     let _lock = disk::lock(&fs, data)?;
     let mut report = FsckReport::default();
     drafts(&fs, &data.join(TMP), options, &mut report)?;

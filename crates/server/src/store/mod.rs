@@ -21,6 +21,7 @@ mod intake;
 mod janitor;
 mod lifecycle;
 mod listing;
+mod lost;
 mod meta;
 mod meta_error;
 mod quota;
@@ -49,6 +50,7 @@ pub use listing::{
     Bucket, BucketDocument, BucketQuery, BucketUse, Entry, KeyQuery, ObjectPage, OpenUpload, Page,
     UploadPage,
 };
+pub(crate) use lost::lost;
 pub use meta::{
     Answer, AppendObject, Complete, Completed, CopyObject, Extent, MetaStore, Object, ObjectInfo,
     Part, PartList, PartPage, PutObject,

@@ -89,6 +89,45 @@ fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
+/// A new database would know none of the blobs, and its janitor would delete them.
+#[tokio::test]
+async fn a_database_that_is_lost_is_not_replaced() {
+    let data = TempDir::new().unwrap();
+    let data = data.path();
+    let server = Server::with(|config| config.data = data.to_owned()).await;
+    let film = crate::support::noise(20_000, 1);
+    assert_eq!(server.put("film", &film).await.status, 200);
+    server.running.shutdown().await;
+    let path = data.join("meta.sqlite");
+    // Its thread lets go of the database a moment later.
+    while data.join("meta.sqlite-wal").exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let kept = TempDir::new().unwrap();
+    for name in ["meta.sqlite", "keys.toml"] {
+        fs::copy(data.join(name), kept.path().join(name)).unwrap();
+    }
+    let refused = async |what: &str| {
+        let error = serve(config(data)).await.unwrap_err().to_string();
+        assert!(error.contains("restore") && error.contains("meta.sqlite"), "{what}: {error}");
+        let error = fsck(data, FsckOptions { repair: true, ..Default::default() }).unwrap_err();
+        assert!(error.to_string().contains("restore"), "{what}: {error}");
+    };
+    fs::remove_file(&path).unwrap();
+    refused("without a database").await;
+    assert!(!path.exists());
+    fs::write(&path, b"").unwrap();
+    refused("with an empty file").await;
+    fs::remove_file(&path).unwrap();
+    fs::remove_file(data.join("keys.toml")).unwrap();
+    refused("without keys and database").await;
+    assert!(!data.join("keys.toml").exists(), "no new keys either");
+
+    copy_tree(kept.path(), data);
+    let server = Server::with(|config| config.data = data.to_owned()).await;
+    assert!(server.get("film").await.body == film);
+}
+
 #[tokio::test]
 async fn leftovers_of_a_life_that_was_cut_are_removed() {
     let data = TempDir::new().unwrap();

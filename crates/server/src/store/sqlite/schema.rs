@@ -27,6 +27,17 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// The blobs of the folder had a database.
+    #[error(
+        "{path} is missing or empty, but {blobs} holds blobs; a new database would name none of them, and they would be deleted: \
+         restore the file from a backup, or, to begin anew, take an empty folder"
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// What shows that there was one.
+        blobs: PathBuf,
+    },
     /// A newer release wrote it.
     #[error("{path} has schema version {found}, this release knows up to {known}; use a newer one")]
     Newer {
