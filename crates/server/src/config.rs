@@ -46,7 +46,7 @@ pub struct Config {
     pub credential_life: Duration,
     /// Smallest part but the last that Complete accepts, bytes. Default 102,400.
     pub min_part_size: u64,
-    /// How long an unfinished multipart upload is kept, from 10 s on. Default seven days.
+    /// How long an unfinished multipart upload is kept after its last part, from 10 s on. Default seven days.
     #[serde(with = "seconds")]
     pub upload_life: Duration,
     /// Pause between two rounds of the janitor, which removes what nothing needs. Default 60 s.

@@ -32,7 +32,7 @@ pub struct JanitorOptions {
     /// Pause between two walks through all blobs, and through all objects and uploads that lifecycle
     /// rules are about. Default one hour.
     pub walk_every: Duration,
-    /// How long an upload may stay open after Initiate. Default seven days.
+    /// How long an upload may stay open after Initiate and its last part. Default seven days.
     pub upload_life: Duration,
     /// How long the answer to a Complete is remembered. Default 24 hours.
     pub completion_life: Duration,
@@ -60,8 +60,9 @@ impl Default for JanitorOptions {
 }
 
 impl Janitor {
-    /// Starts one; its first round begins at once. When `clock` jumps ahead it goes by the old time
-    /// for another hour: a clock that was set wrong must not expire every upload.
+    /// Starts one; its first round begins at once. When `clock` jumps ahead, or stands ahead of the newest
+    /// time in the database, it goes by the old time for another hour: a clock that was set wrong must not
+    /// expire every upload.
     pub fn start(
         blobs: Arc<dyn BlobStore>,
         meta: Arc<dyn MetaStore>,
@@ -267,12 +268,23 @@ async fn work(
         tally.add(|sum| sum.failures += 1);
         report(error);
     };
-    let mut steady = Steady::new(clock(), std::time::Instant::now());
+    let mut steady: Option<Steady> = None;
     let mut rounds = interval(options.every.max(Duration::from_millis(1)));
     let mut walked: Option<Instant> = None;
     loop {
         rounds.tick().await;
-        let now_ms = steady.at(clock(), std::time::Instant::now());
+        let (wall_ms, at) = (clock(), std::time::Instant::now());
+        let steady = match &mut steady {
+            Some(steady) => steady,
+            none => match meta.newest_ms().await {
+                Ok(newest) => none.insert(Steady::new(newest.unwrap_or(wall_ms), at)),
+                Err(error) => {
+                    failed(&error.into());
+                    continue;
+                }
+            },
+        };
+        let now_ms = steady.at(wall_ms, at);
         let (swept, failures) = round(blobs, meta, options, now_ms).await;
         tally.add(|sum| {
             sum.uploads += swept.uploads;

@@ -290,7 +290,13 @@ pub trait MetaStore: Send + Sync {
     /// As long as they are on it no verb accepts them.
     fn discard_unnamed(&self, blobs: Vec<BlobId>, now_ms: u64) -> Answer<'_, u64>;
 
-    /// Aborts up to `limit` uploads that were initiated before `before_ms`; answers how many.
+    /// The newest time among what the janitor judges by its age: uploads and their parts, answers, garbage, and the
+    /// objects that lifecycle rules are about.
+    fn newest_ms(&self) -> Answer<'_, Option<u64>>;
+
+    /// Aborts up to `limit` uploads that were initiated, and got their last part, before `before_ms`; answers how
+    /// many. One that was begun before this server was written was begun by a clock that was not set: it counts
+    /// from `now_ms` on, unless that is such a time itself.
     fn expire_uploads(&self, before_ms: u64, limit: usize, now_ms: u64) -> Answer<'_, u64>;
 
     /// Forgets the answers of completions from before `before_ms`; answers how many.

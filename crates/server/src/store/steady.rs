@@ -1,9 +1,9 @@
-//! The janitor's clock: the wall clock, unless that jumps ahead.
+//! The janitor's clock: the wall clock, unless that jumps ahead, be it while no server ran.
 //!
 //! A wall clock that is set a year ahead for a minute would make every open upload look abandoned.
 //! So a jump ahead counts only once the new time has stood for an hour; until then the old time goes
-//! on. A jump back counts at once: things live longer by it. A machine that slept looks like a jump,
-//! and its janitor an hour late.
+//! on. A jump back counts at once: things live longer by it. A machine that slept looks like a jump, and
+//! so does a server that was away or had nothing to do; its janitor is an hour late.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(super) struct Steady {
 }
 
 impl Steady {
-    /// The time at start is taken as it is.
+    /// Begins at `wall_ms`, which is believed: the newest time that the database knows.
     pub(super) fn new(wall_ms: u64, at: Instant) -> Steady {
         Steady { wall_ms, seen: at, ahead: None }
     }
@@ -42,7 +42,10 @@ impl Steady {
         if at.duration_since(since) < PROBATION {
             return expected;
         }
-        tracing::warn!(ms = wall_ms - expected, "the clock jumped ahead and stays there");
+        tracing::info!(
+            ms = wall_ms - expected,
+            "the clock is ahead for an hour: it is believed now"
+        );
         *self = Steady::new(wall_ms, at);
         wall_ms
     }
@@ -71,6 +74,20 @@ mod tests {
         assert_eq!(steady.at(3 * YEAR, after(62)), 3 * YEAR);
         assert_eq!(steady.at(YEAR, after(63)), YEAR);
         assert_eq!(steady.at(YEAR + MINUTE, after(64)), YEAR + MINUTE);
+    }
+
+    #[test]
+    fn a_start_is_no_reason_to_believe_a_jump() {
+        let start = Instant::now();
+        let after = |minutes: u64| start + Duration::from_millis(minutes * MINUTE);
+        let mut steady = Steady::new(YEAR, start);
+        assert_eq!(steady.at(3 * YEAR, after(0)), YEAR);
+        assert_eq!(steady.at(3 * YEAR + 59 * MINUTE, after(59)), YEAR + 59 * MINUTE);
+        assert_eq!(steady.at(3 * YEAR + 60 * MINUTE, after(60)), 3 * YEAR + 60 * MINUTE);
+        // A database from the future: a clock that was wrong before is right now.
+        assert_eq!(Steady::new(3 * YEAR, start).at(YEAR, after(0)), YEAR);
+        // A start that is soon enough is no jump.
+        assert_eq!(Steady::new(YEAR, start).at(YEAR + MINUTE, after(0)), YEAR + MINUTE);
     }
 
     #[test]

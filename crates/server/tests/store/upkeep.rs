@@ -170,6 +170,38 @@ async fn a_janitor_works_until_it_is_dropped() {
     eventually("the janitor let go", || Arc::strong_count(&blobs) == 1).await;
 }
 
+#[tokio::test]
+async fn an_upload_is_as_old_as_its_last_part() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, _folder) = blobs();
+    let options = JanitorOptions::default();
+    let day = 24 * HOUR;
+    let id = meta.initiate(BUCKET, "k", vec![], NOW).await.unwrap();
+    for (number, at) in [(1, NOW + 6 * day), (2, NOW)] {
+        let blob = write(&blobs, b"part").await;
+        meta.put_part(BUCKET, "k", &id, number, blob, at).await.unwrap();
+    }
+    for (at, expired) in [(8 * day, 0), (13 * day, 0), (13 * day + 1, 1)] {
+        let swept = sweep(&blobs, &meta, &options, NOW + at).await.unwrap();
+        assert_eq!(swept.uploads, expired, "{at}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_of_1970_counts_from_when_the_clock_was_set() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, _folder) = blobs();
+    let options = JanitorOptions::default();
+    let week = 7 * 24 * HOUR;
+    let id = meta.initiate(BUCKET, "k", vec![], 5_000).await.unwrap();
+    let blob = write(&blobs, b"part").await;
+    meta.put_part(BUCKET, "k", &id, 1, blob, 6_000).await.unwrap();
+    for (at, expired) in [(7_000, 0), (NOW, 0), (NOW + week, 0), (NOW + week + 1, 1)] {
+        let swept = sweep(&blobs, &meta, &options, at).await.unwrap();
+        assert_eq!(swept.uploads, expired, "{at}");
+    }
+}
+
 fn put(key: &str, blob: vodferry_server::store::Blob) -> PutObject {
     PutObject {
         bucket: BUCKET.to_owned(),
@@ -194,9 +226,11 @@ async fn a_clock_that_jumps_ahead_expires_nothing() {
     let (blobs, folder) = blobs();
     let (meta, blobs) = (Arc::new(meta), Arc::new(blobs));
     let now = Arc::new(AtomicU64::new(NOW));
-    let id = meta.initiate(BUCKET, "k", vec![], NOW).await.unwrap();
+    assert_eq!(meta.newest_ms().await.unwrap(), None);
+    let id = meta.initiate(BUCKET, "k", vec![], NOW - HOUR).await.unwrap();
     let part = write(&*blobs, b"part").await;
     meta.put_part(BUCKET, "k", &id, 1, part.clone(), NOW).await.unwrap();
+    assert_eq!(meta.newest_ms().await.unwrap(), Some(NOW));
     let rounds = Arc::new(AtomicU64::new(0));
     let clock: Clock = {
         let (now, rounds) = (now.clone(), rounds.clone());
@@ -210,8 +244,17 @@ async fn a_clock_that_jumps_ahead_expires_nothing() {
         garbage_age: Duration::ZERO,
         ..JanitorOptions::default()
     };
+    // While no server ran.
+    now.store(NOW + 30 * 24 * HOUR, Ordering::SeqCst);
+    let janitor = Janitor::start(blobs.clone(), meta.clone(), options.clone(), clock.clone());
+    eventually("three rounds", || rounds.load(Ordering::SeqCst) > 6).await;
+    janitor.stop().await;
+    meta.check_part(BUCKET, "k", &id, 1).await.unwrap();
+    // While one runs.
+    now.store(NOW, Ordering::SeqCst);
     let janitor = Janitor::start(blobs.clone(), meta.clone(), options.clone(), clock);
-    eventually("a first round", || rounds.load(Ordering::SeqCst) > 1).await;
+    let seen = rounds.load(Ordering::SeqCst);
+    eventually("a first round", || rounds.load(Ordering::SeqCst) > seen + 2).await;
     for jump in [365 * 24 * HOUR, 0, 100 * 365 * 24 * HOUR] {
         let seen = rounds.load(Ordering::SeqCst);
         now.store(NOW + jump, Ordering::SeqCst);

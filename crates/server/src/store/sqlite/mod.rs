@@ -432,6 +432,10 @@ impl MetaStore for SqliteStore {
         Box::pin(self.writer.run("discard unnamed blobs", verb))
     }
 
+    fn newest_ms(&self) -> Answer<'_, Option<u64>> {
+        Box::pin(self.readers.run("look for the newest time", upkeep::newest_ms))
+    }
+
     fn expire_uploads(&self, before_ms: u64, limit: usize, now_ms: u64) -> Answer<'_, u64> {
         let verb = move |db: &_| upkeep::expire_uploads(db, before_ms, limit, now_ms);
         Box::pin(self.writer.run("expire uploads", verb))

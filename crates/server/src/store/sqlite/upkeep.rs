@@ -3,8 +3,8 @@
 use rusqlite::{Connection, params};
 
 use super::objects::read_blob_id;
-use super::{int, uploads};
-use crate::store::{BlobId, MetaError};
+use super::{int, uint, uploads};
+use crate::store::{BlobId, BucketDocument, MetaError};
 
 /// Writes what is there already; the commit is as durable as any.
 pub(super) fn write(db: &Connection) -> Result<(), MetaError> {
@@ -48,14 +48,40 @@ pub(super) fn discard_unnamed(
     Ok(discarded)
 }
 
+/// Objects are looked through only where the janitor does so anyway.
+pub(super) fn newest_ms(db: &Connection) -> Result<Option<u64>, MetaError> {
+    let newest: Option<i64> = db.query_row(
+        "SELECT max(ms) FROM (
+           SELECT max(initiated_ms) AS ms FROM upload
+           UNION ALL SELECT max(part.modified_ms) FROM upload JOIN part USING (manifest)
+           UNION ALL SELECT max(completed_ms) FROM completion
+           UNION ALL SELECT max(since_ms) FROM garbage
+           UNION ALL SELECT max(modified_ms) FROM object
+                     WHERE bucket IN (SELECT bucket FROM bucket_document WHERE kind = ?))",
+        [BucketDocument::Lifecycle.as_str()],
+        |row| row.get(0),
+    )?;
+    Ok(newest.map(uint))
+}
+
+/// 2026-01-01. A machine without a battery says 1970 until it is told better.
+const UNSET_MS: u64 = 1_767_225_600_000;
+
 pub(super) fn expire_uploads(
     db: &Connection,
     before_ms: u64,
     limit: usize,
     now_ms: u64,
 ) -> Result<u64, MetaError> {
+    if now_ms >= UNSET_MS {
+        db.prepare_cached("UPDATE upload SET initiated_ms = ? WHERE initiated_ms < ?")?
+            .execute([int(now_ms), int(UNSET_MS)])?;
+    }
     let mut list = db.prepare_cached(
-        "SELECT manifest FROM upload WHERE initiated_ms < ? ORDER BY initiated_ms LIMIT ?",
+        "SELECT manifest FROM upload
+         WHERE initiated_ms < ?1 AND NOT EXISTS
+           (SELECT 1 FROM part WHERE part.manifest = upload.manifest AND modified_ms >= ?1)
+         ORDER BY initiated_ms LIMIT ?2",
     )?;
     let expired: Vec<i64> = list
         .query_map([int(before_ms), int(limit as u64)], |row| row.get(0))?
