@@ -67,6 +67,18 @@ pub enum BackupError {
     /// A backup makes its folder, or takes an empty one.
     #[error("{0} is not empty")]
     NotEmpty(PathBuf),
+    /// The janitor and the next backup would take it for part of what it is a copy of, and what destroys the one
+    /// destroys the other.
+    #[error("{to} lies in the data folder {data}; choose a place outside of it")]
+    Inside {
+        /// The place of the backup.
+        to: PathBuf,
+        /// The data folder.
+        data: PathBuf,
+    },
+    /// What was named as an earlier backup has no blobs.
+    #[error("{0} is no earlier backup: it has no folder {BLOBS}")]
+    NoPrevious(PathBuf),
     /// A file of the backup cannot be written, or one of the data folder not be read.
     #[error(transparent)]
     Files(#[from] BlobError),
@@ -100,6 +112,11 @@ pub fn backup(
     let database = data.join(DATABASE_FILE);
     if !database.is_file() {
         return Err(BackupError::NoData(data.to_owned()));
+    }
+    refuse_inside(data, to)?;
+    // One that was cut has no database, but is as good to link from.
+    if let Some(previous) = options.previous.as_ref().filter(|path| !path.join(BLOBS).is_dir()) {
+        return Err(BackupError::NoPrevious(previous.clone()));
     }
     make_empty(to)?;
     // No server starts on what is half a backup.
@@ -273,6 +290,18 @@ fn copy_keys(data: &Path, to: &Path) -> Result<(), BackupError> {
         key => create_private(&to.join(KEY_FILE), &key?)?,
     }
     Ok(create_private(&to.join(KEYS_FILE), &read_private(&data.join(KEYS_FILE))?)?)
+}
+
+/// Before anything is made there.
+fn refuse_inside(data: &Path, to: &Path) -> Result<(), BackupError> {
+    let failed = |path| move |e| BlobError::io("find", path, e);
+    let folder = fs::canonicalize(data).map_err(failed(data))?;
+    let place = std::path::absolute(to).map_err(failed(to))?;
+    let exists = place.ancestors().find_map(|path| fs::canonicalize(path).ok());
+    match exists.is_some_and(|path| path.starts_with(&folder)) {
+        true => Err(BackupError::Inside { to: to.to_owned(), data: data.to_owned() }),
+        false => Ok(()),
+    }
 }
 
 fn make_empty(folder: &Path) -> Result<(), BackupError> {

@@ -240,11 +240,25 @@ async fn nothing_is_overwritten_and_nothing_is_made_of_nothing() {
     let data = Data::new().await;
     data.put("film", b"film").await;
     data.backup(&to, &NONE);
-    for taken in [to.as_path(), data.folder.path()] {
-        let error = backup(data.folder.path(), taken, &NONE).unwrap_err();
-        assert!(matches!(&error, BackupError::NotEmpty(path) if path == taken), "{error}");
-    }
+    let error = backup(data.folder.path(), &to, &NONE).unwrap_err();
+    assert!(matches!(&error, BackupError::NotEmpty(path) if *path == to), "{error}");
     is_sound(&to);
+    let folder = data.folder.path();
+    let mut inside = vec![folder.to_owned(), folder.join("blobs"), folder.join("new/deep")];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(folder, backups.path().join("link")).unwrap();
+        inside.push(backups.path().join("link/new"));
+    }
+    for place in inside {
+        let error = backup(folder, &place, &NONE).unwrap_err();
+        assert!(matches!(error, BackupError::Inside { .. }), "{error}");
+        assert!(!folder.join("new").exists(), "{error}");
+    }
+    let nope = BackupOptions { copy: false, previous: Some(backups.path().join("nope")) };
+    let error = backup(data.folder.path(), &backups.path().join("next"), &nope).unwrap_err();
+    assert!(error.to_string().contains("nope is no earlier backup"), "{error}");
+    assert!(!backups.path().join("next").exists());
     // Without keys nobody gets in, so that it is no backup; no server starts on it.
     fs::remove_file(data.folder.path().join("keys.toml")).unwrap();
     let half = backups.path().join("half");
