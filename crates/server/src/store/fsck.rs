@@ -84,17 +84,24 @@ pub enum FsckError {
 /// # Errors
 /// [`FsckError`]: it could not be checked. What is wrong with its content is in the report.
 pub fn fsck(data: &Path, options: FsckOptions) -> Result<FsckReport, FsckError> {
-    let fs = RealFs;
-    if let Some(error) = lost(&fs, data)? {
+    fsck_on(&RealFs, data, options)
+}
+
+/// As [`fsck`], with the blobs on another file system than this machine's.
+///
+/// # Errors
+/// As [`fsck`].
+pub fn fsck_on(fs: &dyn Fs, data: &Path, options: FsckOptions) -> Result<FsckReport, FsckError> {
+    if let Some(error) = lost(fs, data)? {
         return Err(error.into());
     }
     let database = data.join(DATABASE_FILE);
     if !database.is_file() {
         return Err(FsckError::NoData(data.to_owned()));
     }
-    let _lock = disk::lock(&fs, data)?;
+    let _lock = disk::lock(fs, data)?;
     let mut report = FsckReport::default();
-    drafts(&fs, &data.join(TMP), options, &mut report)?;
+    drafts(fs, &data.join(TMP), options, &mut report)?;
     let inspection = Inspection::open(&database)?;
     if let Some(inspection) = &inspection {
         (report.objects, report.uploads, report.parts) = inspection.counts()?;
@@ -106,7 +113,7 @@ pub fn fsck(data: &Path, options: FsckOptions) -> Result<FsckReport, FsckError> 
         }
         inspection.each_small(options.verify_hashes, |small| look_at_small(&small, &mut report))?;
         for small in inspection.unnamed_small()? {
-            unnamed_small(&fs, data, inspection, small, options, &mut report)?;
+            unnamed_small(fs, data, inspection, small, options, &mut report)?;
         }
     }
     for prefix in 0..FOLDERS {
@@ -116,10 +123,10 @@ pub fn fsck(data: &Path, options: FsckOptions) -> Result<FsckReport, FsckError> 
             Some(inspection) => (inspection.named(&prefix)?, inspection.garbage(&prefix)?),
             None => Default::default(),
         };
-        let there = disk::list(&fs, &folder)?;
+        let there = disk::list(fs, &folder)?;
         for blob in &named {
             report.bytes += blob.length;
-            look(&fs, &folder, blob, options, &mut report);
+            look(fs, &folder, blob, options, &mut report);
             if let (true, Some(inspection)) = (blob.doomed, &inspection) {
                 doomed(inspection, blob, options, &mut report)?;
             }
@@ -131,7 +138,7 @@ pub fn fsck(data: &Path, options: FsckOptions) -> Result<FsckReport, FsckError> 
             if garbage.binary_search(id).is_ok() {
                 report.garbage += 1;
             } else {
-                unnamed(&fs, data, &folder, id, options, &mut report)?;
+                unnamed(fs, data, &folder, id, options, &mut report)?;
             }
         }
     }
@@ -331,15 +338,19 @@ fn unnamed(
         report.unnamed += 1;
         return Ok(());
     }
-    fs.rename(&folder.join(id.as_str()), &aside(fs, data)?.join(id.as_str()))
+    let aside = aside(fs, data)?;
+    fs.rename(&folder.join(id.as_str()), &aside.join(id.as_str()))
+        .and_then(|()| fs.sync_folder(&aside))
         .map_err(|e| BlobError::io("move", folder.join(id.as_str()), e))?;
     report.repairs.push(format!("blob {id}, which no row names, was moved to {UNNAMED}/"));
     Ok(())
 }
 
-/// The folder of what nothing names.
+/// The folder of what nothing names; its name is as durable as what will be moved there.
 fn aside(fs: &dyn Fs, data: &Path) -> Result<PathBuf, BlobError> {
     let aside = data.join(UNNAMED);
-    fs.make_folder(&aside).map_err(|e| BlobError::io("create", &aside, e))?;
+    fs.make_folder(&aside)
+        .and_then(|()| fs.sync_folder(data))
+        .map_err(|e| BlobError::io("create", &aside, e))?;
     Ok(aside)
 }

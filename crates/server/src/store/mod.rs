@@ -40,7 +40,7 @@ pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter, Conte
 pub(crate) use disk::make_private_folder;
 pub use disk::{DiskBlobs, Fs, FsFile, RealFs};
 pub(crate) use fsck::DATABASE_FILE;
-pub use fsck::{FsckError, FsckOptions, FsckReport, fsck};
+pub use fsck::{FsckError, FsckOptions, FsckReport, fsck, fsck_on};
 pub use intake::{Intake, MAX_SMALL, MAX_SMALL_OF_OBJECT};
 pub use janitor::{
     Janitor, JanitorOptions, SweepError, Swept, Tallied, Tally, discard_unnamed, sweep,

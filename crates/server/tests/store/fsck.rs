@@ -1,13 +1,16 @@
 //! What fsck finds, what it repairs, and what it leaves alone.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::SystemTime;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
 use vodferry_server::store::{
-    Blob, BlobStore, DiskBlobs, FsckError, FsckOptions, FsckReport, MetaStore, NewVideo, PutObject,
-    SqliteOptions, SqliteStore, fsck,
+    Blob, BlobStore, DiskBlobs, Fs, FsFile, FsckError, FsckOptions, FsckReport, MetaStore,
+    NewVideo, PutObject, RealFs, SqliteOptions, SqliteStore, fsck, fsck_on,
 };
 
 use crate::{BUCKET, NOW, blob_id, read_object, write};
@@ -138,6 +141,72 @@ async fn leftovers_are_no_problem_and_repair_deletes_none_that_was_whole() {
     assert_eq!(fs::read(data.folder.path().join("unnamed").join(id)).unwrap(), b"nobody's");
     let report = data.fsck(HASH);
     assert_eq!((report.drafts, report.unnamed), (0, 0), "{report}");
+}
+
+/// The real disk; what was made or moved, and what was synced, in order.
+#[derive(Default)]
+struct Watched(Mutex<Vec<String>>);
+
+impl Watched {
+    fn note(&self, what: &str, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.0.lock().unwrap().push(format!("{what} {name}"));
+    }
+}
+
+impl Fs for Watched {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        self.note("create", path);
+        RealFs.create(path)
+    }
+    fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        RealFs.open(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.note("move", to);
+        RealFs.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealFs.remove(path)
+    }
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        self.note("make", path);
+        RealFs.make_folder(path)
+    }
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.note("sync", path);
+        RealFs.sync_folder(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        RealFs.list(path)
+    }
+    fn look(&self, path: &Path) -> io::Result<(u64, SystemTime)> {
+        RealFs.look(path)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        RealFs.lock(path)
+    }
+}
+
+#[tokio::test]
+async fn what_is_moved_aside_is_durable_there() {
+    let data = Data::new().await;
+    let id = "0123456789abcdef0123456789abcdef";
+    let whole = data.folder.path().join("blobs").join("01").join(id);
+    fs::create_dir_all(whole.parent().unwrap()).unwrap();
+    fs::write(&whole, b"nobody's").unwrap();
+    data.sql("INSERT INTO small (bytes) VALUES (x'0102')");
+    let watched = Watched::default();
+    let report = fsck_on(&watched, data.folder.path(), REPAIR).unwrap();
+    assert_eq!(report.repairs.len(), 2, "{report}");
+    let own = format!("sync {}", data.folder.path().file_name().unwrap().to_str().unwrap());
+    let done = watched.0.into_inner().unwrap();
+    let aside = ["make unnamed", own.as_str()];
+    assert_eq!(done[..2], aside, "{done:?}");
+    assert!(done[2].starts_with("create "), "{done:?}");
+    assert_eq!(done[3], "sync unnamed", "{done:?}");
+    assert_eq!(done[4..6], aside, "{done:?}");
+    assert_eq!(done[6..], [format!("move {id}"), "sync unnamed".to_owned()], "{done:?}");
 }
 
 #[tokio::test]
