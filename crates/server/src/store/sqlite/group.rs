@@ -143,9 +143,11 @@ where
 
     fn answer(self: Box<Self>, failed: Option<&MetaError>) {
         let outcome = match (self.outcome, failed) {
-            // A refusal holds whatever became of the transaction, unless it was never asked.
-            (Some(Err(e)), _) => Err(e),
+            // Its own failure may be what the transaction failed of.
+            (Some(Err(own @ (MetaError::Full { .. } | MetaError::Storage { .. }))), _) => Err(own),
+            // A refusal may be due to what a neighbour did, which is undone.
             (_, Some(e)) => Err(e.clone()),
+            (Some(Err(own)), None) => Err(own),
             (Some(Ok(done)), None) => Ok(done),
             (None, None) => Err(MetaError::Closed),
         };
@@ -262,5 +264,45 @@ impl MetaError {
             MetaError::Storage { source, .. } => MetaError::Storage { doing, source },
             other => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a command saw of its neighbours was never there.
+    #[tokio::test]
+    async fn a_refusal_does_not_outlive_the_commit_that_it_was_decided_in() {
+        let connection = Connection::open_in_memory().unwrap();
+        let tables = "PRAGMA foreign_keys = ON; CREATE TABLE key (name TEXT PRIMARY KEY);
+            CREATE TABLE late (name TEXT REFERENCES key DEFERRABLE INITIALLY DEFERRED)";
+        connection.execute_batch(tables).unwrap();
+        let writer = Writer::start(connection).unwrap();
+        // Holds the writer until the others wait for it, so that they share a commit.
+        let (begin, begun) = oneshot::channel();
+        let (go, gate) = mpsc::channel::<()>();
+        let hold = writer.run("wait", move |_| {
+            begin.send(()).ok();
+            Ok(gate.recv().unwrap_or_default())
+        });
+        let put = || {
+            writer.run("put", |db| match db.execute("INSERT INTO key VALUES ('k')", []) {
+                Ok(_) => Ok(()),
+                Err(_) => Err(MetaError::FileAlreadyExists { key: "k".to_owned() }),
+            })
+        };
+        let spoil = writer.run("spoil", |db| Ok(db.execute("INSERT INTO late VALUES ('no')", [])?));
+        let together = async {
+            begun.await.unwrap();
+            tokio::join!(put(), put(), spoil, async { go.send(()).unwrap() })
+        };
+        let (held, (one, two, spoilt, ())) = tokio::join!(hold, together);
+        held.unwrap();
+        for failed in [one, two, spoilt.map(drop)] {
+            assert!(matches!(failed, Err(MetaError::Storage { .. })), "{failed:?}");
+        }
+        put().await.unwrap();
+        assert!(matches!(put().await, Err(MetaError::FileAlreadyExists { .. })));
     }
 }
