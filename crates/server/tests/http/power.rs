@@ -17,15 +17,19 @@ use vodferry_oss::xml::{
     CompleteMultipartUpload, CompletePart, InitiateMultipartUploadResult, ListPartsResult,
 };
 use vodferry_oss::{Credential, Method, Request, Response};
-use vodferry_server::Environment;
+use vodferry_server::keys::Keys;
 use vodferry_server::store::{FsckOptions, fsck};
+use vodferry_server::{Config, Environment, Running, serve_in};
 
 use crate::power_fs::{Lie, PowerFs};
 use crate::random::Random;
-use crate::support::{BUCKET, Build, Server, exchange, noise, now_ms, text, wire};
+use crate::support::{
+    BUCKET, Build, Server, config, exchange, noise, now_ms, operator, text, wire,
+};
 
 const CLIENTS: usize = 6;
 const DATABASE: &str = "meta.sqlite";
+const KEYS: &str = "keys.toml";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn power_losses_under_the_server_lose_nothing_acknowledged() {
@@ -74,40 +78,56 @@ async fn round(seed: u64, lie: Lie) -> Result<usize, String> {
     let mut random = Random::new(seed);
     let before = TempDir::new().unwrap();
     let root = before.path().to_owned();
-    let fs = PowerFs::new(&root, random.next(), 60 + random.below(500), lie);
-    // Deletes at once what clients replaced while they go on.
-    let garbage_age = Some(Duration::ZERO);
-    let environment =
-        Environment { fs: Arc::new(fs.clone()), garbage_age, ..Environment::default() };
-    let server = Server::within(environment, |config| {
-        config.data = root.clone();
-        config.durable = true;
-        config.janitor_interval = Duration::from_millis(100);
-    })
-    .await;
-
+    // A start is so few instructions that it would hardly ever be hit.
+    let instructions = if random.one_in(6) { 1 + random.below(6) } else { 1 + random.below(560) };
+    let fs = PowerFs::new(&root, random.next(), instructions, lie);
+    let server = start(&fs, &root).await?;
     let ledger = Ledger::default();
     let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..CLIENTS {
-        let client = Client { addr: server.addr(), who: server.operator(), ledger: ledger.clone() };
-        let random = Random::new(random.next());
-        tasks.spawn(async move { client.sail(number, random).await });
+    if let Some(server) = &server {
+        let keys = Keys::load(&root.join(KEYS)).unwrap();
+        for number in 0..CLIENTS {
+            let who = operator(&keys);
+            let client = Client { addr: server.addr(), who, ledger: ledger.clone() };
+            let random = Random::new(random.next());
+            tasks.spawn(async move { client.sail(number, random).await });
+        }
     }
     let began = Instant::now();
     while !fs.is_dead() {
         assert!(began.elapsed() < Duration::from_secs(120), "seed {seed}: the power never fails");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let after = TempDir::new().unwrap();
+    let again = TempDir::new().unwrap();
     let promised = {
         let ledger = ledger.lock().unwrap();
-        copy_database(&root, after.path(), &mut random);
+        copy_database(&root, again.path(), &mut random);
         ledger.clone()
     };
     tasks.shutdown().await;
-    server.running.shutdown().await;
-    std::fs::copy(root.join("keys.toml"), after.path().join("keys.toml")).unwrap();
-    fs.survivors(&root, after.path());
+    if let Some(server) = server {
+        server.shutdown().await;
+    }
+    copy_keys(&root, again.path());
+
+    // The power is back, and fails again while the server starts or its janitor works.
+    let second = fs.come_back(&root, again.path(), 1 + random.below(20));
+    let server = start(&second, again.path()).await?;
+    if let Some(server) = server {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        second.cut();
+        server.shutdown().await;
+    }
+    let after = TempDir::new().unwrap();
+    copy_database(again.path(), after.path(), &mut random);
+    copy_keys(again.path(), after.path());
+    second.survivors(again.path(), after.path());
+    if !after.path().join(DATABASE).exists() {
+        // Both ended before there was one.
+        assert!(promised.is_empty());
+        Server::with(|config| config.data = after.path().to_owned()).await;
+        return Ok(0);
+    }
 
     let whole = FsckOptions { verify_hashes: true, ..FsckOptions::default() };
     let report = fsck(after.path(), whole).map_err(|error| error.to_string())?;
@@ -122,6 +142,21 @@ async fn round(seed: u64, lie: Lie) -> Result<usize, String> {
     server.running.shutdown().await;
     let report = fsck(after.path(), whole).map_err(|error| error.to_string())?;
     if report.is_clean() { Ok(acknowledged) } else { Err(format!("afterwards: {report}")) }
+}
+
+/// A server whose blobs are on `fs`; none if the power fails before it has started.
+async fn start(fs: &PowerFs, data: &Path) -> Result<Option<Running>, String> {
+    // Deletes at once what clients replaced while they go on.
+    let garbage_age = Some(Duration::ZERO);
+    let environment =
+        Environment { fs: Arc::new(fs.clone()), garbage_age, ..Environment::default() };
+    let janitor_interval = Duration::from_millis(100);
+    let config = Config { durable: true, janitor_interval, ..config(data) };
+    match serve_in(config, environment).await {
+        Ok(running) => Ok(Some(running)),
+        Err(_) if fs.is_dead() => Ok(None),
+        Err(error) => Err(format!("the server does not start: {error}")),
+    }
 }
 
 impl Voyage {
@@ -264,7 +299,17 @@ fn length(random: &mut Random) -> usize {
     if random.one_in(2) { random.below(9000) } else { 17_000 + random.below(9000) }
 }
 
+/// Nothing where a start ended before there was one.
+fn copy_keys(from: &Path, to: &Path) {
+    if from.join(KEYS).exists() {
+        std::fs::copy(from.join(KEYS), to.join(KEYS)).unwrap();
+    }
+}
+
 fn copy_database(from: &Path, to: &Path, random: &mut Random) {
+    if !from.join(DATABASE).exists() {
+        return;
+    }
     let pin = Connection::open(from.join(DATABASE)).unwrap();
     pin.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").unwrap();
     let log = format!("{DATABASE}-wal");

@@ -58,12 +58,7 @@ impl Server {
 
     /// The operator's key.
     pub(crate) fn operator(&self) -> Credential {
-        let key = self.keys.root().unwrap();
-        Credential {
-            access_key_id: key.id.clone(),
-            access_key_secret: key.secret.clone(),
-            security_token: None,
-        }
+        operator(&self.keys)
     }
 
     pub(crate) fn target(&self, key: &str) -> Target {
@@ -129,6 +124,16 @@ impl Server {
             body.len()
         );
         exchange(self.addr(), Method::Post, head.as_bytes()).await
+    }
+}
+
+/// The operator's key among `keys`.
+pub(crate) fn operator(keys: &Keys) -> Credential {
+    let key = keys.root().unwrap();
+    Credential {
+        access_key_id: key.id.clone(),
+        access_key_secret: key.secret.clone(),
+        security_token: None,
     }
 }
 

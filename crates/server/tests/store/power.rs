@@ -10,7 +10,9 @@
 //! 2. The ledger of the clients is held, so nothing more is asked for or acknowledged.
 //! 3. A reader pins the database's state; the file and its log are copied while it does. The log may
 //!    hold more than was visible, and gets a torn tail: an unsynced write that survived in part.
-//! 4. What survived of the blobs is written beside the copy, and a server starts on both.
+//! 4. A server starts on what survived of the blobs and on the copy, and its power fails again, perhaps
+//!    before it has started.
+//! 5. What survived of that is written beside a copy of the database, and a server starts on both.
 //!
 //! Half of the bodies that are small enough are small bodies: rows like the others, which need nothing of
 //! the file system.
@@ -26,8 +28,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use vodferry_server::store::{
-    DiskBlobs, FsckOptions, JanitorOptions, MetaStore, SqliteOptions, SqliteStore, discard_unnamed,
-    fsck, sweep,
+    DiskBlobs, FsckOptions, JanitorOptions, MetaStore, SqliteOptions, SqliteStore, SweepError,
+    discard_unnamed, fsck, sweep,
 };
 
 use crate::power_fs::{Lie, PowerFs};
@@ -71,17 +73,51 @@ async fn a_sync_that_lies_is_found() {
 async fn round(seed: u64, lie: Lie) -> Result<usize, String> {
     let mut random = Random::new(seed);
     let root = Path::new("/data");
-    let instructions = 20 + random.below(500);
+    // A start is so few of them that it would hardly ever be hit.
+    let instructions = if random.one_in(8) { 1 + random.below(6) } else { 1 + random.below(520) };
     let fs = PowerFs::new(root, random.next(), instructions, lie);
     let before = folder(seed);
     let options = SqliteOptions { min_part_size: 0, ..SqliteOptions::default() };
     let meta = SqliteStore::open(&before.path().join(DATABASE), options.clone()).unwrap();
     meta.create_bucket(BUCKET, NOW).await.unwrap();
     let meta = Arc::new(meta);
-    let blobs = Arc::new(DiskBlobs::open_on(Arc::new(fs.clone()), root, true).unwrap());
     let ledger: Arc<Mutex<Ledger>> = Arc::default();
-
     let mut tasks = tokio::task::JoinSet::new();
+    let blobs = DiskBlobs::open_on(Arc::new(fs.clone()), root, true);
+    if let Ok(blobs) = blobs.map(Arc::new) {
+        set_sail(&mut tasks, &blobs, &meta, &ledger, &mut random);
+    }
+    let began = Instant::now();
+    while !fs.is_dead() {
+        assert!(began.elapsed() < Duration::from_secs(120), "seed {seed}: the power never fails");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let again = folder(seed);
+    let promised = {
+        let ledger = ledger.lock().unwrap();
+        copy_database(before.path(), again.path(), &mut random);
+        ledger.clone()
+    };
+    tasks.shutdown().await;
+
+    let second = fs.come_back(root, root, 1 + random.below(40));
+    recover(&second, root, again.path(), &options, &promised).await?;
+    second.cut();
+    let after = folder(seed);
+    copy_database(again.path(), after.path(), &mut random);
+    second.survivors(root, after.path());
+    inspect(after.path(), &options, &promised).await?;
+    Ok(promised.acknowledged)
+}
+
+/// Clients and a janitor, until the power fails.
+fn set_sail(
+    tasks: &mut tokio::task::JoinSet<()>,
+    blobs: &Arc<DiskBlobs>,
+    meta: &Arc<SqliteStore>,
+    ledger: &Arc<Mutex<Ledger>>,
+    random: &mut Random,
+) {
     for number in 0..CLIENTS {
         let (blobs, meta, ledger) = (blobs.clone(), meta.clone(), ledger.clone());
         let random = Random::new(random.next());
@@ -93,23 +129,41 @@ async fn round(seed: u64, lie: Lie) -> Result<usize, String> {
         let (blobs, meta) = (blobs.clone(), meta.clone());
         async move { tidy(&blobs, &meta).await }
     });
+}
 
-    let began = Instant::now();
-    while !fs.is_dead() {
-        assert!(began.elapsed() < Duration::from_secs(120), "seed {seed}: the power never fails");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let after = folder(seed);
-    let promised = {
-        let ledger = ledger.lock().unwrap();
-        copy_database(before.path(), after.path(), &mut random);
-        ledger.clone()
+/// The power is back, and fails again at some instruction of the start or of the janitor's first rounds, if
+/// there are so many.
+async fn recover(
+    fs: &PowerFs,
+    root: &Path,
+    data: &Path,
+    options: &SqliteOptions,
+    promised: &Ledger,
+) -> Result<(), String> {
+    let meta = SqliteStore::open(&data.join(DATABASE), options.clone());
+    let meta = meta.map_err(|e| e.to_string())?;
+    let blobs = match DiskBlobs::open_on(Arc::new(fs.clone()), root, true) {
+        Ok(blobs) => blobs,
+        Err(_) if fs.is_dead() => return Ok(()),
+        Err(error) => return Err(format!("the second start: {error}")),
     };
-    tasks.shutdown().await;
-    drop(blobs);
-    fs.survivors(root, after.path());
-    inspect(after.path(), &options, &promised).await?;
-    Ok(promised.acknowledged)
+    promised.check(&blobs, &meta).await.map_err(|e| format!("after the second start: {e}"))?;
+    match tidy_up(&blobs, &meta).await {
+        Err(error) if !fs.is_dead() => Err(format!("the janitor of the second start: {error}")),
+        _ => Ok(()),
+    }
+}
+
+/// What a janitor does that finds everything old, but ends no upload.
+async fn tidy_up(blobs: &DiskBlobs, meta: &SqliteStore) -> Result<(), SweepError> {
+    let eager = JanitorOptions {
+        unnamed_age: Duration::ZERO,
+        upload_life: Duration::MAX,
+        ..JanitorOptions::default()
+    };
+    discard_unnamed(blobs, meta, &eager, NOW).await?;
+    sweep(blobs, meta, &eager, 3 * NOW - 1).await?;
+    Ok(())
 }
 
 /// A janitor in a hurry: what clients replaced goes at once. What it finds without a name goes on the
@@ -126,7 +180,7 @@ async fn tidy(blobs: &DiskBlobs, meta: &SqliteStore) {
     }
 }
 
-/// The power is back.
+/// The power is back, and stays.
 async fn inspect(data: &Path, options: &SqliteOptions, promised: &Ledger) -> Result<(), String> {
     let whole = FsckOptions { verify_hashes: true, ..FsckOptions::default() };
     let check = |when: &str| {
@@ -139,14 +193,7 @@ async fn inspect(data: &Path, options: &SqliteOptions, promised: &Ledger) -> Res
         let meta = SqliteStore::open(&data.join(DATABASE), options.clone());
         let meta = meta.map_err(|e| e.to_string())?;
         promised.check(&blobs, &meta).await?;
-        let eager = JanitorOptions {
-            unnamed_age: Duration::ZERO,
-            upload_life: Duration::MAX,
-            ..JanitorOptions::default()
-        };
-        let unnamed = discard_unnamed(&blobs, &meta, &eager, NOW).await;
-        unnamed.map_err(|e| e.to_string())?;
-        sweep(&blobs, &meta, &eager, 3 * NOW - 1).await.map_err(|e| e.to_string())?;
+        tidy_up(&blobs, &meta).await.map_err(|e| e.to_string())?;
         promised.check(&blobs, &meta).await.map_err(|e| format!("after the janitor: {e}"))?;
     }
     let report = check("after the janitor")?;

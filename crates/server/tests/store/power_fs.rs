@@ -8,9 +8,11 @@
 //! along.
 //!
 //! Every call that changes something is an instruction. At the one that was chosen the power fails:
-//! it may still have had its effect, but its caller is not told, and every later call fails.
+//! it may still have had its effect, but its caller is not told, and every later call fails. What
+//! survived can be written to the real disk, or be the beginning of another life in memory, whose power
+//! fails again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -91,6 +93,22 @@ impl PowerFs {
         world.survivors(root, to);
     }
 
+    /// The file system that a machine finds when its power comes back, with `root` at `to`, and
+    /// `instructions` until it fails again.
+    pub(crate) fn come_back(&self, root: &Path, to: &Path, instructions: usize) -> PowerFs {
+        let mut world = self.world();
+        assert!(world.dead, "the power is still there");
+        let seed = world.random.next();
+        let next = PowerFs::new(to, seed, instructions, Lie::None);
+        world.revive(root, to, &mut next.world());
+        next
+    }
+
+    /// The power fails now, between two instructions.
+    pub(crate) fn cut(&self) {
+        self.world().dead = true;
+    }
+
     fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }
@@ -141,22 +159,48 @@ impl World {
 
     fn survivors(&mut self, from: &Path, to: &Path) {
         fs::create_dir_all(to).unwrap();
-        let Some(folder) = self.folders.remove(from) else { return };
-        let mut names: Vec<&String> = folder.now.keys().chain(folder.changes.keys()).collect();
-        names.sort();
-        names.dedup();
+        for (name, entry) in self.surviving(from) {
+            match entry {
+                Entry::Folder => self.survivors(&from.join(&name), &to.join(&name)),
+                Entry::File(file) => fs::write(to.join(name), self.content(file)).unwrap(),
+            }
+        }
+    }
+
+    fn revive(&mut self, from: &Path, to: &Path, next: &mut World) {
+        let mut folder = Folder::default();
+        for (name, entry) in self.surviving(from) {
+            let entry = match entry {
+                Entry::Folder => {
+                    self.revive(&from.join(&name), &to.join(&name), next);
+                    Entry::Folder
+                }
+                Entry::File(file) => {
+                    let (now, modified) = (self.content(file), self.files[file].modified);
+                    let safe = now.clone();
+                    next.files.push(Content { now, safe, writes: Vec::new(), modified });
+                    Entry::File(next.files.len() - 1)
+                }
+            };
+            folder.now.insert(name, entry);
+        }
+        next.folders.insert(to.to_owned(), folder);
+    }
+
+    /// What a folder has when the power is back.
+    fn surviving(&mut self, folder: &Path) -> Vec<(String, Entry)> {
+        let Some(Folder { now, changes }) = self.folders.remove(folder) else { return Vec::new() };
+        let names: BTreeSet<&String> = now.keys().chain(changes.keys()).collect();
+        let mut surviving = Vec::new();
         for name in names {
-            let entry = match folder.changes.get(name) {
-                None => folder.now.get(name).copied(),
+            let entry = match changes.get(name) {
+                None => now.get(name).copied(),
                 Some(states) if self.random.one_in(2) => states[0],
                 Some(states) => states[self.random.below(states.len())],
             };
-            match entry {
-                None => {}
-                Some(Entry::Folder) => self.survivors(&from.join(name), &to.join(name)),
-                Some(Entry::File(file)) => fs::write(to.join(name), self.content(file)).unwrap(),
-            }
+            surviving.extend(entry.map(|entry| (name.clone(), entry)));
         }
+        surviving
     }
 
     fn content(&mut self, file: usize) -> Vec<u8> {
