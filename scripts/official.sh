@@ -17,7 +17,7 @@ scratch=$(mktemp -d)
 log=$scratch/log
 keys=$scratch/data/keys.toml
 # Short-lived, so that a credential can be seen to expire (those of STS live longer); and callbacks may come back here.
-printf '[serve]\ncredential_life = 8\n[serve.callback]\nallow = ["127.0.0.1"]\n' >"$scratch/config.toml"
+printf '[serve]\ncredential_life = 8\n[serve.callback]\nallow = ["127.0.0.1"]\n[serve.cnames]\n"media.example.com" = "vod-media"\n' >"$scratch/config.toml"
 "$vodferry" serve --config "$scratch/config.toml" --listen 127.0.0.1:0 --data "$scratch/data" >"$log" 2>"$log.err" &
 server=$!
 trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$scratch"' EXIT

@@ -80,6 +80,23 @@ def a_bucket_is_made_looked_at_and_deleted(bucket):
 
 
 @check
+def a_bound_domain_is_the_bucket(bucket):
+    """CNAME, as the server's configuration has it; the server is the HTTP proxy of that name."""
+    bound = oss2.Bucket(
+        bucket.auth,
+        "http://media.example.com",
+        bucket.bucket_name,
+        is_cname=True,
+        region=bucket.region,
+        proxies={"http": bucket.endpoint},
+    )
+    bound.put_object("cname/a b", b"12345")
+    assert bound.get_object("cname/a b").read() == b"12345"
+    assert [info.key for info in oss2.ObjectIterator(bound, prefix="cname/")] == ["cname/a b"]
+    assert bucket.get_object("cname/a b").read() == b"12345"
+
+
+@check
 def buckets_are_listed(bucket):
     names = [f"oss2-list-{n}" for n in range(3)]
     for name in names:

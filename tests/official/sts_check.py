@@ -180,6 +180,18 @@ def a_session_policy_narrows():
 
 
 @check
+def a_credential_of_one_bucket_needs_no_bucket_in_its_requests():
+    resources = [f"acs:oss:*:*:{bucket_name}", f"acs:oss:*:*:{bucket_name}/*"]
+    statement = {"Effect": "Allow", "Action": "oss:*", "Resource": resources}
+    got = assume({"Version": "1", "Statement": [statement]})["Credentials"]
+    auth = oss2.StsAuth(got["AccessKeyId"], got["AccessKeySecret"], got["SecurityToken"])
+    bound = oss2.Bucket(auth, endpoint, bucket_name, is_cname=True)
+    bound.put_object("sts/bound", b"x")
+    assert bound.get_object("sts/bound").read() == b"x"
+    assert [info.key for info in oss2.ObjectIterator(bound, prefix="sts/bound")] == ["sts/bound"]
+
+
+@check
 def a_condition_that_does_not_hold_denies():
     elsewhere = {"IpAddress": {"acs:SourceIp": "192.0.2.0/24"}}
     statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": elsewhere}

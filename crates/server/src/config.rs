@@ -84,6 +84,9 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Where upload callbacks may go. Default public addresses.
     pub callback: CallbackRules,
+    /// Domains that are bound to a bucket each, as by a CNAME of the original: every path there is a key of
+    /// this bucket. They stand under `[serve.cnames]`, as in `"media.example.com" = "films"`. Default none.
+    pub cnames: BTreeMap<String, String>,
     /// What each tenant may store in all its buckets together.
     pub quota: Quota,
     /// What the tenants named here may store, in place of `quota`. Default none.
@@ -241,6 +244,7 @@ impl Default for Config {
             log_format: LogFormat::Text,
             tls: None,
             callback: CallbackRules::default(),
+            cnames: BTreeMap::new(),
             quota: Quota::default(),
             quotas: BTreeMap::new(),
             limits: Limits::default(),

@@ -35,6 +35,9 @@ key = \"/etc/vodferry/key.pem\"
 [serve.callback]
 allow = [\"app.internal\", \"10.20.0.0/16\"]
 
+[serve.cnames]
+\"media.example.com\" = \"vod-media\"
+
 [serve.quota]
 bytes = 1_000_000_000_000
 
@@ -127,6 +130,7 @@ fn the_example_is_understood() {
     let table: toml::Table = example.parse().unwrap();
     let config: Config = table["serve"].clone().try_into().unwrap();
     config.check().unwrap();
+    assert_eq!(config.cnames["media.example.com"], "vod-media");
     assert_eq!(config.quotas["studio"].objects, Some(100_000));
     assert!(config.tls.is_some() && config.limits.connections == 10_000);
 }
@@ -145,7 +149,7 @@ fn page() -> String {
         for (field, text) in fields {
             let default = match values.and_then(|values| values.get(&field)) {
                 // A table has a section of its own.
-                Some(toml::Value::Table(_)) => continue,
+                Some(toml::Value::Table(_)) if has_section(&field) => continue,
                 Some(value) => format!("`{value}`"),
                 None if text.contains("Default none") => String::new(),
                 None if *prefix == "tls" => "needed".to_owned(),
@@ -160,6 +164,14 @@ fn page() -> String {
     page.push('\n');
     page.push_str(TAIL);
     page
+}
+
+fn has_section(field: &str) -> bool {
+    let named = |title: &str| {
+        let end = title.split(&format!("[serve.{field}")).nth(1);
+        end.is_some_and(|end| end.starts_with([']', '.']))
+    };
+    TABLES.iter().any(|(title, ..)| named(title))
 }
 
 /// The comment above a struct, and those above its public fields.

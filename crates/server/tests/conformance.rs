@@ -47,6 +47,18 @@ async fn a_temporary_credential() {
     server.conforms(Signing::V4, assumed, &skipped).await;
 }
 
+/// Nothing in the requests names the bucket.
+#[tokio::test]
+async fn a_bound_domain() {
+    let server = Server::bound(&["127.0.0.1"]).await;
+    let target = Target { style: Style::Cname, ..server.target(Signing::V4, server.operator()) };
+    let report = run(&target, "").await.unwrap();
+    assert_eq!(report.failed().count(), 0, "{report}");
+    // Those about buckets of their own, which are elsewhere.
+    let skipped = report.skipped().count();
+    assert!(report.runs.len() > skipped + 100, "{report}");
+}
+
 /// A suite that could not fail would say nothing.
 #[tokio::test]
 async fn another_server_does_not_conform() {
@@ -70,11 +82,17 @@ struct Server {
 
 impl Server {
     async fn start() -> Server {
+        Server::bound(&[]).await
+    }
+
+    /// With domains that are bound to the bucket.
+    async fn bound(domains: &[&str]) -> Server {
         let folder = TempDir::new().unwrap();
         let config = Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data: folder.path().to_owned(),
             durable: false,
+            cnames: domains.iter().map(|it| (it.to_string(), "vod-media".to_owned())).collect(),
             ..Config::default()
         };
         let running = serve(config).await.unwrap();

@@ -67,9 +67,10 @@ impl Config {
 
     fn check_texts(&self) -> Result<(), ConfigError> {
         const REGION: &str = "letters, digits and - are allowed, as in cn-shanghai";
+        const BUCKET: &str = "3 to 63 of a-z, 0-9 and -, first and last no -";
+        const DOMAIN: &str = "a domain without scheme, port and path is needed";
         if !valid_bucket(&self.bucket) {
-            let rule = "3 to 63 of a-z, 0-9 and -, first and last no -";
-            return Err(refused("bucket", &self.bucket, rule));
+            return Err(refused("bucket", &self.bucket, BUCKET));
         }
         if !is_region(&self.region) {
             return Err(refused("region", &self.region, REGION));
@@ -82,8 +83,15 @@ impl Config {
             return Err(refused("public_endpoint", endpoint, rule));
         }
         if let Some(domain) = self.base_domains.iter().find(|d| !is_domain(d)) {
-            let rule = "a domain without scheme, port and path is needed";
-            return Err(refused("base_domains", domain, rule));
+            return Err(refused("base_domains", domain, DOMAIN));
+        }
+        for (domain, bucket) in &self.cnames {
+            if !is_domain(domain) {
+                return Err(refused("cnames", domain, DOMAIN));
+            }
+            if !valid_bucket(bucket) {
+                return Err(refused("cnames", bucket, BUCKET));
+            }
         }
         if let Some(proxy) = self.trusted_proxies.iter().find(|p| Network::parse(p).is_none()) {
             let rule = "an address or a network is needed, as in 10.0.0.0/8";
@@ -150,6 +158,12 @@ mod tests {
             assert!(told.starts_with("public_endpoint"), "{bad}");
         }
         assert!(told(|c| c.base_domains = vec!["a..b".into()]).starts_with("base_domains"));
+        for (domain, bucket, bad) in
+            [("a.example:80", "films", "a.example:80"), ("a.example", "No", "No")]
+        {
+            let told = told(|c| c.cnames = [(domain.into(), bucket.into())].into());
+            assert!(told.starts_with(&format!("cnames is {bad}:")), "{told}");
+        }
         assert!(told(|c| c.callback.allow = vec!["http://a".into()]).starts_with("callback.allow"));
         for bad in ["proxy", "10.0.0.0/33", ""] {
             let told = told(|c| c.trusted_proxies = vec!["::1".into(), bad.into()]);

@@ -4,7 +4,6 @@
 //! signature covers it. So every place that the request may mean is tried, and the one whose
 //! signature verifies wins.
 
-use vodferry_oss::address::candidates;
 use vodferry_oss::encode::decode_path;
 use vodferry_oss::sign::{Presented, Region};
 use vodferry_oss::{Code, Secret, ServiceError};
@@ -140,13 +139,11 @@ pub(super) fn key(
 
 /// Everything that the request may mean, likeliest first.
 fn places(app: &App, call: &Call, path: &str, caller: &Caller) -> Vec<Place> {
-    let mut places: Vec<Place> = candidates(&call.authority, path, &app.base_domains, &[])
-        .into_iter()
-        .map(|(bucket, key)| Place { bucket, key })
-        .collect();
-    // A domain bound to one bucket names it nowhere, but an upload credential is good for one
-    // bucket only.
-    if let Some((bucket, _)) = caller.sole_object() {
+    let mut places: Vec<Place> =
+        app.candidates(call, path).into_iter().map(|(bucket, key)| Place { bucket, key }).collect();
+    // A domain that is bound to a bucket without this server's knowledge names it nowhere, but many
+    // credentials, those for uploads among them, are good for one bucket only.
+    if let Some(bucket) = caller.sole_bucket() {
         let key = path.strip_prefix('/').unwrap_or(path);
         let place = Place { bucket: bucket.to_owned(), key: key.to_owned() };
         if !places.contains(&place) {

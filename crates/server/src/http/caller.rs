@@ -172,8 +172,8 @@ impl Caller {
         Err(ServiceError::of(Code::AccessDenied).with_message(message))
     }
 
-    /// The only object that it may use, where there is only one: bucket and key.
-    pub(crate) fn sole_object(&self) -> Option<(&str, &str)> {
-        self.policies.iter().find_map(Policy::sole_object)
+    /// The only bucket that it may use, where there is only one.
+    pub(crate) fn sole_bucket(&self) -> Option<&str> {
+        self.policies.iter().find_map(Policy::sole_bucket)
     }
 }

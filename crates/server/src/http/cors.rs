@@ -12,7 +12,6 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
 };
 use http::{Method, Response};
-use vodferry_oss::address::candidates;
 use vodferry_oss::encode::decode_path;
 use vodferry_oss::xml::{CorsConfiguration, CorsRule};
 use vodferry_oss::{Code, ServiceError};
@@ -89,7 +88,7 @@ enum Rules {
 /// at, since browsers ask before they sign.
 async fn rules(app: &App, call: &Call) -> Rules {
     let Ok(path) = decode_path(&call.path) else { return Rules::Default };
-    for (bucket, _) in candidates(&call.authority, &path, &app.base_domains, &[]) {
+    for (bucket, _) in app.candidates(call, &path) {
         match app.meta.bucket_document(&bucket, BucketDocument::Cors).await {
             Ok(Some(document)) => match CorsConfiguration::decode(document.as_bytes()) {
                 Ok(configuration) => return Rules::Of(configuration),

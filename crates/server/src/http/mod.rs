@@ -33,6 +33,8 @@ mod video;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use vodferry_oss::address::candidates;
+
 use self::call::Call;
 use self::observe::{AccessLog, Metrics};
 use self::proxies::Proxies;
@@ -55,6 +57,8 @@ pub(crate) struct App {
     pub(crate) proxies: Proxies,
     /// Domains under which a bucket is the first label of the host.
     pub(crate) base_domains: Vec<String>,
+    /// Domains that are bound to a bucket each, with it.
+    pub(crate) cnames: Vec<(String, String)>,
     pub(crate) keys: LiveKeys,
     pub(crate) nonces: rpc::Nonces,
     pub(crate) blobs: Arc<dyn BlobStore>,
@@ -77,6 +81,11 @@ impl App {
             }
             _ => self.endpoint.as_str().into(),
         }
+    }
+
+    /// What host and path of a request may mean, likeliest first: pairs of bucket and key.
+    pub(crate) fn candidates(&self, call: &Call, path: &str) -> Vec<(String, String)> {
+        candidates(&call.authority, path, &self.base_domains, &self.cnames)
     }
 
     /// The server's clock, in milliseconds since 1970.

@@ -185,7 +185,7 @@ fn is_service_path(path: &str) -> bool {
 
 /// Whether a request names a bucket that is there by its host.
 async fn is_bucket_host(app: &App, call: &Call) -> bool {
-    for bucket in buckets_of_host(&call.authority, &app.base_domains, &[]) {
+    for bucket in buckets_of_host(&call.authority, &app.base_domains, &app.cnames) {
         if app.meta.bucket_exists(&bucket).await.unwrap_or(false) {
             return true;
         }

@@ -112,6 +112,7 @@ pub async fn serve_in(config: Config, environment: Environment) -> Result<Runnin
         endpoint: endpoint.clone(),
         proxies: Proxies::new(&config.trusted_proxies),
         base_domains,
+        cnames: config.cnames.clone().into_iter().collect(),
         keys: LiveKeys::new(&config.data, opened.keys),
         nonces: Default::default(),
         blobs: opened.blobs,

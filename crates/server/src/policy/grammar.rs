@@ -308,7 +308,7 @@ mod tests {
         assert!(allows(&policy, "oss:PutObject", "demo-bkt/sv/1f2e/1f2e.mp4"));
         assert!(!allows(&policy, "oss:PutObject", "demo-bkt/sv/1f2e/1f2e.mp"));
         assert!(!allows(&policy, "oss:GetObject", "demo-bkt/sv/1f2e/1f2e.mp4"));
-        assert_eq!(policy.sole_object(), Some(("demo-bkt", "sv/1f2e/1f2e.mp4")));
+        assert_eq!(policy.sole_bucket(), Some("demo-bkt"));
         // A single statement, another case, a key with colons, somebody's region and account.
         let policy = Policy::parse(
             r#"{"Statement":{"Action":"oss:get*","Effect":"Allow",

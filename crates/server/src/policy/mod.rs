@@ -13,6 +13,8 @@ mod grammar;
 mod network;
 mod pattern;
 
+use vodferry_oss::address::valid_bucket;
+
 pub use condition::{Condition, Context, Order, TextKey};
 pub use grammar::PolicyError;
 pub use network::Network;
@@ -94,24 +96,21 @@ impl Policy {
         allowed
     }
 
-    /// The bucket and key of a policy that allows nothing but on one object: this tells the bucket
-    /// of a request that does not name it.
-    pub fn sole_object(&self) -> Option<(&str, &str)> {
-        let mut sole = None;
-        for resource in self
-            .statements
-            .iter()
-            .filter(|s| s.effect == Effect::Allow)
-            .flat_map(|s| s.resources.iter())
-        {
-            match (resource, sole) {
-                (Pattern::Literal(text), None) => sole = Some(text.as_str()),
-                (Pattern::Literal(text), Some(seen)) if text == seen => {}
-                _ => return None,
-            }
-        }
-        sole?.split_once('/')
+    /// The bucket of a policy that allows nothing but in this one, on itself or its objects: this tells
+    /// the bucket of a request that does not name it.
+    pub fn sole_bucket(&self) -> Option<&str> {
+        let allows = self.statements.iter().filter(|s| s.effect == Effect::Allow);
+        let mut buckets = allows.flat_map(|s| &s.resources).map(bucket_of);
+        let first = buckets.next()??;
+        buckets.all(|bucket| bucket == Some(first)).then_some(first)
     }
+}
+
+/// The bucket that a resource is, or is in, where it is one for certain.
+fn bucket_of(resource: &Pattern) -> Option<&str> {
+    let (Pattern::Literal(text) | Pattern::Glob(text)) = resource;
+    let bucket = text.split('/').next()?;
+    valid_bucket(bucket).then_some(bucket)
 }
 
 /// An object as a resource.
@@ -190,7 +189,7 @@ mod tests {
         ] {
             assert!(!allows(&policy, action, "films/sv/1.mp4"), "{action}");
         }
-        assert_eq!(policy.sole_object(), Some(("films", "sv/1.mp4")));
+        assert_eq!(policy.sole_bucket(), Some("films"));
     }
 
     #[test]
@@ -205,16 +204,26 @@ mod tests {
     }
 
     #[test]
-    fn only_a_policy_of_one_object_has_a_sole_object() {
-        assert_eq!(Policy::everything().sole_object(), None);
-        assert_eq!(Policy::default().sole_object(), None);
-        let mut two = Policy::upload_only("films", "a");
-        two.statements.extend(Policy::upload_only("films", "b").statements);
-        assert_eq!(two.sole_object(), None);
-        let mut twice = Policy::upload_only("films", "a/b");
-        twice.statements.extend(Policy::upload_only("films", "a/b").statements);
-        twice.statements.push(statement(Effect::Deny, "*", "other/*"));
-        assert_eq!(twice.sole_object(), Some(("films", "a/b")));
+    fn only_a_policy_of_one_bucket_has_a_sole_bucket() {
+        assert_eq!(Policy::everything().sole_bucket(), None);
+        assert_eq!(Policy::default().sole_bucket(), None);
+        for (resources, sole) in [
+            (&["films"][..], Some("films")),
+            (&["films/*"], Some("films")),
+            (&["films", "films/*", "films/a?/b"], Some("films")),
+            (&["films/a", "films/a"], Some("films")),
+            (&["films/a", "other/a"], None),
+            (&["films", "films*"], None),
+            (&["film?/a"], None),
+            (&["*/a"], None),
+            (&["*", "films"], None),
+            (&["FILMS/a"], None),
+        ] {
+            let allow = |resource: &&str| statement(Effect::Allow, "oss:*", resource);
+            let mut policy = Policy { statements: resources.iter().map(allow).collect() };
+            policy.statements.push(statement(Effect::Deny, "*", "other/*"));
+            assert_eq!(policy.sole_bucket(), sole, "{resources:?}");
+        }
     }
 
     /// Allows `oss:*` on everything under this condition.

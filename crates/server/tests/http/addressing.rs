@@ -3,6 +3,7 @@
 use vodferry_oss::sign::{presign_v1, sign_v1};
 use vodferry_oss::{Method, Response};
 
+use crate::sts_assume::assume;
 use crate::support::{BUCKET, Build, Server, exchange, now_ms, text};
 
 /// Sends a signed PUT and GET of `key` with this target (`{}` is the path of the key) and Host;
@@ -73,6 +74,57 @@ async fn a_bound_domain_leaves_the_bucket_to_the_credential() {
     let response = server.send_as(&grant.credential, key, request).await;
     assert_eq!(response.status, 200, "{}", text(&response));
     assert_eq!(server.get(key).await.body, b"film");
+}
+
+/// Without a setting, the credential tells: also one that is good for all of a bucket.
+#[tokio::test]
+async fn a_bound_domain_leaves_the_bucket_to_a_credential_of_one_bucket() {
+    let server = Server::start().await;
+    let policy = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"oss:*",
+        "Resource":["acs:oss:*:*:vod-media","acs:oss:*:*:vod-media/*"]}]}"#;
+    let who = assume(&server, Some(policy)).await;
+    for (method, key, path) in
+        [(Method::Put, "dir/k", "/dir/k"), (Method::Get, "dir/k", "/dir/k"), (Method::Get, "", "/")]
+    {
+        let mut request = server.request(method, key);
+        request.path = path.into();
+        request.authority = "media.example.com".into();
+        let response = server.send_as(&who, key, request).await;
+        assert_eq!(response.status, 200, "{}", text(&response));
+    }
+}
+
+#[tokio::test]
+async fn a_bound_domain_names_its_bucket() {
+    let server = Server::with(|config| {
+        config.cnames = [("Media.example.com".into(), BUCKET.into())].into();
+    })
+    .await;
+    let bound = |method, key: &str| {
+        let mut request = server.request(method, key);
+        request.path = format!("/{key}");
+        request.authority = "media.example.com:9000".into();
+        request
+    };
+    let tried = there_and_back(&server, "/dir/a%20b.mp4", "media.example.com").await;
+    assert_eq!((tried.status, &tried.body[..]), (200, &b"film"[..]), "{}", text(&tried));
+    // Every path there is a key, and by path every bucket is still found.
+    let put = server.send("health/live", bound(Method::Put, "health/live").body(b"x")).await;
+    assert_eq!(put.status, 200, "{}", text(&put));
+    let by_path = there_and_back(&server, "/vod-media/dir/a%20b.mp4", "media.example.com").await;
+    assert_eq!(by_path.status, 200, "{}", text(&by_path));
+    // A bucket's own rules and what an ACL opens are found without a signature.
+    let public = bound(Method::Put, "open").with("x-oss-object-acl", "public-read").body(b"x");
+    assert_eq!(server.send("open", public).await.status, 200);
+    assert_eq!(server.send_raw(&bound(Method::Get, "open")).await.body, b"x");
+    let rules = "<CORSConfiguration><CORSRule><AllowedOrigin>https://a</AllowedOrigin>\
+                 <AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>";
+    let request = bound(Method::Put, "").query("cors", "").body(rules.as_bytes());
+    assert_eq!(server.send("", request).await.status, 200);
+    for (origin, allowed) in [("https://a", Some("https://a")), ("https://b", None)] {
+        let seen = server.send_raw(&bound(Method::Get, "open").with("origin", origin)).await;
+        assert_eq!(seen.header("access-control-allow-origin"), allowed, "{}", text(&seen));
+    }
 }
 
 #[tokio::test]

@@ -65,6 +65,10 @@ impl<'a> Ask<'a> {
         // The service itself has no bucket in front; a bound domain is written the same way.
         let (place, style) = match bucket {
             "" => (vodferry_oss::Target { bucket: target.bucket.clone(), ..place }, Style::Cname),
+            _ if target.style == Style::Cname && bucket != target.bucket => {
+                let what = format!("{bucket} at {}: it is bound to one bucket", target.endpoint);
+                return Err(Failure::NotOffered(what));
+            }
             _ => (place, target.style),
         };
         let mut request = Request::to(method, &place, style).map_err(|error| {

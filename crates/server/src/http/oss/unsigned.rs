@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::body::Body as ReplyBody;
 use http::{Method, Response};
-use vodferry_oss::address::candidates;
 use vodferry_oss::encode::decode_path;
 use vodferry_oss::{Code, ServiceError};
 
@@ -68,7 +67,7 @@ async fn place(app: &App, call: &Call) -> Result<Place, ServiceError> {
         ServiceError::of(Code::InvalidObjectName)
             .with_message(format!("The path of the request cannot be decoded: {error}."))
     })?;
-    let places = candidates(&call.authority, &path, &app.base_domains, &[]);
+    let places = app.candidates(call, &path);
     for (bucket, key) in &places {
         if app.meta.bucket_exists(bucket).await.map_err(service_error)? {
             return Ok(Place { bucket: bucket.clone(), key: key.clone() });
