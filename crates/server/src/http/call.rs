@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, Version, header};
 use vodferry_oss::encode::{DecodeError, decode_query};
 
 use super::observe::Notes;
+use super::oss;
 use super::request_id::RequestId;
 
 /// The head of a request.
@@ -35,7 +36,7 @@ pub(crate) struct Call {
     /// What is wrong with the query, if anything: the pipeline answers it before all else.
     pub(crate) query_error: Option<DecodeError>,
     /// Why nobody can tell what the request is about, if so: the pipeline answers it before all else.
-    pub(crate) head_error: Option<&'static str>,
+    pub(crate) head_error: Option<Cow<'static, str>>,
     /// Its host is that of a bucket: whatever the path says, it is about an object.
     pub(crate) on_bucket_host: bool,
     /// Headers.
@@ -62,7 +63,7 @@ impl Call {
             Some(authority) => authority.as_str().to_owned(),
             None => text(parts.headers.get(header::HOST)).unwrap_or_default().into_owned(),
         };
-        let head_error = host_error(&parts);
+        let head_error = host_error(&parts).map(Cow::Borrowed).or_else(|| doubled(&parts));
         let headers = with_host(&mut parts);
         let query = decode_query(parts.uri.query().unwrap_or_default());
         Call {
@@ -189,6 +190,23 @@ fn host_error(parts: &Parts) -> Option<&'static str> {
     }
 }
 
+/// A signature covers one of several headers of a name, and what reads them later may take another: a URL
+/// that is signed for one type would store another.
+fn doubled(parts: &Parts) -> Option<Cow<'static, str>> {
+    const SINGLE: &[&str] =
+        &["authorization", "content-md5", "content-type", "date", "range", "security-token"];
+    let writes = matches!(parts.method, Method::POST | Method::PUT);
+    let single = |name: &str| {
+        SINGLE.contains(&name)
+            || name.starts_with("x-oss-")
+            // Of a request that keeps nothing, Cache-Control is a list.
+            || writes && oss::is_kept(name)
+    };
+    let mut names = parts.headers.keys().filter(|name| single(name.as_str()));
+    let name = names.find(|name| parts.headers.get_all(*name).iter().count() > 1)?;
+    Some(format!("A request must have one {name} only.").into())
+}
+
 fn text(value: Option<&http::HeaderValue>) -> Option<Cow<'_, str>> {
     let text = String::from_utf8_lossy(value?.as_bytes());
     Some(match text {
@@ -248,6 +266,36 @@ mod tests {
         assert!(call("http://a/k", &[]).head_error.is_some());
         assert!(call("/k", &[("host", "a")]).head_error.is_none());
         assert!(call("/k", &[("host", "a"), ("host", "a")]).head_error.is_some());
+    }
+
+    #[test]
+    fn what_is_signed_or_kept_comes_once() {
+        let twice = |method: &str, name: &str| {
+            let request = http::Request::builder().method(method).uri("/k").header("host", "a");
+            let request = request.header(name, "b").header(name, "b").body(()).unwrap();
+            let peer = Peer { ip: IpAddr::from([127, 0, 0, 1]), secure: false, via: None };
+            Call::new(RequestId::new(), peer, request.into_parts().0).head_error
+        };
+        for name in [
+            "authorization",
+            "content-md5",
+            "content-type",
+            "date",
+            "range",
+            "security-token",
+            "x-oss-date",
+            "x-oss-meta-a",
+            "x-oss-object-acl",
+        ] {
+            let told = twice("GET", name).unwrap_or_default();
+            assert_eq!(told, format!("A request must have one {name} only."));
+        }
+        for name in ["cache-control", "content-disposition", "content-encoding", "expires"] {
+            assert!(twice("PUT", name).is_some() && twice("POST", name).is_some(), "{name}");
+            assert_eq!(twice("GET", name), None, "{name}");
+        }
+        assert_eq!(twice("PUT", "x-forwarded-for"), None);
+        assert_eq!(twice("PUT", "accept"), None);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) async fn handle(
     let client = app.proxies.client(peer, &parts.headers);
     let mut call = Call::new(RequestId::new(), *client.as_ref().unwrap_or(&peer), parts);
     if let Err(Contradiction) = client {
-        call.head_error = Some("X-Forwarded-For and Forwarded tell of different clients.");
+        call.head_error = Some("X-Forwarded-For and Forwarded tell of different clients.".into());
     }
     let watched = Watched::new(&app, &call, began);
     let mut body = Body::new(incoming, &app.config.limits, call.notes.clone());
@@ -59,8 +59,9 @@ pub(crate) async fn handle(
 
 /// Which of the four services a request is for.
 async fn route(app: &Arc<App>, call: &Call, body: &mut Body) -> Response<ReplyBody> {
-    if let Some(message) = call.head_error {
-        return refuse(call, ServiceError::of(Code::InvalidRequest).with_message(message));
+    if let Some(message) = &call.head_error {
+        let error = ServiceError::of(Code::InvalidRequest).with_message(message.clone());
+        return refuse(call, error);
     }
     // HTTP/1.1 never gets here with more.
     let most = app.config.limits.headers;

@@ -4,7 +4,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use vodferry_oss::sign::sign_v1;
+use vodferry_oss::sign::{presign_v1, sign_v1};
 use vodferry_oss::{Method, Request, Response, ServiceError};
 
 use crate::support::{
@@ -113,6 +113,40 @@ async fn a_request_names_one_host() {
     let bytes = signed(&server, "old", put).replace("HTTP/1.1", "HTTP/1.0");
     assert_eq!(ends_with(&server, bytes.as_bytes()).await.status, 200);
     assert_eq!(server.get("old").await.body, b"1.0");
+}
+
+/// A URL that is signed for one type stores no other.
+#[tokio::test]
+async fn what_is_signed_or_kept_comes_once() {
+    let server = Server::start().await;
+    let mut request = server.request(Method::Put, "k").with("content-type", "video/mp4");
+    presign_v1(&mut request, BUCKET, "k", &server.operator(), now_ms() as u64 / 1000 + 60);
+    request.headers.push(("content-type".into(), "text/html".into()));
+    let response = server.send_raw(&request.body(b"<script>")).await;
+    assert_eq!(refused(&response, 400), "InvalidRequest");
+    assert!(message(&response).contains("one content-type only"), "{}", text(&response));
+    for (name, value) in [
+        ("authorization", "OSS a:b"),
+        ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+        ("x-oss-date", "Fri, 20 Nov 2026 10:00:00 GMT"),
+        ("x-oss-meta-a", "1"),
+        ("x-oss-storage-class", "IA"),
+        ("cache-control", "no-cache"),
+        ("content-disposition", "attachment"),
+    ] {
+        let put = server.request(Method::Put, "k").with(name, value);
+        let mut bytes = signed(&server, "k", put);
+        bytes = bytes.replacen("\r\n", &format!("\r\nConnection: close\r\n{name}: other\r\n"), 1);
+        let response = ends_with(&server, bytes.as_bytes()).await;
+        assert_eq!(refused(&response, 400), "InvalidRequest", "{name}");
+        assert!(message(&response).contains(name), "{}", text(&response));
+    }
+    assert_eq!(refused(&server.get("k").await, 404), "NoSuchKey");
+    // Others may come twice.
+    let get = signed(&server, "k", server.request(Method::Get, "k"));
+    let lines = "\r\nConnection: close\r\nCache-Control: no-cache\r\nCache-Control: max-age=0\r\n";
+    let response = ends_with(&server, get.replacen("\r\n", lines, 1).as_bytes()).await;
+    assert_eq!(refused(&response, 404), "NoSuchKey");
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ use super::call::Call;
 use super::caller::Caller;
 use crate::store::Bucket;
 use crate::store::BucketDocument::{Cors, Lifecycle};
+pub(crate) use receive::is_kept;
 pub(crate) use unsigned::{answer as answer_unsigned, is_unsigned};
 
 /// The operations of this server.

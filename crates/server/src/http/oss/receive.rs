@@ -119,9 +119,8 @@ pub(super) fn object_headers(
     if tags.is_some() {
         caller.require("oss:PutObjectTagging", place)?;
     }
-    let kept = |name: &str| KEPT.contains(&name) || name.starts_with(META);
     let mut headers = call.header_list();
-    headers.retain(|(name, _)| kept(name));
+    headers.retain(|(name, _)| is_kept(name));
     if class != STANDARD && !headers.iter().any(|(name, _)| name == STORAGE_CLASS) {
         headers.push((STORAGE_CLASS.to_owned(), class.to_owned()));
     }
@@ -139,6 +138,11 @@ pub(super) fn object_headers(
     headers.extend(acl.map(|acl| (OBJECT_ACL.to_owned(), acl)));
     headers.extend(tags.map(|tags| (TAGGING.to_owned(), tags)));
     Ok(headers)
+}
+
+/// Whether an object keeps the header of this name.
+pub(crate) fn is_kept(name: &str) -> bool {
+    KEPT.contains(&name) || name.starts_with(META)
 }
 
 /// Whether an object that is already there is to be kept.
