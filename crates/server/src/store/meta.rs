@@ -331,8 +331,8 @@ pub struct CopyObject {
     pub from_bucket: String,
     /// Its key.
     pub from_key: String,
-    /// Its ETag, when it must still have this one; without quotes.
-    pub from_etag: Option<String>,
+    /// What it was seen to be, when it must still be that.
+    pub seen: Option<ObjectInfo>,
     /// Bucket of the copy.
     pub bucket: String,
     /// Its key; may be the same.

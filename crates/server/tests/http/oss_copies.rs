@@ -139,6 +139,34 @@ async fn copies_have_conditions_and_refusals() {
 }
 
 #[tokio::test]
+async fn a_copy_is_of_one_version_of_its_source() {
+    let server = Server::start().await;
+    let write = async |version: u32| {
+        let text = version.to_string();
+        let put = server.request(Method::Put, "a").with("x-oss-meta-version", &text);
+        assert_eq!(server.send("a", put.body(text.as_bytes())).await.status, 200);
+    };
+    write(0).await;
+    let writing = async {
+        for version in 1.. {
+            write(version).await;
+        }
+    };
+    let copying = async {
+        for _ in 0..150 {
+            copied(&server, "b", copy(&server, "b", "/vod-media/a")).await;
+            let got = server.get("b").await;
+            let body = String::from_utf8(got.body.clone()).unwrap();
+            assert_eq!(got.header("x-oss-meta-version"), Some(body.as_str()));
+        }
+    };
+    tokio::select! {
+        () = writing => {}
+        () = copying => {}
+    }
+}
+
+#[tokio::test]
 async fn parts_are_copied_whole_or_by_range() {
     let server = Server::start().await;
     let first = Upload::begin(&server, server.operator(), "source").await;

@@ -8,7 +8,7 @@ use vodferry_oss::etag::{etag_of_md5, md5};
 use vodferry_server::store::{
     AppendObject, Blob, BlobStore, Bucket, BucketDocument, BucketQuery, BucketUse, Clock, Complete,
     CopyObject, DiskBlobs, Ended, Extent, FsckOptions, Janitor, JanitorOptions, MetaError,
-    MetaStore, PartList, PutObject, SqliteOptions, SqliteStore, apply_lifecycles, fsck,
+    MetaStore, ObjectInfo, PartList, PutObject, SqliteOptions, SqliteStore, apply_lifecycles, fsck,
 };
 
 use crate::uploads::complete;
@@ -87,11 +87,22 @@ async fn copies_share_blobs(meta: &dyn MetaStore) {
     meta.delete_object(BUCKET, "copy", NOW).await.unwrap();
     assert!(garbage_of(meta).await.contains(&blob_id(&blob)), "nobody needs it any more");
 
-    meta.put_object(put("original", 3001)).await.unwrap();
+    let info = meta.put_object(put("original", 3001)).await.unwrap();
     let none = meta.copy_object(copy("none", "copy")).await.unwrap_err();
     assert!(matches!(none, MetaError::NoSuchKey(key) if key == "none"));
-    let other = CopyObject { from_etag: Some("other".into()), ..copy("original", "copy") };
-    assert!(matches!(meta.copy_object(other).await, Err(MetaError::Changed(_))));
+    // Of what was seen: the bytes, the time and the headers.
+    for change in [
+        |info: &mut ObjectInfo| info.etag = "other".into(),
+        |info: &mut ObjectInfo| info.modified_ms += 1,
+        |info: &mut ObjectInfo| info.headers.push(("x-oss-tagging".into(), "t=1".into())),
+    ] {
+        let mut seen = info.clone();
+        change(&mut seen);
+        let stale = CopyObject { seen: Some(seen), ..copy("original", "copy") };
+        assert!(matches!(meta.copy_object(stale).await, Err(MetaError::Changed(_))));
+    }
+    let same = CopyObject { seen: Some(info), ..copy("original", "copy") };
+    meta.copy_object(same).await.unwrap();
     let bucket = CopyObject { bucket: "no".into(), ..copy("original", "copy") };
     assert!(matches!(meta.copy_object(bucket).await, Err(MetaError::NoSuchBucket(_))));
     let keep = CopyObject { forbid_overwrite: true, ..copy("original", "original") };
@@ -341,7 +352,7 @@ fn copy(from: &str, to: &str) -> CopyObject {
     CopyObject {
         from_bucket: BUCKET.to_owned(),
         from_key: from.to_owned(),
-        from_etag: None,
+        seen: None,
         bucket: BUCKET.to_owned(),
         key: to.to_owned(),
         headers: vec![("a".to_owned(), "b".to_owned())],

@@ -110,7 +110,7 @@ async fn every_way_of_storing_counts_and_every_way_of_removing_gives_back() {
     let copy = |key: &str| CopyObject {
         from_bucket: BUCKET.into(),
         from_key: "a".into(),
-        from_etag: None,
+        seen: None,
         bucket: BUCKET.into(),
         key: key.into(),
         headers: Vec::new(),

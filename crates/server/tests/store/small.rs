@@ -83,7 +83,7 @@ fn copy(from: &str, to: &str) -> CopyObject {
     CopyObject {
         from_bucket: BUCKET.into(),
         from_key: from.into(),
-        from_etag: None,
+        seen: None,
         bucket: BUCKET.into(),
         key: to.into(),
         headers: vec![],

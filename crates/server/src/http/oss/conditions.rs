@@ -42,13 +42,6 @@ pub(super) enum Verdict {
 }
 
 impl Conditions {
-    /// Whether there are any.
-    pub(super) fn any(&self, call: &Call) -> bool {
-        [self.if_match, self.if_none_match, self.if_modified_since, self.if_unmodified_since]
-            .iter()
-            .any(|name| call.headers.contains_key(*name))
-    }
-
     /// What follows for an object. A date that cannot be read is no condition.
     ///
     /// # Errors

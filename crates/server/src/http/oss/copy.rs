@@ -28,7 +28,7 @@ use super::read::{Unsatisfiable, pieces, range_of, stream};
 use super::receive::{CRC64, STORAGE_CLASS, forbids_overwrite, object_headers, refused, too_large};
 use super::tagging::TAGGING;
 use super::{Operation, require_owned};
-use crate::store::{Blob, CopyObject, Intake, Object, ObjectInfo};
+use crate::store::{Blob, CopyObject, Intake, MetaError, Object, ObjectInfo};
 
 /// Names the source: `/bucket/key`, encoded.
 pub(super) const COPY_SOURCE: &str = "x-oss-copy-source";
@@ -42,29 +42,39 @@ pub(super) async fn copy_object(
     class: &str,
 ) -> Result<Response<ReplyBody>, ServiceError> {
     let from = source(app, caller, call).await?;
-    let info = app.meta.head_object(&from.bucket, &from.key).await.map_err(service_error)?;
-    if OF_COPIES.check(call, &info)? == Verdict::NotModified {
-        return Ok(not_modified(&info));
-    }
     // A copy is rows alone, perhaps as many as an object has parts.
     app.blobs.room(0).await.map_err(blob_error)?;
-    let copy = CopyObject {
-        headers: headers(caller, call, place, class, &info, from == *place)?,
-        from_etag: OF_COPIES.any(call).then(|| info.etag.clone()),
-        from_bucket: from.bucket,
-        from_key: from.key,
-        bucket: place.bucket.clone(),
-        key: place.key.clone(),
-        forbid_overwrite: forbids_overwrite(call),
-        now_ms: app.now_ms(),
+    let mut looks = 0;
+    let copied = loop {
+        let info = app.meta.head_object(&from.bucket, &from.key).await.map_err(service_error)?;
+        if OF_COPIES.check(call, &info)? == Verdict::NotModified {
+            return Ok(not_modified(&info));
+        }
+        let copy = CopyObject {
+            headers: headers(caller, call, place, class, &info, from == *place)?,
+            seen: Some(info),
+            from_bucket: from.bucket.clone(),
+            from_key: from.key.clone(),
+            bucket: place.bucket.clone(),
+            key: place.key.clone(),
+            forbid_overwrite: forbids_overwrite(call),
+            now_ms: app.now_ms(),
+        };
+        match app.meta.copy_object(copy).await {
+            // Its headers would be those of one version and its bytes those of another.
+            Err(MetaError::Changed(_)) if looks < MOST_LOOKS => looks += 1,
+            copied => break copied.map_err(service_error)?,
+        }
     };
-    let copied = app.meta.copy_object(copy).await.map_err(service_error)?;
     let result = copy_object_result(as_i64(copied.modified_ms), &copied.etag);
     let mut response = reply(200, XML, result);
     set(&mut response, "etag", &quote(&copied.etag));
     set(&mut response, CRC64, &copied.crc64.to_string());
     Ok(response)
 }
+
+/// How often a source is looked at anew that is changed while it is copied.
+const MOST_LOOKS: usize = 20;
 
 /// `PUT /key?partNumber=N&uploadId=ID` with `x-oss-copy-source`
 pub(super) async fn upload_part_copy(

@@ -15,8 +15,9 @@ pub(super) fn service_error(error: MetaError) -> ServiceError {
         MetaError::BucketNotEmpty(bucket) => {
             ServiceError::of(Code::BucketNotEmpty).with_context("BucketName", bucket)
         }
-        MetaError::Changed(_) => ServiceError::of(Code::PreconditionFailed)
-            .with_message("The object was changed while it was copied."),
+        MetaError::Changed(_) => ServiceError::of(Code::ServiceUnavailable).with_message(
+            "The source was changed each time that it was looked at. Nothing was copied. Try again.",
+        ),
         MetaError::FileAlreadyExists { key } => {
             ServiceError::of(Code::FileAlreadyExists).with_context("Key", key)
         }

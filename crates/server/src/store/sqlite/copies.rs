@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 use vodferry_oss::crc64;
-use vodferry_oss::etag::{etag_of_md5, multipart_etag, normalise};
+use vodferry_oss::etag::{etag_of_md5, multipart_etag};
 
 use super::objects::{head, name, need_bucket, new_manifest};
 use super::{int, uploads, videos};
@@ -12,7 +12,7 @@ use crate::store::{AppendObject, CopyObject, MetaError, ObjectInfo};
 pub(super) fn copy(db: &Connection, copy: CopyObject) -> Result<ObjectInfo, MetaError> {
     need_bucket(db, &copy.bucket)?;
     let (source, from) = head(db, &copy.from_bucket, &copy.from_key)?;
-    if copy.from_etag.is_some_and(|etag| normalise(&etag) != normalise(&source.etag)) {
+    if copy.seen.is_some_and(|seen| seen != source) {
         return Err(MetaError::Changed(copy.from_key));
     }
     let manifest = new_manifest(db)?;
