@@ -132,7 +132,9 @@ async fn object_request(
     call.notes.place(&place);
     let operation = Operation::of(call, &place)?;
     call.notes.operation(operation.name());
-    operation.authorize(&caller, &place)?;
+    if let Err(refusal) = operation.authorize(&caller, &place) {
+        return Err(operation.without_bucket(app, &place).await.unwrap_or(refusal));
+    }
     let Some(hash) = content_sha256 else {
         return operation.run(app, &caller, call, &place, body).await;
     };

@@ -167,6 +167,7 @@ async fn callers_are_checked_before_their_wishes() {
     let mut twice = good();
     twice.push(twice.last().unwrap().clone());
     for (sent, status, code) in [
+        (without("Action"), 400, "MissingAction"),
         (without("Version"), 400, "MissingVersion"),
         (changed("Version", "2014-05-26"), 400, "InvalidVersion"),
         (changed("Action", "DropEverything"), 404, "InvalidAction.NotFound"),

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use vodferry_oss::sign::sign_v1;
 use vodferry_oss::{Credential, Method, Response};
 
 use crate::rpc::{get, parameters, refused as refused_call};
 use crate::sts_assume::{ARN, assume, credential, sts};
-use crate::support::{BUCKET, Build, Server, Upload, exchange, refused, text, wire};
+use crate::support::{BUCKET, Build, Server, Upload, exchange, now_ms, refused, text, wire};
 
 fn policy(statements: &str) -> String {
     format!(r#"{{"Version":"1","Statement":[{statements}]}}"#)
@@ -119,6 +120,28 @@ async fn every_operation_asks_for_its_own_action() {
         let response = server.send_as(&who, "k", request).await;
         assert!(response.status < 300, "{action}: {}", text(&response));
     }
+}
+
+/// A 403 says that the credential is no good, and clients would ask for another.
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_told_to_a_narrow_credential() {
+    let server = Server::start().await;
+    let narrow = policy(&allow("oss:PutObject", "acs:oss:*:*:vod-media/up/*"));
+    let who = assume(&server, Some(&narrow)).await;
+    for (method, key) in [(Method::Put, "up/a"), (Method::Get, "k"), (Method::Get, "")] {
+        let mut request = server.request(method, "");
+        request.path = format!("/no-such-bucket/{key}");
+        sign_v1(&mut request, "no-such-bucket", key, &who, now_ms());
+        assert_eq!(refused(&server.send_raw(&request).await, 404), "NoSuchBucket", "{key}");
+    }
+    let source = "/no-such-bucket/k";
+    let copy = server.request(Method::Put, "up/a").with("x-oss-copy-source", source);
+    assert_eq!(refused(&server.send_as(&who, "up/a", copy).await, 404), "NoSuchBucket");
+    // To make one is a right like others.
+    let mut make = server.request(Method::Put, "");
+    make.path = "/no-such-bucket/".into();
+    sign_v1(&mut make, "no-such-bucket", "", &who, now_ms());
+    assert_eq!(refused(&server.send_raw(&make).await, 403), "AccessDenied");
 }
 
 #[tokio::test]

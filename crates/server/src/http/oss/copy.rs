@@ -153,8 +153,8 @@ async fn source(app: &App, caller: &Caller, call: &Call) -> Result<Place, Servic
     let path = path.strip_prefix('/').unwrap_or(&path);
     let (bucket, key) = path.split_once('/').filter(|(_, key)| !key.is_empty()).ok_or_else(bad)?;
     let place = Place { bucket: bucket.to_owned(), key: key.to_owned() };
-    caller.require("oss:GetObject", &place)?;
     require_owned(app, Operation::GetObject, caller, &place).await?;
+    caller.require("oss:GetObject", &place)?;
     Ok(place)
 }
 

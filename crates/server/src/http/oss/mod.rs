@@ -35,8 +35,8 @@ use super::auth::Place;
 use super::body::Body;
 use super::call::Call;
 use super::caller::Caller;
-use crate::store::Bucket;
 use crate::store::BucketDocument::{Cors, Lifecycle};
+use crate::store::{Bucket, MetaError};
 pub(crate) use receive::is_kept;
 pub(crate) use unsigned::{answer as answer_unsigned, is_unsigned};
 
@@ -137,6 +137,18 @@ impl Operation {
             // Asked for each of the objects.
             Operation::DeleteMultipleObjects => Ok(()),
             _ => caller.require(self.action(), place),
+        }
+    }
+
+    /// That the bucket is not there, if so: this is told to everybody, whatever else they may not do.
+    pub(crate) async fn without_bucket(self, app: &App, place: &Place) -> Option<ServiceError> {
+        if matches!(self, Operation::PutBucket | Operation::GetService) {
+            return None;
+        }
+        match app.meta.bucket_exists(&place.bucket).await {
+            Ok(true) => None,
+            Ok(false) => Some(errors::service_error(MetaError::NoSuchBucket(place.bucket.clone()))),
+            Err(error) => Some(errors::service_error(error)),
         }
     }
 

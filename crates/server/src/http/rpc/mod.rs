@@ -27,12 +27,14 @@ use super::{App, sts};
 pub(crate) use nonces::Nonces;
 pub(crate) use parameters::Parameters;
 
-/// Whether a request is a call of these APIs: an action in the query or in a header, or a form on
-/// `/`.
+/// Whether a request is a call of these APIs: an action in the query or in a header, a form on `/`, or a
+/// signature of theirs, with whose action something went wrong.
 pub(crate) fn is_call(call: &Call) -> bool {
     let form =
         call.method == Method::POST && is_form(call) && call.header("authorization").is_none();
-    call.path == "/" && (call.parameter("Action").is_some() || form || is_by_headers(call))
+    let has = |name| call.parameter(name).is_some();
+    let signed = has("AccessKeyId") && has("SignatureNonce");
+    call.path == "/" && (has("Action") || signed || form || is_by_headers(call))
 }
 
 /// Answers a call.
