@@ -168,6 +168,11 @@ async fn lengths_that_contradict_are_refused_and_nothing_behind_them_is_served()
         "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
         "Transfer-Encoding: chunked, identity\r\n",
         "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: chunked,\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
     ] {
         let bytes = format!("{}{smuggled}", put.replace(length, lines));
         let response = ends_with(&server, bytes.as_bytes()).await;

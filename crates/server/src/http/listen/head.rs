@@ -210,7 +210,8 @@ fn framing(request: &Request<'_, '_>) -> Result<Framing, ServiceError> {
     if lengths.iter().any(|value| length(value).is_none() || lengths.first() != Some(value)) {
         return Err(malformed("its Content-Length is no number, or several."));
     }
-    let Some(coding) = values("transfer-encoding").next_back() else {
+    let mut codings = values("transfer-encoding");
+    let Some(coding) = codings.next() else {
         let length = lengths.first().and_then(|value| length(value));
         return Ok(Framing::Length(length.unwrap_or(0)));
     };
@@ -220,9 +221,9 @@ fn framing(request: &Request<'_, '_>) -> Result<Framing, ServiceError> {
     if !lengths.is_empty() {
         return Err(malformed("Content-Length and Transfer-Encoding exclude each other."));
     }
-    let last = coding.rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-    if !last.eq_ignore_ascii_case(b"chunked") {
-        return Err(malformed("the last Transfer-Encoding must be chunked."));
+    // Bytes in another coding, or in two, would be stored as they are.
+    if !coding.eq_ignore_ascii_case(b"chunked") || codings.next().is_some() {
+        return Err(malformed("the only Transfer-Encoding here is chunked, once."));
     }
     Ok(Framing::Chunked)
 }
@@ -278,7 +279,7 @@ mod tests {
             "GET / HTTP/1.0\r\n\r\n",
             "\r\n\r\nPUT /k HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nfilm",
             "GET / HTTP/1.1\nHost: x\n\n",
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
             "PUT / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\n",
         ] {
             assert_eq!(of(good.as_bytes()).await, Ok(true), "{good}");
@@ -313,7 +314,15 @@ mod tests {
                 400,
                 "exclude",
             ),
-            ("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400, "must be chunked"),
+            ("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", 400, "is chunked"),
+            ("PUT / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 400, "is chunked"),
+            ("PUT / HTTP/1.1\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", 400, "is chunked"),
+            ("PUT / HTTP/1.1\r\nTransfer-Encoding:\r\n\r\n", 400, "is chunked"),
+            (
+                "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+                400,
+                "is chunked",
+            ),
             ("PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "HTTP/1.0"),
         ] {
             let (found, message) = of(bad.as_bytes()).await.unwrap_err();
