@@ -196,6 +196,16 @@ fn parts_need_numbers_and_etags() {
     };
     assert_eq!(part("<ETag>A</ETag>"), Err(XmlError::Missing("PartNumber")));
     assert_eq!(part("<PartNumber>1</PartNumber>"), Err(XmlError::Missing("ETag")));
+    // What two readers would take differently.
+    for (inside, name) in [
+        ("<PartNumber>1</PartNumber><ETag>A</ETag><ETag>B</ETag>", "ETag"),
+        ("<PartNumber>1</PartNumber><ETag>A</ETag><ETag>A</ETag>", "ETag"),
+        ("<PartNumber>1</PartNumber><ETag>A<b>B</b></ETag>", "ETag"),
+        ("<PartNumber>1</PartNumber><PartNumber>2</PartNumber><ETag>A</ETag>", "PartNumber"),
+        ("<PartNumber>1<b/></PartNumber><ETag>A</ETag>", "PartNumber"),
+    ] {
+        assert_eq!(part(inside), Err(XmlError::Value(name)), "{inside}");
+    }
     for number in ["x", "-1", "+1", "1.0", "4294967296", "0x1"] {
         let inside = format!("<PartNumber>{number}</PartNumber><ETag>A</ETag>");
         assert_eq!(part(&inside), Err(XmlError::Value("PartNumber")), "{number}");

@@ -135,6 +135,8 @@ fn deletions_and_copies() {
     );
     let without = b"<Delete><Object></Object></Delete>";
     assert_eq!(Delete::decode(without), Err(XmlError::Missing("Key")));
+    let several = b"<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>";
+    assert_eq!(Delete::decode(several), Err(XmlError::Value("Key")));
     written(
         &delete_result(&["a b", "c"], true),
         "<DeleteResult><EncodingType>url</EncodingType><Deleted><Key>a%20b</Key></Deleted><Deleted><Key>c</Key></Deleted></DeleteResult>",

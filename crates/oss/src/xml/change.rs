@@ -29,12 +29,15 @@ impl Delete {
     /// Reads it.
     ///
     /// # Errors
-    /// Malformed, another document, or an object without a key.
+    /// Malformed, another document, or an object without a key, or with several.
     pub fn decode(body: &[u8]) -> Result<Delete, XmlError> {
         let document = Document::parse(body, "Delete")?;
-        let object = |object: &Element<'_>| DeletedObject {
-            key: document.required(object, "Key").into(),
-            version_id: object.text("VersionId").into(),
+        let object = |object: &Element<'_>| {
+            document.plain(object, &["Key", "VersionId"]);
+            DeletedObject {
+                key: document.required(object, "Key").into(),
+                version_id: object.text("VersionId").into(),
+            }
         };
         let objects = document.root.all("Object").map(object).collect();
         let quiet = document.root.text("Quiet").trim_ascii().eq_ignore_ascii_case("true");
@@ -102,14 +105,17 @@ impl Tagging {
     /// Reads it.
     ///
     /// # Errors
-    /// Malformed, another document, or a tag without a key.
+    /// Malformed, another document, or a tag without a key, or with several.
     pub fn decode(body: &[u8]) -> Result<Tagging, XmlError> {
         let document = Document::parse(body, "Tagging")?;
         let tags = document
             .root
             .all("TagSet")
             .flat_map(|set| set.all("Tag"))
-            .map(|tag| (document.required(tag, "Key").into(), tag.text("Value").into()))
+            .map(|tag| {
+                document.plain(tag, &["Key", "Value"]);
+                (document.required(tag, "Key").into(), tag.text("Value").into())
+            })
             .collect();
         document.finish(Tagging { tags })
     }

@@ -41,12 +41,15 @@ impl CompleteMultipartUpload {
     /// Reads it; ETags with or without quotes and in any case. An empty list is one.
     ///
     /// # Errors
-    /// Malformed, another document, or a part without number or ETag.
+    /// Malformed, another document, or a part without number or ETag, or with several.
     pub fn decode(body: &[u8]) -> Result<CompleteMultipartUpload, XmlError> {
         let document = Document::parse(body, REQUEST)?;
-        let part = |part: &Element<'_>| CompletePart {
-            number: document.required_number(part, "PartNumber"),
-            etag: normalise(document.required(part, "ETag")),
+        let part = |part: &Element<'_>| {
+            document.plain(part, &["PartNumber", "ETag"]);
+            CompletePart {
+                number: document.required_number(part, "PartNumber"),
+                etag: normalise(document.required(part, "ETag")),
+            }
         };
         let parts = document.root.all("Part").map(part).collect();
         document.finish(CompleteMultipartUpload { parts })

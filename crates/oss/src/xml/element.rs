@@ -136,6 +136,18 @@ impl Document<'_> {
         })
     }
 
+    /// Notes those of the children of `of` that come more than once, or hold more than text: another reader would
+    /// take another value. For what clients send; servers are believed.
+    pub(crate) fn plain(&self, of: &Element<'_>, names: &[&'static str]) {
+        for name in names {
+            let mut found = of.all(name);
+            let holds_more = found.next().is_some_and(|child| !child.children.is_empty());
+            if holds_more || found.next().is_some() {
+                self.note(XmlError::Value(name));
+            }
+        }
+    }
+
     /// A text that may be percent-encoded; empty when there is none.
     pub(crate) fn name(&self, of: &Element<'_>, name: &'static str) -> String {
         let text = of.text(name);

@@ -170,6 +170,8 @@ async fn wrong_part_lists_are_refused_and_the_upload_lives_on() {
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>",
         "<CompleteMultipartUpload><Part><ETag>x</ETag></Part></CompleteMultipartUpload>",
         "<CompleteMultipartUpload><Part><PartNumber>one</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>",
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag><ETag>y</ETag></Part></CompleteMultipartUpload>",
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x<b/></ETag></Part></CompleteMultipartUpload>",
         "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><CompleteMultipartUpload>&b;</CompleteMultipartUpload>",
         "\u{fffe}",
     ] {
