@@ -248,6 +248,24 @@ async fn a_policy_is_the_right_to_post() {
     assert_eq!(files(&server), before, "nothing is left behind");
     assert_eq!(send(&v1(&who, range), "up/a", b"xxxxx").await.status, 204);
 
+    // The type that a policy speaks of is the one that the object has.
+    let image = r#"[["eq","$Content-Type","image/png"]]"#;
+    for (kinds, status) in [
+        (&[("content-type", "image/png")][..], 204),
+        (&[("x-oss-content-type", "image/png")], 204),
+        (&[("content-type", "text/html"), ("x-oss-content-type", "image/png")], 204),
+        (&[("content-type", "image/png"), ("x-oss-content-type", "text/html")], 403),
+        (&[("content-type", "image/png"), ("x-oss-content-type", "\u{1}")], 403),
+        // That of the file is video/mp4.
+        (&[], 403),
+    ] {
+        let mut fields = v1(&who, image);
+        fields.extend(kinds.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let response = send(&fields, "up/png", b"x").await;
+        assert_eq!(response.status, status, "{kinds:?}: {}", text(&response));
+        assert_eq!(server.head("up/png").await.header("content-type"), Some("image/png"));
+    }
+
     // A temporary credential signs for what it may do itself, and no more.
     let grant = server.create("film.mp4").await;
     let any = v1(&grant.credential, "[]");

@@ -74,7 +74,7 @@ pub(super) async fn post_object(
         return Err(ServiceError::of(Code::InvalidObjectName)
             .with_context("ObjectName", object.key.clone()));
     }
-    let (caller, range, class) = authorize(app, call, &fields, &object).await?;
+    let (caller, range, class) = authorize(app, call, &fields, &file, &object).await?;
     let as_put = as_put(call, &fields, &file);
     let headers = object_headers(&caller, &as_put, &object, &class)?;
     let forbid_overwrite = forbids_overwrite(&as_put);
@@ -123,6 +123,7 @@ async fn authorize(
     app: &App,
     call: &Call,
     fields: &Fields,
+    file: &PartHead,
     object: &Place,
 ) -> Result<(Caller, Option<LengthRange>, String), ServiceError> {
     const SIGNED: &[&str] =
@@ -143,6 +144,8 @@ async fn authorize(
     let caller = verified(app, call, fields, policy)?;
     let range = FormPolicy::read(policy)?.check(as_i64(app.now_ms()), |name| match name {
         "bucket" => Some(object.bucket.clone()),
+        // That which the object will have, whatever says it.
+        "content-type" => content_type(fields, file).map(str::to_owned),
         name => fields.get(name).map(str::to_owned),
     })?;
     caller.require(Operation::PutObject.action(), object)?;
@@ -197,6 +200,12 @@ fn verified(app: &App, call: &Call, fields: &Fields, policy: &str) -> Result<Cal
         .with_context("StringToSign", policy))
 }
 
+/// The type that the object gets; not every page can say it in the field that has its name.
+fn content_type<'a>(fields: &'a Fields, file: &'a PartHead) -> Option<&'a str> {
+    let fields = ["x-oss-content-type", "content-type"].into_iter().find_map(|n| fields.get(n));
+    fields.or(file.content_type.as_deref())
+}
+
 /// The form as a PutObject: its fields are the headers.
 fn as_put(call: &Call, fields: &Fields, file: &PartHead) -> Call {
     let mut headers = HeaderMap::new();
@@ -206,14 +215,10 @@ fn as_put(call: &Call, fields: &Fields, file: &PartHead) -> Call {
             headers.insert(name, value);
         }
     };
-    if let Some(kind) = &file.content_type {
-        add("content-type", kind);
-    }
-    for (name, value) in &fields.0 {
+    let kind = content_type(fields, file).map(|kind| ("content-type", kind));
+    let others = fields.0.iter().filter(|(name, _)| name != "content-type");
+    for (name, value) in others.map(|(n, v)| (n.as_str(), v.as_str())).chain(kind) {
         add(name, value);
-    }
-    if let Some(kind) = fields.get("x-oss-content-type") {
-        add("content-type", kind);
     }
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = Method::PUT;
