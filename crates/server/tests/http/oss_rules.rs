@@ -41,6 +41,12 @@ async fn cors_rules_are_kept_and_removed() {
         (">77<", ">-1<", "MaxAgeSeconds", "-1"),
         (">77<", ">soon<", "MaxAgeSeconds", "soon"),
         (">ETag<", ">x-*<", "ExposeHeader", "x-*"),
+        (">ETag<", ">a&#13;&#10;b<", "ExposeHeader", "a&#13;\nb"),
+        (">ETag<", "><", "ExposeHeader", ""),
+        (">ETag<", ">a b<", "ExposeHeader", "a b"),
+        (">https://app.example<", "><", "AllowedOrigin", ""),
+        (">https://app.example<", ">https://a https://b<", "AllowedOrigin", "https://a https://b"),
+        (">Authorization<", "><", "AllowedHeader", ""),
         (">POST<", ">PATCH<", "AllowedMethod", "PATCH"),
     ] {
         let response = rules(&server, Method::Put, "cors", &CORS.replace(from, to)).await;

@@ -3,6 +3,7 @@
 
 use axum::body::Body as ReplyBody;
 use http::Response;
+use http::header::HeaderName;
 use vodferry_oss::time::format_iso_ms;
 use vodferry_oss::xml::{
     CorsConfiguration, CorsRule, LifecycleConfiguration, LifecycleRule, RulesError, Term,
@@ -87,10 +88,15 @@ fn check_cors(configuration: &CorsConfiguration) -> Result<(), ServiceError> {
         }
         let stars = |text: &str| text.matches('*').count();
         let known = |method: &str| ["GET", "PUT", "DELETE", "POST", "HEAD"].contains(&method);
-        let one = "has one * at most.";
-        check_each("AllowedOrigin", allowed_origins, one, |text| stars(text) <= 1)?;
-        check_each("AllowedHeader", allowed_headers, one, |text| stars(text) <= 1)?;
-        check_each("ExposeHeader", expose_headers, "has no *.", |text| stars(text) == 0)?;
+        let pattern = |text: &str| {
+            stars(text) <= 1 && !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
+        };
+        let header =
+            |text: &str| stars(text) == 0 && HeaderName::from_bytes(text.as_bytes()).is_ok();
+        let one = "is ASCII without blanks, with one * at most.";
+        check_each("AllowedOrigin", allowed_origins, one, pattern)?;
+        check_each("AllowedHeader", allowed_headers, one, pattern)?;
+        check_each("ExposeHeader", expose_headers, "is the name of a header, without *.", header)?;
         let methods = "is GET, PUT, DELETE, POST or HEAD.";
         check_each("AllowedMethod", allowed_methods, methods, known)?;
     }
