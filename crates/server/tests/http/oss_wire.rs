@@ -114,6 +114,26 @@ async fn only_the_first_append_says_what_the_object_has() {
 }
 
 #[tokio::test]
+async fn a_storage_class_is_one_of_the_original() {
+    let server = Server::start().await;
+    for (request, body) in [
+        (server.request(Method::Put, "k"), &b"x"[..]),
+        (server.request(Method::Post, "k").query("uploads", ""), b""),
+        (server.request(Method::Post, "k").query("append", "").query("position", "0"), b"x"),
+    ] {
+        let request = request.body(body);
+        let bogus = request.clone().with("x-oss-storage-class", "Bogus");
+        let response = server.send("k", bogus).await;
+        assert_eq!(refused(&response, 400), "InvalidArgument");
+        assert_eq!(element(&response, "ArgumentName"), "x-oss-storage-class");
+        if request.method == Method::Post {
+            let known = request.with("x-oss-storage-class", "DeepColdArchive");
+            assert_eq!(server.send("k", known).await.status, 200);
+        }
+    }
+}
+
+#[tokio::test]
 async fn errors_have_numbers() {
     let server =
         Server::with(|config| config.metrics_listen = Some(([127, 0, 0, 1], 0).into())).await;

@@ -18,7 +18,8 @@ use super::super::reply::{XML, empty, reply, set};
 use super::super::video::as_i64;
 use super::acl::bucket_acl_header;
 use super::arguments::{document, page_limit, text};
-use super::errors::{argument, malformed, not_implemented, service_error};
+use super::errors::{malformed, not_implemented, service_error};
+use super::receive::known_class;
 use crate::keys::account_of;
 use crate::store::{Bucket, BucketQuery, MetaError};
 
@@ -75,11 +76,7 @@ pub(super) async fn put_bucket(
     }
     let storage_class = match wanted.storage_class.as_str() {
         "" => "Standard".to_owned(),
-        class if CLASSES.contains(&class) => class.to_owned(),
-        class => {
-            let rule = "The storage class is not known.";
-            return Err(argument("StorageClass", class, rule));
-        }
+        class => known_class("StorageClass", class)?.to_owned(),
     };
     let acl = bucket_acl_header(call)?;
     if acl.is_none() && owns(app, caller, place).await? {
@@ -152,8 +149,6 @@ pub(super) fn owner_named(tenant: &str) -> Owner {
     let id = account_of(tenant);
     Owner { display_name: id.clone(), id }
 }
-
-const CLASSES: &[&str] = &["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"];
 
 async fn owns(app: &App, caller: &Caller, place: &Place) -> Result<bool, ServiceError> {
     match app.meta.get_bucket(&place.bucket).await {

@@ -121,8 +121,12 @@ pub(super) fn object_headers(
     }
     let mut headers = call.header_list();
     headers.retain(|(name, _)| is_kept(name));
-    if class != STANDARD && !headers.iter().any(|(name, _)| name == STORAGE_CLASS) {
-        headers.push((STORAGE_CLASS.to_owned(), class.to_owned()));
+    match headers.iter().find(|(name, _)| name == STORAGE_CLASS) {
+        Some((_, class)) => {
+            known_class(STORAGE_CLASS, class)?;
+        }
+        None if class == STANDARD => {}
+        None => headers.push((STORAGE_CLASS.to_owned(), class.to_owned())),
     }
     if !headers.iter().any(|(name, _)| name == "content-type") {
         headers.push(("content-type".to_owned(), "application/octet-stream".to_owned()));
@@ -183,6 +187,15 @@ const KEPT: &[&str] = &[
 pub(super) const STORAGE_CLASS: &str = "x-oss-storage-class";
 /// That of objects which keep no name of one.
 pub(super) const STANDARD: &str = "Standard";
+const CLASSES: &[&str] = &[STANDARD, "IA", "Archive", "ColdArchive", "DeepColdArchive"];
+
+/// Refuses a class, given as `name`, that the original has not.
+pub(super) fn known_class<'a>(name: &'static str, class: &'a str) -> Result<&'a str, ServiceError> {
+    match CLASSES.contains(&class) {
+        true => Ok(class),
+        false => Err(argument(name, class, "The storage class is not known.")),
+    }
+}
 
 /// More bytes than an upload may have.
 pub(super) fn too_large(length: u64) -> ServiceError {
