@@ -178,6 +178,7 @@ async fn callers_are_checked_before_their_wishes() {
         (changed("AccessKeyId", "STS.nobody"), 400, "MissingSecurityToken"),
         (unsigned, 400, "MissingSignature"),
         (changed("SignatureMethod", "MD5"), 400, "InvalidSignatureMethod"),
+        (changed("SignatureVersion", "2.0"), 400, "InvalidParameter.SignatureVersion"),
         (changed("Timestamp", "yesterday"), 400, "InvalidTimeStamp.Format"),
         (changed("Timestamp", "2020-01-01T00:00:00Z"), 400, "InvalidTimeStamp.Expired"),
         (altered, 400, "SignatureDoesNotMatch"),

@@ -26,6 +26,9 @@ pub(super) fn by_parameters(
     if parameters.get("SignatureMethod").is_some_and(|m| !m.eq_ignore_ascii_case("HMAC-SHA1")) {
         return Err(ApiError::bad("InvalidSignatureMethod", "only HMAC-SHA1 is served here"));
     }
+    if parameters.get("SignatureVersion").is_some_and(|version| version != "1.0") {
+        return Err(ApiError::bad("InvalidParameter.SignatureVersion", "only 1.0 is served here"));
+    }
     let now = app.now_ms();
     let (secret, caller) = find(app, call, id, parameters.get("SecurityToken"), now)?;
     let until = until(parameters.get("Timestamp"), &caller, now)?;
