@@ -31,7 +31,7 @@ pub fn policies(data: &[u8]) {
     }
     let Some(policy) = Policy::decode(data) else { return };
     assert_eq!(policy.encode().as_deref(), Some(data), "there is one spelling of a policy");
-    let bucket = policy.sole_object().map_or("demo-bkt", |(bucket, _)| bucket).to_owned();
+    let bucket = policy.sole_bucket().unwrap_or("demo-bkt").to_owned();
     let wanted = policy.allows("oss:PutObject", &format!("{bucket}/sv/1.mp4"), &context());
     for statement in &policy.statements {
         for pattern in statement.actions.iter().chain(&statement.resources) {

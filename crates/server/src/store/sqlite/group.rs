@@ -284,7 +284,8 @@ mod tests {
         let (go, gate) = mpsc::channel::<()>();
         let hold = writer.run("wait", move |_| {
             begin.send(()).ok();
-            Ok(gate.recv().unwrap_or_default())
+            let _: () = gate.recv().unwrap_or_default();
+            Ok(())
         });
         let put = || {
             writer.run("put", |db| match db.execute("INSERT INTO key VALUES ('k')", []) {
