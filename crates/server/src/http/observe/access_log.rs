@@ -49,6 +49,8 @@ pub(crate) struct Record {
     key: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     operation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<u32>,
     #[serde(skip_serializing_if = "String::is_empty")]
     access_key_id: String,
     /// None: the client left before it had a reply.
@@ -107,6 +109,7 @@ impl Record {
             (self.bucket, self.key) = (place.bucket, place.key);
         }
         self.operation = found.operation;
+        self.part = found.part;
         self.code = found.code;
         self.callback = found.callback;
         self.access_key_id = found.access_key_id;

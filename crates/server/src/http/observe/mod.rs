@@ -45,6 +45,7 @@ pub(crate) struct Found {
     /// The code of a refusal, likewise.
     code: String,
     place: Option<Place>,
+    part: Option<u32>,
     access_key_id: String,
     /// What became of its callback.
     callback: &'static str,
@@ -64,6 +65,11 @@ impl Notes {
     /// Which object or bucket it is about.
     pub(crate) fn place(&self, place: &Place) {
         self.found().place = Some(place.clone());
+    }
+
+    /// Which part it is about.
+    pub(crate) fn part(&self, number: u32) {
+        self.found().part = Some(number);
     }
 
     /// The access key that it names, which exists.

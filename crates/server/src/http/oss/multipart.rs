@@ -227,6 +227,7 @@ pub(super) fn part_number(call: &Call) -> Result<u32, ServiceError> {
     let text = call.parameter("partNumber").unwrap_or_default();
     decimal(text)
         .filter(|number: &u32| (MIN_PART_NUMBER..=MAX_PART_NUMBER).contains(number))
+        .inspect(|number| call.notes.part(*number))
         .ok_or_else(|| {
             argument(
                 "partNumber",
