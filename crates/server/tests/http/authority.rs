@@ -47,10 +47,18 @@ async fn an_uploader_may_not_leave_its_bucket() {
     let server = Server::start().await;
     let grant = server.create("a.mp4").await;
     let key = grant.target.key.as_str();
-    let mut request = server.request(Method::Put, key).body(b"x");
-    request.path = request.path.replace(BUCKET, "other-bucket");
-    sign_v1(&mut request, "other-bucket", key, &grant.credential, now_ms());
-    assert_eq!(refused(&server.send_raw(&request).await, 403), "AccessDenied");
+    let elsewhere = || {
+        let mut request = server.request(Method::Put, key).body(b"x");
+        request.path = request.path.replace(BUCKET, "other-bucket");
+        sign_v1(&mut request, "other-bucket", key, &grant.credential, now_ms());
+        request
+    };
+    assert_eq!(refused(&server.send_raw(&elsewhere()).await, 404), "NoSuchBucket");
+    let mut make = server.request(Method::Put, "");
+    make.path = "/other-bucket/".into();
+    sign_v1(&mut make, "other-bucket", "", &server.operator(), now_ms());
+    assert_eq!(server.send_raw(&make).await.status, 200);
+    assert_eq!(refused(&server.send_raw(&elsewhere()).await, 403), "AccessDenied");
     // A key made to look like another bucket's path.
     let mut request = server.request(Method::Put, key).body(b"x");
     request.path = format!("/{BUCKET}/../other/{key}");
