@@ -33,8 +33,9 @@ pub(crate) struct Scenario {
     /// Operation to how many requests of it the server saw.
     #[serde(default)]
     pub(crate) requests: BTreeMap<Operation, u32>,
-    /// How many parts were under way side by side when they were most: of one file, and of all. Not compared where absent.
-    pub(crate) side_by_side: Option<(u32, u32)>,
+    /// How many parts were under way side by side when they were most: of one file, and of all. Not compared where absent, or null.
+    #[serde(default)]
+    pub(crate) side_by_side: (Option<u32>, Option<u32>),
     /// The list at the end, in order: file and state. Not compared where absent.
     pub(crate) end: Option<Vec<(String, State)>>,
     /// For so long the replay goes on, and whatever is told is compared.

@@ -57,9 +57,11 @@ pub(crate) fn judge(scenario: &Scenario, trace: &Trace) -> Vec<String> {
     {
         wrongs.push(format!("the list ends as {:?}, not {end:?}", trace.end));
     }
-    let most = (trace.seen.most_of_file, trace.seen.most_of_all);
-    if scenario.side_by_side.is_some_and(|expected| expected != most) {
-        wrongs.push(format!("{most:?} parts side by side, not {:?}", scenario.side_by_side));
+    let (of_file, of_all) = scenario.side_by_side;
+    for (expected, seen) in [(of_file, trace.seen.most_of_file), (of_all, trace.seen.most_of_all)] {
+        if expected.is_some_and(|expected| expected != seen) {
+            wrongs.push(format!("{seen} parts side by side, not {expected:?}"));
+        }
     }
     if trace.seen.most_of_file > scenario.options.parallel {
         wrongs.push(format!("{} parts of a file at one time", trace.seen.most_of_file));
