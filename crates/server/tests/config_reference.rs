@@ -60,6 +60,7 @@ One object of JSON per line. Fields that are not known are left out; names are k
 | `via` | the trusted proxy that said who the client is, if there is one |
 | `method`, `path` | as sent, without the query |
 | `bucket`, `key`, `operation` | what it is about, and the name of the operation as OSS, STS or VOD have it |
+| `part` | the number of the part, where it is about one |
 | `access_key_id` | the key that it names, if there is such a key; whether it signed, the status tells |
 | `status`, `code` | of the reply; `status` is `null` when the client left first |
 | `callback` | how the callback of an upload went: `answered`, or why not: `busy`, `unsigned`, `unknown_host`, `forbidden` (by `[serve.callback]`), `unreachable`, `tls`, `late`, `status`, `bad_answer` |
