@@ -179,6 +179,8 @@ async fn connections_wait_their_turn_while_all_have_requests() {
         stream.write_all(&wire(&request)).await.unwrap();
         open.push(stream);
     }
+    // Until its head was read a connection is one that says nothing, and would give its place.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let mut third = TcpStream::connect(server.addr()).await.unwrap();
     third.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let early = tokio::time::timeout(Duration::from_millis(200), third.readable()).await;
