@@ -277,13 +277,15 @@ mod tests {
         }
     }
 
+    fn uploader() -> vodferry::Uploader {
+        let builder = vodferry::Uploader::builder()
+            .authorizer(vodferry::AppServer::new("http://127.0.0.1:1").unwrap());
+        builder.http(Arc::new(Nobody)).build().unwrap()
+    }
+
     #[tokio::test]
     async fn a_terminal_that_has_gone_stops_nothing() {
-        let uploader = vodferry::Uploader::builder()
-            .authorizer(vodferry::AppServer::new("http://127.0.0.1:1").unwrap())
-            .http(Arc::new(Nobody))
-            .build()
-            .unwrap();
+        let uploader = uploader();
         let id = uploader.add("a.mp4").unwrap();
         let entry = Entry::new(id, 1, "a.mp4".into());
         let entries = [entry];
@@ -314,11 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_skipped_is_neither_done_nor_to_come() {
-        let uploader = vodferry::Uploader::builder()
-            .authorizer(vodferry::AppServer::new("http://127.0.0.1:1").unwrap())
-            .http(Arc::new(Nobody))
-            .build()
-            .unwrap();
+        let uploader = uploader();
         let entries = [("a.mp4", 1000), ("b.mp4", 3000)].map(|(name, bytes)| {
             let id = uploader.add(name).unwrap();
             Entry { total: Some(bytes), ..Entry::new(id, 1, name.into()) }
