@@ -131,8 +131,10 @@ impl Retry {
             return Verdict::GiveUp;
         }
         let delay_ms = self.backoff(self.failures, rng).max(wish(retry_after_ms));
-        self.hold = mono.saturating_add(delay_ms);
+        // An outage that ended before its pause did may have left a longer one, and it may be a wish of the server.
+        self.hold = self.hold.max(mono.saturating_add(delay_ms));
         self.wave = next;
+        let delay_ms = self.hold.saturating_sub(mono);
         if opened { Verdict::Opened { delay_ms } } else { Verdict::Again }
     }
 
@@ -330,6 +332,16 @@ mod tests {
             Verdict::Again,
             "they count once"
         );
+    }
+
+    /// A part of the wave was acknowledged after all, and another one failed for its own reason.
+    #[test]
+    fn a_new_outage_does_not_cut_the_pause_short_that_a_server_asked_for() {
+        let (mut retry, mut rng) = (count(9), Rng::new(1));
+        retry.on_failure(0, EffectId(1), EffectId(4), Some(30_000), &mut rng);
+        assert!(retry.on_acknowledged());
+        let opened = retry.on_failure(100, EffectId(2), EffectId(4), None, &mut rng);
+        assert_eq!((opened, retry.hold()), (Verdict::Opened { delay_ms: 29_900 }, 30_000));
     }
 
     #[test]

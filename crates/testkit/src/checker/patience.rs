@@ -37,8 +37,10 @@ pub(crate) struct Patience {
     latest: u64,
     /// Requests up to this one were under way when the last back-off began.
     wave: Option<EffectId>,
-    /// What the server asked for with the last failure.
+    /// The least that the pause of the last failure lasts: what the server asked for, and what is left of one that is not over.
     asked: u64,
+    /// When the longest that the back-offs so far may be is over.
+    longest: u64,
     /// Back-offs of the open outage; of the last, when it began and the longest that it may be.
     pauses: u32,
     later: Option<(u64, u64)>,
@@ -214,7 +216,7 @@ impl Checker {
     pub fn network_changed(&mut self) {
         let climbs = self.climbs();
         for watch in self.files.values_mut() {
-            watch.patience.backoff = 0;
+            (watch.patience.backoff, watch.patience.longest) = (0, 0);
             if climbs {
                 watch.patience.window = None;
             }
@@ -230,6 +232,7 @@ impl Checker {
     ) -> Check {
         let Some(watch) = self.files.get(&file) else { return Ok(()) };
         let asked = watch.patience.asked;
+        let left = watch.patience.longest.saturating_sub(self.now.mono_ms);
         if !watch.patience.failed {
             let what = format!("file {}, {delay_ms} ms", file.0);
             return broken("5 an outage opens with a failed request", what);
@@ -245,7 +248,7 @@ impl Checker {
                     _ => "jitter: last quarter",
                 };
                 coverage.hit("story", name);
-                delay_ms <= most.max(asked) && delay_ms >= asked
+                delay_ms <= most.max(asked).max(left) && delay_ms >= asked
             }
         };
         let now = self.now.mono_ms;
@@ -434,7 +437,7 @@ impl Patience {
         }
         self.pauses += 1;
         self.wave = Some(newest);
-        self.asked = wish;
+        self.asked = wish.max(self.backoff.saturating_sub(now));
         let (least, most) = match backoff {
             Backoff::Fixed { ms } => (ms, 0),
             Backoff::FullJitter { base_ms, cap_ms } => {
@@ -442,8 +445,9 @@ impl Patience {
                 (0, base_ms.saturating_mul(doubled).min(cap_ms))
             }
         };
-        self.backoff = now + least.max(wish);
-        self.later = Some((now, if wish > 0 { 0 } else { most }));
+        self.backoff = now + least.max(self.asked);
+        self.longest = self.longest.max(self.backoff).max(now + most);
+        self.later = Some((now, if self.asked > 0 { 0 } else { most }));
     }
 
     /// The last failure was one too many, and is told otherwise.
@@ -453,7 +457,7 @@ impl Patience {
 
     /// Somebody helped: patience begins anew.
     pub(super) fn renew(&mut self, now: u64) {
-        (self.failures, self.backoff, self.slow) = (0, 0, None);
+        (self.failures, self.backoff, self.longest, self.slow) = (0, 0, 0, None);
         self.outage = self.outage.map(|_| now);
     }
 
