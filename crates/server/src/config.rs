@@ -65,7 +65,7 @@ pub struct Config {
     /// Bytes that must be free on the disk of `data` for `/health/ready` to say that the server is
     /// ready; 0 is no bound. Uploads are taken down to `reserved_space`. Default 64 MiB.
     pub free_space: u64,
-    /// Bytes on the disk of `data` that uploads leave free for the database: what would take of them is refused as
+    /// Bytes on the disk of `data` that uploads leave for the database and its log to grow: what would take of them is refused as
     /// on a full disk, while deletions and the janitor go on and make room. 0 is none, and a disk that was filled
     /// then needs a hand. Default 32 MiB.
     pub reserved_space: u64,

@@ -22,8 +22,8 @@ use crate::config::{Config, ConfigError};
 use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
 use crate::store::{
     BlobError, BlobStore, Clock, CommitWatch, DATABASE_FILE, DiskBlobs, Fs, Janitor,
-    JanitorOptions, MetaError, MetaStore, OpenError, Quotas, RealFs, SqliteOptions, SqliteStore,
-    lost, make_private_folder, wall_clock,
+    JanitorOptions, LOG_FILE, MetaError, MetaStore, OpenError, Quotas, RealFs, SqliteOptions,
+    SqliteStore, lost, make_private_folder, wall_clock,
 };
 
 /// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When
@@ -337,7 +337,7 @@ async fn open(
             .map_err(|source| ServeError::Folder { path: data.clone(), source })?;
         // The blobs lock the folder, so that of two servers started at once one makes the rest.
         let blobs = DiskBlobs::open_on(fs.clone(), &data, durable)?;
-        blobs.keep_free(reserved_space);
+        blobs.keep_free(reserved_space, &data.join(LOG_FILE));
         if let Some(error) = lost(&*fs, &data)? {
             return Err(error.into());
         }

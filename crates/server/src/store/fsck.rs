@@ -19,6 +19,8 @@ use super::{BlobError, BlobId, Fs, OpenError, RealFs};
 
 /// Name of the database inside the data folder.
 pub(crate) const DATABASE_FILE: &str = "meta.sqlite";
+/// Its log, as SQLite calls it.
+pub(crate) const LOG_FILE: &str = "meta.sqlite-wal";
 
 /// What [`fsck`] does beside looking.
 #[derive(Clone, Copy, Debug, Default)]

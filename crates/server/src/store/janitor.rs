@@ -132,7 +132,14 @@ async fn round(
         }
         Err(error) => Err(error.into()),
     };
-    (swept, [garbage, expired, forgotten].into_iter().filter_map(Result::err).collect())
+    let room = match meta.give_back_room().await {
+        Ok(bytes) => {
+            swept.room = bytes;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    };
+    (swept, [garbage, expired, forgotten, room].into_iter().filter_map(Result::err).collect())
 }
 
 /// A blob that cannot be deleted stays on the list, and is in nobody's way there.
@@ -208,6 +215,8 @@ pub struct Swept {
     pub completions: u64,
     /// Blobs deleted.
     pub blobs: u64,
+    /// Bytes of the database given back to the file system.
+    pub room: u64,
 }
 
 /// What a janitor has done since it started.
@@ -297,8 +306,8 @@ async fn work(
         });
         failures.iter().for_each(failed);
         if swept != Swept::default() {
-            let Swept { uploads, completions, blobs } = swept;
-            tracing::info!(uploads, completions, blobs, "removed what nothing needs");
+            let Swept { uploads, completions, blobs, room } = swept;
+            tracing::info!(uploads, completions, blobs, room, "removed what nothing needs");
         }
         if walked.is_none_or(|at| at.elapsed() >= options.walk_every) {
             walked = Some(Instant::now());

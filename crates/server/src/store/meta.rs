@@ -301,6 +301,9 @@ pub trait MetaStore: Send + Sync {
 
     /// Forgets the answers of completions from before `before_ms`; answers how many.
     fn forget_completions(&self, before_ms: u64) -> Answer<'_, u64>;
+
+    /// Gives room that removed rows left back to the file system, where it is much; answers how many bytes.
+    fn give_back_room(&self) -> Answer<'_, u64>;
 }
 
 /// What a verb gives back.

@@ -39,7 +39,7 @@ pub use backup::{BackupError, BackupOptions, BackupReport, backup};
 pub use blob::{Blob, BlobError, BlobId, BlobStore, BlobStream, BlobWriter, Content};
 pub(crate) use disk::make_private_folder;
 pub use disk::{DiskBlobs, Fs, FsFile, RealFs};
-pub(crate) use fsck::DATABASE_FILE;
+pub(crate) use fsck::{DATABASE_FILE, LOG_FILE};
 pub use fsck::{FsckError, FsckOptions, FsckReport, fsck, fsck_on};
 pub use intake::{Intake, MAX_SMALL, MAX_SMALL_OF_OBJECT};
 pub use janitor::{

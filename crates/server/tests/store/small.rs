@@ -517,3 +517,31 @@ async fn a_database_of_the_version_before_goes_on() {
     let newer = SqliteStore::open(&database(folder.path()), small_parts()).err().unwrap();
     assert!(newer.to_string().contains("this release knows up to 4"), "{newer}");
 }
+
+/// A database that only grew would keep a disk full from which everything was deleted.
+#[tokio::test]
+async fn room_of_deleted_bodies_goes_back_to_the_disk() {
+    const OBJECTS: u32 = 2_000;
+    let data = Data::new(small_parts()).await;
+    let path = database(data.folder.path());
+    let bytes = |n: u32| Bytes::from(vec![n as u8; 15_000]);
+    for n in 0..OBJECTS {
+        data.meta.put_object(put(&n.to_string(), Blob::small(bytes(n)))).await.unwrap();
+    }
+    assert_eq!(data.meta.give_back_room().await.unwrap(), 0, "nothing is free");
+    // A few stay, so that pages move.
+    let stays = |n: &u32| n % 100 == 7;
+    for n in (0..OBJECTS).filter(|n| !stays(n)) {
+        data.meta.delete_object(BUCKET, &n.to_string(), NOW).await.unwrap();
+    }
+    let given = data.meta.give_back_room().await.unwrap();
+    let [left, log] = ["sqlite", "sqlite-wal"]
+        .map(|ending| std::fs::metadata(path.with_extension(ending)).unwrap().len());
+    assert!(given > 24_000_000 && left < 8_000_000, "{given} given, {left} left");
+    assert_eq!(log, 0);
+    assert_eq!(data.meta.give_back_room().await.unwrap(), 0, "some is kept for the rows to come");
+    for n in (0..OBJECTS).filter(stays) {
+        assert_eq!(data.bytes(&n.to_string()).await, bytes(n));
+    }
+    is_clean(data.close().path());
+}

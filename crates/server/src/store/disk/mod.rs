@@ -113,9 +113,10 @@ impl DiskBlobs {
     }
 
     /// Refuses bodies from now on that would leave less than so many bytes free on the disk, as if it were
-    /// full. Before, it takes them as long as there is any space.
-    pub fn keep_free(&self, bytes: u64) {
-        self.inner.reserve.keep(bytes);
+    /// full; what the database's `log` has of them already, up to a half, is as good as free. Before, it takes
+    /// bodies as long as there is any space.
+    pub fn keep_free(&self, bytes: u64, log: &Path) {
+        self.inner.reserve.keep(bytes, log);
     }
 
     /// How many times a folder was synced for finished blobs.

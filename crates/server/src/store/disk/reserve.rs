@@ -3,9 +3,9 @@
 //! A database on a full disk can commit nothing, not even the deletions that would make room, so that a
 //! disk that was filled to its last byte stays full. Bodies are refused before that.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Fs;
@@ -16,6 +16,8 @@ pub(super) struct Reserve {
     fs: Arc<dyn Fs>,
     folder: PathBuf,
     kept: AtomicU64,
+    /// The database's log, which lives in what is kept.
+    log: OnceLock<PathBuf>,
     /// When the file system was asked, and how much of its answer is left.
     seen: Mutex<Option<(Instant, u64)>>,
 }
@@ -23,10 +25,12 @@ pub(super) struct Reserve {
 impl Reserve {
     /// Keeps nothing yet of the disk of `folder`.
     pub(super) fn new(fs: Arc<dyn Fs>, folder: PathBuf) -> Reserve {
-        Reserve { fs, folder, kept: AtomicU64::new(0), seen: Mutex::default() }
+        let (kept, log, seen) = Default::default();
+        Reserve { fs, folder, kept, log, seen }
     }
 
-    pub(super) fn keep(&self, bytes: u64) {
+    pub(super) fn keep(&self, bytes: u64, log: &Path) {
+        self.log.set(log.to_owned()).ok();
         self.kept.store(bytes, Ordering::Relaxed);
         *self.seen() = None;
     }
@@ -55,7 +59,11 @@ impl Reserve {
         }
         // A file system that does not tell is asked again, and tells by itself when it is full.
         let Ok(free) = self.fs.free(&self.folder) else { return Ok(()) };
-        let left = free.saturating_sub(self.kept.load(Ordering::Relaxed));
+        let kept = self.kept.load(Ordering::Relaxed);
+        // A log of any length is written over from its start again and again, but the next one needs room beside it.
+        let used = self.log.get().and_then(|log| std::fs::metadata(log).ok());
+        let used = used.map_or(0, |log| log.len().min(kept / 2));
+        let left = free.saturating_sub(kept - used);
         *self.seen() = Some((Instant::now(), left));
         if self.take_at_hand(bytes) {
             return Ok(());

@@ -114,6 +114,21 @@ impl Readers {
             .map_err(|_| MetaError::Closed)?
             .map_err(|e| e.while_doing(doing))
     }
+
+    /// Brings the log into the database and gives back its room, unless somebody reads it.
+    pub(super) async fn empty_log(&self) -> Result<(), MetaError> {
+        let path = self.path.clone();
+        let emptying = move || {
+            let connection = schema::open_reader(&path)?;
+            connection.busy_timeout(WAIT_FOR_READERS)?;
+            let empty = "PRAGMA wal_checkpoint(TRUNCATE)";
+            Ok::<_, MetaError>(connection.query_row(empty, [], |_| Ok(()))?)
+        };
+        spawn_blocking(emptying)
+            .await
+            .map_err(|_| MetaError::Closed)?
+            .map_err(|e| e.while_doing("empty the log"))
+    }
 }
 
 /// A verb that waits for its turn, and then for its transaction.

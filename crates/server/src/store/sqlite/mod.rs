@@ -445,6 +445,22 @@ impl MetaStore for SqliteStore {
         let verb = move |db: &_| upkeep::forget_completions(db, before_ms);
         Box::pin(self.writer.run("forget completions", verb))
     }
+
+    fn give_back_room(&self) -> Answer<'_, u64> {
+        Box::pin(async {
+            let mut given = 0;
+            loop {
+                match self.writer.run("give back room", upkeep::give_back_room).await? {
+                    0 => break,
+                    bytes => given += bytes,
+                }
+            }
+            if given > 0 {
+                self.readers.empty_log().await?;
+            }
+            Ok(given)
+        })
+    }
 }
 
 /// SQLite's integers are signed; times and lengths stay far below their top.

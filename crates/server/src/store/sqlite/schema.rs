@@ -109,6 +109,8 @@ fn configure(connection: &Connection, options: &SqliteOptions) -> rusqlite::Resu
         let page: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         connection.pragma_update(None, "max_page_count", (int(most) / page.max(1)).max(1))?;
     }
+    // Before the first table, or without effect.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", if options.durable { "FULL" } else { "OFF" })?;
     connection.pragma_update(None, "foreign_keys", true)?;

@@ -92,6 +92,29 @@ pub(super) fn expire_uploads(
     Ok(expired.len() as u64)
 }
 
+/// Cuts pages that no row needs off the end of the database, some at a time; how many bytes. A quarter of it is kept for the rows to
+/// come. What is gone from the database is gone from the disk when the log was brought into it.
+pub(super) fn give_back_room(db: &Connection) -> Result<u64, MetaError> {
+    let ask = |pragma: &str| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (free, pages) = (ask("freelist_count")?, ask("page_count")?);
+    let surplus = free - (pages / 4).max(KEPT_PAGES);
+    if surplus <= 0 {
+        return Ok(0);
+    }
+    let sql = format!("PRAGMA incremental_vacuum({})", surplus.min(PAGES_PER_COMMIT));
+    // One page a step.
+    let mut cut = db.prepare(&sql)?;
+    let mut rows = cut.query([])?;
+    while rows.next()?.is_some() {}
+    drop(rows);
+    Ok(uint(pages - ask("page_count")?) * uint(ask("page_size")?))
+}
+
+/// 4 MiB.
+const KEPT_PAGES: i64 = 1024;
+/// The last page with a row in it moves into a free one; others wait meanwhile.
+const PAGES_PER_COMMIT: i64 = 1024;
+
 pub(super) fn forget_completions(db: &Connection, before_ms: u64) -> Result<u64, MetaError> {
     let mut forget = db.prepare_cached("DELETE FROM completion WHERE completed_ms < ?")?;
     Ok(forget.execute([int(before_ms)])? as u64)
