@@ -40,7 +40,7 @@ impl Body {
 
     /// Bytes of a file, read window by window.
     pub(crate) fn from_windows(windows: Windows) -> Body {
-        let remaining = windows.remaining();
+        let remaining = windows.length();
         Body { bytes: Bytes::new(), windows: Some(windows), remaining, meter: None, held: None }
     }
 

@@ -34,7 +34,8 @@ impl Buffers {
             return None;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = state.free.iter().position(|free| free.len() >= length) {
+        let fitting = state.free.iter().enumerate().filter(|(_, free)| free.len() >= length);
+        if let Some((at, _)) = fitting.min_by_key(|(_, free)| free.len()) {
             let bytes = state.free.swap_remove(at);
             return Some(Buffer { pool: self.clone(), bytes, length });
         }
@@ -45,6 +46,14 @@ impl Buffers {
         state.held += length as u64;
         drop(state);
         Some(Buffer { pool: self.clone(), bytes: vec![0; length], length })
+    }
+
+    /// A buffer of `length` bytes that is needed all the same: one beyond the budget is not kept.
+    pub(crate) fn window(self: &Arc<Buffers>, length: usize) -> Buffer {
+        self.take(length).unwrap_or_else(|| {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).held += length as u64;
+            Buffer { pool: self.clone(), bytes: vec![0; length], length }
+        })
     }
 
     /// Bytes of all buffers, lent and free.
@@ -85,7 +94,11 @@ impl AsMut<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let mut state = self.pool.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.free.push(std::mem::take(&mut self.bytes));
+        if state.held > self.pool.budget {
+            state.held -= self.bytes.len() as u64;
+        } else {
+            state.free.push(std::mem::take(&mut self.bytes));
+        }
     }
 }
 

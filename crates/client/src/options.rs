@@ -66,7 +66,8 @@ pub struct Options {
     /// Bytes per second of all uploads of an uploader, or of a [`Bucket`](crate::Bucket), together; 0 (default) is no limit.
     /// [`Uploader::set_limit`](crate::Uploader::set_limit) and [`Bucket::set_limit`](crate::Bucket::set_limit) change it under way.
     pub limit: u64,
-    /// Memory for part bodies in bytes. Where not all parts in flight fit, each is read twice instead, in windows of 256 KiB. Default 64 MiB.
+    /// Memory for part bodies in bytes. Where not all parts in flight fit, each is read twice instead, in windows of 256 KiB. Without
+    /// [`content_md5`](Options::content_md5) every part is read once, in such windows. Default 64 MiB.
     pub max_buffered: u64,
     /// Region of the buckets, for example `cn-hangzhou`: requests are signed by V4. `None` (default): by V1, which every service and
     /// server of this protocol takes, but for buckets set to V4 alone. The region of a grant wins.

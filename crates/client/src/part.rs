@@ -1,7 +1,8 @@
 //! From a range of a file to a request's body and digests.
 //!
-//! With room in the memory budget the range is read once, hashed while it is in the cache, and sent from where it lies. Without, or where
-//! the source itself is in memory, it is read twice: hashed in windows, then sent in windows.
+//! Without an MD5, which goes out before the bytes, the range is read once, window by window, while it is sent. With one, and room in the
+//! memory budget, it is read once, hashed while it is in the cache, and sent from where it lies; without room, or where the source itself is
+//! in memory, it is read twice: hashed in windows, then sent in windows.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::Body;
 use crate::buffers::Buffers;
 use crate::limit::PIECE;
 use crate::source::Source;
-use crate::windows::{Windows, cut};
+use crate::windows::{Told, Windows, cut};
 
 /// How the MD5 of parts is computed.
 #[derive(Clone, Debug)]
@@ -30,13 +31,30 @@ pub(crate) enum PartMd5 {
     Together(Arc<Lanes>),
 }
 
-/// Reads and hashes `range` of `source`; the source is looked at before and after.
+/// A body that can be sent.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) body: Body,
+    pub(crate) digests: Digests,
+    /// Where the CRC64 will be that `digests` lacks, when the body went out whole.
+    pub(crate) crc64: Option<Told>,
+}
+
+/// Reads and hashes `range` of `source`, as far as that is done beforehand; the source is looked at before and after.
 pub(crate) async fn prepare(
     source: Arc<Source>,
     range: Range<u64>,
     buffers: Arc<Buffers>,
     md5: PartMd5,
-) -> Result<(Body, Digests), Fault> {
+) -> Result<Prepared, Fault> {
+    if let PartMd5::Off = md5
+        && !range.is_empty()
+    {
+        let length = range.end - range.start;
+        let (windows, crc64) = Windows::only(source, range, buffers);
+        let digests = Digests { length, md5: None, crc64: None };
+        return Ok(Prepared { body: Body::from_windows(windows), digests, crc64: Some(crc64) });
+    }
     let way = md5.clone();
     let blocking = move || read(source, range, &buffers, &way);
     let read = tokio::task::spawn_blocking(blocking).await.unwrap_or_else(|_| Err(cut()));
@@ -44,7 +62,7 @@ pub(crate) async fn prepare(
     if let (PartMd5::Together(lanes), Some(bytes)) = (md5, bytes) {
         digests.md5 = Some(lanes.md5(bytes).await.ok_or_else(cut)?);
     }
-    Ok((body, digests))
+    Ok(Prepared { body, digests, crc64: None })
 }
 
 /// The bytes where they are in memory, the body, and the digests but for an MD5 that is computed together.
@@ -86,7 +104,8 @@ fn read(
                 at += size as u64;
             }
             source.check()?;
-            let windows = Windows::new(source, range, hashes.crc64.finalize());
+            let crc64 = hashes.crc64.finalize();
+            let windows = Windows::second(source, range, buffers.clone(), crc64);
             (None, Body::from_windows(windows))
         }
     };
@@ -167,12 +186,18 @@ mod tests {
             let want = &bytes()[range.start as usize..range.end as usize];
             let mut before = None;
             for buffers in [rich, poor] {
-                for md5 in [PartMd5::Alone, PartMd5::Together(Arc::default())] {
+                for md5 in [PartMd5::Alone, PartMd5::Together(Arc::default()), PartMd5::Off] {
                     let (source, range, buffers) = (source.clone(), range.clone(), buffers.clone());
-                    let (body, digests) = prepare(source, range, buffers, md5).await.unwrap();
-                    assert_eq!((body.remaining(), digests.md5.is_some()), (digests.length, true));
+                    let asked = !matches!(md5, PartMd5::Off);
+                    let Prepared { body, mut digests, crc64 } =
+                        prepare(source, range, buffers, md5).await.unwrap();
+                    assert_eq!((body.remaining(), digests.md5.is_some()), (digests.length, asked));
+                    assert_eq!(crc64.as_ref().and_then(|told| told.get()), None);
                     assert_eq!(collect(body).await.unwrap(), want);
-                    assert_eq!(before.get_or_insert(digests), &digests);
+                    digests.crc64 = digests.crc64.or(crc64.and_then(|told| told.get().copied()));
+                    let all: &Digests = before.get_or_insert(digests);
+                    digests.md5 = digests.md5.or(all.md5);
+                    assert_eq!(all, &digests);
                 }
             }
         }
@@ -191,36 +216,39 @@ mod tests {
             prepared.push(prepare(source, range, buffers.clone(), md5).await.unwrap());
             assert_eq!(buffers.held(), part * (at + 1).min(2), "two in memory, the third is not");
         }
-        for (at, (body, digests)) in prepared.into_iter().enumerate() {
+        for (at, Prepared { body, digests, .. }) in prepared.into_iter().enumerate() {
             let want = &bytes()[at * part as usize..(at + 1) * part as usize];
             assert_eq!(digests.md5, Some(Md5::digest(want).into()));
             assert_eq!(collect(body).await.unwrap(), want);
         }
         // A part larger than the whole budget takes nothing of it.
         let all = 0..LENGTH as u64;
-        let (body, _) = prepare(source, all, buffers.clone(), together).await.unwrap();
+        let Prepared { body, .. } = prepare(source, all, buffers.clone(), together).await.unwrap();
         assert_eq!(buffers.held(), 2 * part);
         assert_eq!(collect(body).await.unwrap(), bytes());
     }
 
     #[tokio::test]
-    async fn bytes_that_change_between_the_passes_never_leave_whole() {
-        let (file, source) = source();
-        let all = 0..LENGTH as u64;
-        let (mut body, _) =
-            prepare(source.clone(), all, Buffers::new(0, 1), PartMd5::Off).await.unwrap();
-        let mut changed = bytes();
-        changed[LENGTH - 1] ^= 1;
-        std::fs::write(file.path(), changed).unwrap();
-        let mut left = 0;
-        let end = loop {
-            match body.next().await {
-                Some(Ok(piece)) => left += piece.len(),
-                other => break other,
-            }
-        };
-        assert!(matches!(end, Some(Err(_))) && left < LENGTH, "{left}");
-        assert!(body.next().await.is_none());
+    async fn bytes_that_change_under_way_never_leave_whole() {
+        for md5 in [PartMd5::Alone, PartMd5::Off] {
+            let (file, source) = source();
+            let all = 0..LENGTH as u64;
+            let prepared = prepare(source, all, Buffers::new(0, 1), md5).await.unwrap();
+            let Prepared { mut body, crc64, .. } = prepared;
+            let mut changed = bytes();
+            changed[LENGTH - 1] ^= 1;
+            std::fs::write(file.path(), changed).unwrap();
+            let mut left = 0;
+            let end = loop {
+                match body.next().await {
+                    Some(Ok(piece)) => left += piece.len(),
+                    other => break other,
+                }
+            };
+            assert!(matches!(end, Some(Err(_))) && left < LENGTH, "{left}");
+            assert!(body.next().await.is_none());
+            assert_eq!(crc64.and_then(|told| told.get().copied()), None);
+        }
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use crate::body::Meter;
 use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::limit::Limit;
-use crate::part::PartMd5;
+use crate::part::{PartMd5, Prepared};
 use crate::source::{Source, fault};
 use crate::watch::Watch;
 use crate::windows::cut;
@@ -97,7 +97,10 @@ pub(crate) async fn exchange(
     if let Some(reply) = let_go_of(&errand) {
         return Ok(Answer { result: Ok(reply), server_date_ms: None });
     }
-    let (body, digests) = body_of(means, &errand).await?;
+    let (body, mut digests, crc64) = match body_of(means, &errand).await? {
+        Some(Prepared { body, digests, crc64 }) => (Some(body), digests, crc64),
+        None => (None, Digests::default(), None),
+    };
     if let Some(reply) = equal(&errand.op, &digests) {
         return Ok(Answer { result: Ok(reply), server_date_ms: None });
     }
@@ -116,6 +119,13 @@ pub(crate) async fn exchange(
         _ => body,
     };
     let response = send(means, &subject(&op), request, body, &watch).await?;
+    if let Some(told) = crc64 {
+        digests.crc64 = told.get().copied();
+        if digests.crc64.is_none() && matches!(response.status, 200..300) {
+            let text = format!("{}: a reply before all bytes had left", subject(&op));
+            return Err(fault(FaultKind::Transient(ErrorKind::Protocol), "EarlyReply", text));
+        }
+    }
     Ok(answer_for(&op, authority, &response, &digests, &object))
 }
 
@@ -146,8 +156,8 @@ pub(crate) async fn send(
     Ok(response)
 }
 
-/// The body of an operation that uploads, and what is known of its bytes.
-async fn body_of(means: &Means, errand: &Errand) -> Result<(Option<Body>, Digests), Fault> {
+/// The body of an operation that uploads.
+async fn body_of(means: &Means, errand: &Errand) -> Result<Option<Prepared>, Fault> {
     let range = match &errand.op {
         Op::UploadPart { range, .. } => range.clone(),
         Op::PutObject { length } => 0..*length,
@@ -156,9 +166,9 @@ async fn body_of(means: &Means, errand: &Errand) -> Result<(Option<Body>, Digest
             let source = source_of(errand)?;
             let checked = tokio::task::spawn_blocking(move || source.check()).await;
             checked.unwrap_or_else(|_| Err(cut()))?;
-            return Ok((None, Digests::default()));
+            return Ok(None);
         }
-        _ => return Ok((None, Digests::default())),
+        _ => return Ok(None),
     };
     let source = source_of(errand)?;
     let md5 = match &errand.op {
@@ -168,8 +178,7 @@ async fn body_of(means: &Means, errand: &Errand) -> Result<(Option<Body>, Digest
     if let Op::UploadPart { number, .. } = errand.op {
         source.sending(number, range.start);
     }
-    let prepared = part::prepare(source, range, means.buffers.clone(), md5).await;
-    prepared.map(|(body, digests)| (Some(body), digests))
+    part::prepare(source, range, means.buffers.clone(), md5).await.map(Some)
 }
 
 /// The server holds a part of a stream whose bytes this process let go of, and it still is the same.

@@ -75,6 +75,11 @@ impl RegularFile {
         })
     }
 
+    /// As [`read`](RegularFile::read), if the system has the bytes in memory; false: it does not, or does not tell.
+    pub(crate) fn read_at_hand(&self, buffer: &mut [u8], offset: u64) -> bool {
+        read_cached_at(&self.file, buffer, offset)
+    }
+
     /// The fault for a file that is not what it was.
     pub(crate) fn changed(&self) -> Fault {
         changed(&self.path.display())
@@ -100,6 +105,25 @@ fn swapped(meta: &Metadata, path: &Path) -> bool {
             || now.created().ok() != meta.created().ok()
             || now.modified().ok() != meta.modified().ok()
     })
+}
+
+#[cfg(target_os = "linux")]
+fn read_cached_at(file: &File, buffer: &mut [u8], offset: u64) -> bool {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let mut rest = [io::IoSliceMut::new(rest)];
+        match preadv2(file, &mut rest, offset + filled as u64, ReadWriteFlags::NOWAIT) {
+            Ok(0) | Err(_) => return false,
+            Ok(read) => filled += read,
+        }
+    }
+    true
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_cached_at(_: &File, _: &mut [u8], _: u64) -> bool {
+    false
 }
 
 #[cfg(unix)]

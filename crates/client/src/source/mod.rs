@@ -136,6 +136,14 @@ impl Source {
         }
     }
 
+    /// Fills `buffer` from `offset` if that waits for no disk and no network; true: it did. Else what is in it is undefined.
+    pub(crate) fn read_at_hand(&self, buffer: &mut [u8], offset: u64) -> bool {
+        match self {
+            Source::File(file) => file.read_at_hand(buffer, offset),
+            _ => false,
+        }
+    }
+
     /// The fault for a source that is not what it was.
     pub(crate) fn changed(&self) -> Fault {
         match self {

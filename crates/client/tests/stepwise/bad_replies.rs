@@ -1,10 +1,15 @@
 //! Servers that answer wrongly, too little, or not at all.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use vodferry::{Budget, ErrorKind, Event, FileState, TransportError, TransportErrorKind as Kind};
+use vodferry::{
+    Body, BoxFuture, Budget, ErrorKind, Event, FileState, Http, Options, Request, Response,
+    TransportError, TransportErrorKind as Kind, Uploader,
+};
 
-use crate::script::{Asked, Desk, PART, Script, crc64, etag, event, failure, response};
+use crate::script::{Asked, Desk, PART, Script, crc64, etag, event, failure, response, script};
 
 /// Plays up to part 1 of a file of two parts.
 async fn to_part_1(desk: &Desk) -> (vodferry::Uploader, Script, vodferry::Events, Asked) {
@@ -45,6 +50,52 @@ async fn a_part_that_arrived_otherwise_is_sent_again() {
         assert_eq!(script.be_good().await, [2]);
         assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
     }
+}
+
+/// A port whose first part is answered before a byte of it was taken.
+struct Hasty {
+    http: Arc<dyn Http>,
+    hasty: AtomicBool,
+}
+
+impl Http for Hasty {
+    fn send(
+        &self,
+        request: Request,
+        body: Body,
+    ) -> BoxFuture<'static, Result<Response, TransportError>> {
+        let is_part = request.query.iter().any(|(name, _)| name == "partNumber");
+        if !is_part || !self.hasty.swap(false, Ordering::SeqCst) {
+            return self.http.send(request, body);
+        }
+        let headers = [("etag", "\"00\""), ("x-oss-hash-crc64ecma", "1")];
+        Box::pin(async move { Ok(response(200, &headers, "")) })
+    }
+}
+
+#[tokio::test]
+async fn without_an_md5_a_part_is_held_against_the_crc_of_what_left() {
+    let desk = Desk::new(PART as usize * 2);
+    let (http, mut script): (_, Script) = script();
+    let http = Arc::new(Hasty { http, hasty: AtomicBool::new(true) });
+    let mut options: Options = desk.options();
+    options.content_md5 = false;
+    let uploader = Uploader::builder().options(options).http(http).build().unwrap();
+    let mut events = uploader.events();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    script.expect("initiate").await.initiated("u1");
+    assert!(matches!(event(&mut events).await, Event::Started { .. }));
+    // What nobody has sent nobody has stored.
+    let Event::Retry { error, .. } = event(&mut events).await else { panic!("no Retry") };
+    assert_eq!(error.code, "EarlyReply");
+    let asked = script.expect("part 1").await;
+    assert_eq!(asked.header("content-md5"), None);
+    let etag = etag(&asked.body);
+    asked.reply(response(200, &[("etag", &etag), ("x-oss-hash-crc64ecma", "1")], ""));
+    assert_eq!(script.be_good().await, [1, 2]);
+    assert!(matches!(event(&mut events).await, Event::RetryResume { .. }));
+    assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
 }
 
 #[tokio::test]
