@@ -1,8 +1,6 @@
 //! What a fault does to a transfer: the policy of `docs/adr/0005-faults-and-errors.md` and, where it depends on the
 //! operation, of `docs/adr/0004-lost-replies.md`.
 
-use core::fmt::Write as _;
-
 use crate::config::OnPartFailure;
 use crate::desk::Desk;
 use crate::flight::{Flight, What};
@@ -83,10 +81,9 @@ impl Transfer {
         fault: &Fault,
     ) -> Verdict {
         match self.retry.on_slow_down(now.mono_ms, asker, fault.retry_after_ms, &mut desk.rng) {
-            Verdict::Opened { delay_ms } => {
-                let mut error = ErrorInfo::from(fault.clone());
-                let _ = write!(error.message, " (asked to slow down: goes on in {delay_ms} ms)");
-                desk.event(Event::Warning { file: self.owner.file, error });
+            Verdict::Opened { .. } => {
+                let (file, error) = (self.owner.file, fault.clone().into());
+                desk.event(Event::Warning { file, error });
                 Verdict::Again
             }
             verdict => verdict,
