@@ -111,13 +111,21 @@ fn check(args: &UploadArgs, place: &Place) -> Result<(), Failure> {
             "run the command once per file; what comes on standard input needs no --growing",
         ));
     }
-    match (streams, &args.name) {
-        (0, Some(_)) => Err(Failure::usage("--name is for standard input, which is -")),
+    match (streams, name_of_stream(args)) {
+        (0, _) if args.name.is_some() => {
+            Err(Failure::usage("--name is for standard input, which is -"))
+        }
         (1, None) => Err(Failure::usage("standard input has no name")
-            .hint("add --name NAME, for example --name live.mp4; ./- is a file")),
+            .hint("add --name NAME, for example --name live.mp4, or --key; ./- is a file")),
         (2.., _) => Err(Failure::usage("standard input can be read only once")),
         _ => Ok(()),
     }
+}
+
+/// What standard input is called: where nothing else is said, as the object.
+fn name_of_stream(args: &UploadArgs) -> Option<&str> {
+    let of_key = || args.key.as_deref()?.rsplit('/').next();
+    args.name.as_deref().or_else(of_key).filter(|name| !name.is_empty())
 }
 
 /// The file with what is said about it.
@@ -126,7 +134,7 @@ fn described(
     args: &UploadArgs,
     place: &Place,
 ) -> Result<File, Failure> {
-    let file = match &args.name {
+    let file = match name_of_stream(args) {
         Some(name) if is_stdin(&found.path) => File::reader(name, tokio::io::stdin()),
         _ if args.growing => growing::file(&found.path, args.until_idle),
         _ => File::path(&found.path),

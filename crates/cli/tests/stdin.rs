@@ -33,6 +33,22 @@ fn what_is_fed_arrives_whole() {
 }
 
 #[test]
+fn a_key_is_name_enough() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let keys = server.data.join("keys.toml");
+    let place =
+        ["--endpoint", &server.url, "--bucket", "vod-media", "--keys-file", keys.to_str().unwrap()];
+    let content = fs::read(env.file("fed", 300_000)).unwrap();
+    for (key, path) in [("live/a.mp4", "vod-media/live/a.mp4"), ("a.mp4", "vod-media/a.mp4")] {
+        let mut upload = env.command(&[&["upload", "-", "--key", key], &place[..]].concat());
+        Ran::of(upload.stdin(File::open(env.path("fed")).unwrap())).ok();
+        assert!(env.get(&server, path) == content, "{key}");
+    }
+    env.run(&[&["upload", "-", "--key", "live/"], &place[..]].concat()).fails(2, "--name");
+}
+
+#[test]
 fn parts_leave_before_the_end_is_known() {
     let env = TestEnv::new();
     let server = env.serve(&[]);

@@ -25,8 +25,8 @@ pub(crate) struct UploadArgs {
     #[arg(long, value_name = "allow|refuse", hide_possible_values = true)]
     pub(crate) duplicates: Option<Duplicates>,
 
-    /// What standard input is called. Fed again after an interruption under the same name, it goes on: what is stored is not sent
-    /// again
+    /// What standard input is called [default: the last part of --key]. Fed again after an interruption under the same name, it goes
+    /// on: what is stored is not sent again
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
