@@ -9,7 +9,7 @@ use vodferry_oss::{Method, Response};
 use vodferry_server::Environment;
 
 use crate::full::{SmallDisk, faulty, is_full};
-use crate::support::{Build, Server, Upload, noise, now_ms, refused};
+use crate::support::{Build, Server, Upload, log_is_gone, noise, now_ms, refused};
 
 async fn delete(server: &Server, key: &str) -> Response {
     server.send(key, server.request(Method::Delete, key)).await
@@ -125,15 +125,7 @@ async fn a_log_that_cannot_grow_is_emptied() {
         assert_eq!(server.put(&n.to_string(), &noise(12_000, n)).await.status, 200);
     }
     server.running.shutdown().await;
-    // Of connections that are closed at the same moment none takes the log away; this one comes last.
-    let log = disk.path().join("data/meta.sqlite-wal");
-    let until = Instant::now() + Duration::from_secs(20);
-    while log.exists() {
-        assert!(Instant::now() < until, "the log outlives its server");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let last = rusqlite::Connection::open(disk.path().join("data/meta.sqlite")).unwrap();
-        last.query_row("SELECT count(*) FROM object", [], |_| Ok(())).unwrap();
-    }
+    log_is_gone(&disk.path().join("data")).await;
     let server = start().await;
     let ballast = disk.path().join("ballast");
     let mut file = std::fs::File::create(&ballast).unwrap();

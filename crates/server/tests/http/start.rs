@@ -11,7 +11,7 @@ use vodferry_server::keys::Keys;
 use vodferry_server::store::{FsckOptions, fsck};
 use vodferry_server::{ServeError, serve};
 
-use crate::support::{Server, config};
+use crate::support::{Server, config, log_is_gone};
 
 /// Starts on `data` and uses what has started.
 async fn works(data: &Path, what: &str) {
@@ -99,10 +99,7 @@ async fn a_database_that_is_lost_is_not_replaced() {
     assert_eq!(server.put("film", &film).await.status, 200);
     server.running.shutdown().await;
     let path = data.join("meta.sqlite");
-    // Its thread lets go of the database a moment later.
-    while data.join("meta.sqlite-wal").exists() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    log_is_gone(data).await;
     let kept = TempDir::new().unwrap();
     for name in ["meta.sqlite", "keys.toml"] {
         fs::copy(data.join(name), kept.path().join(name)).unwrap();

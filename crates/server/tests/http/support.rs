@@ -362,6 +362,15 @@ pub(crate) fn files(server: &Server) -> usize {
         + blobs.map(|folder| count(&folder.unwrap().path())).sum::<usize>()
 }
 
+/// Waits until the database of a server that was shut down is closed: its thread lets go of it a moment later.
+pub(crate) async fn log_is_gone(data: &std::path::Path) {
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while data.join("meta.sqlite-wal").exists() {
+        assert!(std::time::Instant::now() < until, "the log outlives its server");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Bytes that no pattern repeats in.
 pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

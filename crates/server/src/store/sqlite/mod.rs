@@ -41,8 +41,10 @@ use super::{
 
 /// A [`MetaStore`] in one SQLite file.
 pub struct SqliteStore {
-    writer: Writer,
+    /// Closed before the writer: SQLite takes the log away with the last connection, and of two that are closed at the same moment
+    /// neither is the last.
     readers: Readers,
+    writer: Writer,
     options: SqliteOptions,
     quotas: Arc<Quotas>,
     /// When [`MetaStore::check_writable`] last wrote.
