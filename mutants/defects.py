@@ -61,7 +61,7 @@ def lay_out() -> None:
     # The testkit's own tests need the client, which is not copied.
     testkit = COPY / "crates/testkit/Cargo.toml"
     put(testkit, re.sub(r"^# Programs[^\n]*\n\[dev-dependencies\]\n(?:[^\n]+\n)*", "", testkit.read_text(), flags=re.M).encode())
-    # Of the client the unit tests are run, which need no server.
+    # Of the client those tests are run that need no server.
     client = COPY / "crates/client/Cargo.toml"
     put(client, re.sub(r"^vodferry-server[^\n]*\n", "", client.read_text(), flags=re.M).encode())
     shutil.copyfile(ROOT / "Cargo.lock", COPY / "Cargo.lock")
@@ -120,8 +120,9 @@ def is_caught(defect: dict) -> bool:
 def build(crate: str, target: str) -> tuple[Path | None, str]:
     """The test binary of one target; None when it does not compile."""
     what = ["--lib"] if target == "lib" else ["--test", target]
+    package = "vodferry" if crate == "client" else f"vodferry-{crate}"
     done = subprocess.run(
-        ["cargo", "test", "-q", "--no-run", "--message-format=json-render-diagnostics", "-p", f"vodferry-{crate}", *what],
+        ["cargo", "test", "-q", "--no-run", "--message-format=json-render-diagnostics", "-p", package, *what],
         cwd=COPY, capture_output=True, text=True, env=environment(),
     )
     if done.returncode != 0:
