@@ -49,8 +49,7 @@ impl Limit {
             None => self.now += ONE * ONE / self.now.max(ONE),
             Some(climb) => {
                 let parts = u32::try_from(self.now / ONE).unwrap_or(u32::MAX);
-                let most = self.most;
-                if let Some(parts) = climb.on_acknowledged(mono, id, next, bytes, parts, most) {
+                if let Some(parts) = climb.on_acknowledged(mono, id, next, bytes, parts) {
                     self.now = u64::from(parts.max(1)) * ONE;
                 }
             }
@@ -100,7 +99,7 @@ impl Limit {
 enum Stage {
     /// Doubles as long as that pays; in the second round after a doubling at the latest, as connections begin slowly.
     Doubling {
-        /// The number before the last doubling.
+        /// The number before the last doubling; that of now, where it could not double any more.
         before: u32,
         /// The last round did not pay.
         doubted: bool,
@@ -143,7 +142,7 @@ impl Climb {
         }
     }
 
-    /// Gives the number of parts from now on, when it changes. `most` is the highest that counts.
+    /// Gives the number of parts from now on, when it changes.
     fn on_acknowledged(
         &mut self,
         mono: u64,
@@ -151,7 +150,6 @@ impl Climb {
         next: EffectId,
         bytes: u64,
         parts: u32,
-        most: u32,
     ) -> Option<u32> {
         if id < self.from {
             return None;
@@ -171,20 +169,16 @@ impl Climb {
         self.since = Some(mono);
         self.bytes = 0;
         self.parts = 0;
-        let then = self.on_round(rate, parts, most)?;
+        let then = self.on_round(rate, parts)?;
         self.from = next;
         self.since = None;
         Some(then)
     }
 
-    fn on_round(&mut self, rate: u64, parts: u32, most: u32) -> Option<u32> {
+    fn on_round(&mut self, rate: u64, parts: u32) -> Option<u32> {
         match self.stage {
             Stage::Doubling { .. } if pays(rate, self.best) => {
                 self.best = rate;
-                if parts >= most {
-                    self.stage = Stage::Resting(1);
-                    return None;
-                }
                 self.stage = Stage::Doubling { before: parts, doubted: false };
                 Some(parts.saturating_mul(2))
             }
@@ -218,9 +212,6 @@ impl Climb {
                     (self.best, self.slow, self.patience) = (rate, 0, 1);
                 } else {
                     self.best = (self.best * 3 + rate) / 4;
-                }
-                if parts >= most {
-                    return None;
                 }
                 if rounds > 1 {
                     self.stage = Stage::Resting(rounds - 1);
@@ -373,7 +364,7 @@ mod tests {
     /// Gives a climb its rounds: the rate of each, and the number that comes of it, 0 for none.
     fn rounds<const N: usize>(climb: &mut Climb, parts: &mut u32, script: [(u64, u32); N]) {
         for (at, (rate, then)) in script.into_iter().enumerate() {
-            assert_eq!(climb.on_round(rate, *parts, 64).unwrap_or(0), then, "round {at}");
+            assert_eq!(climb.on_round(rate, *parts).unwrap_or(0), then, "round {at}");
             *parts = if then == 0 { *parts } else { then };
         }
     }
@@ -415,11 +406,11 @@ mod tests {
         let mut climb = Climb { stage: Stage::Resting(9), best: 1_000, ..Climb::new(EffectId(0)) };
         climb.patience = 4;
         for (rate, best) in [(500, 875), (437, 765), (381, 669), (334, 585), (291, 511)] {
-            assert_eq!(climb.on_round(rate, 4, 64), None);
+            assert_eq!(climb.on_round(rate, 4), None);
             assert_eq!(climb.best, best);
         }
         assert_eq!((climb.slow, climb.patience), (1, 4));
-        assert_eq!(climb.on_round(254, 4, 64), None);
+        assert_eq!(climb.on_round(254, 4), None);
         assert_eq!((climb.best, climb.slow, climb.patience), (254, 0, 1));
     }
 
@@ -427,7 +418,7 @@ mod tests {
     fn a_round_takes_so_many_parts_and_so_long_from_its_first_answer_on() {
         let mut climb = Climb::new(EffectId(5));
         let mut heard = |mono, id, bytes| {
-            let then = climb.on_acknowledged(mono, EffectId(id), EffectId(40), bytes, 3, 64);
+            let then = climb.on_acknowledged(mono, EffectId(id), EffectId(40), bytes, 3);
             (then, climb.since, climb.parts)
         };
         assert_eq!(heard(7, 4, 9), (None, None, 0), "sent before the last change");
@@ -438,8 +429,7 @@ mod tests {
         }
         assert_eq!(heard(end, 9, 100), (Some(6), None, 0));
         assert_eq!(climb.best, 400_000 / SHORTEST_ROUND_MS);
-        let mut heard =
-            |mono, id| climb.on_acknowledged(mono, EffectId(id), EffectId(80), 100, 3, 64);
+        let mut heard = |mono, id| climb.on_acknowledged(mono, EffectId(id), EffectId(80), 100, 3);
         assert_eq!(
             (heard(0, 39), heard(0, 40), heard(end, 41), heard(end, 42)),
             (None, None, None, None)
