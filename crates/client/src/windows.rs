@@ -112,11 +112,14 @@ impl Windows {
 
     /// The next window to read; `None` when there is none.
     fn next(&mut self) -> Option<Next> {
-        let begin = self.rest.start;
-        self.rest.start = self.rest.end.min(begin.saturating_add(PIECE as u64));
-        let length = usize::try_from(self.rest.start.checked_sub(begin)?).ok()?;
+        if self.rest.is_empty() {
+            return None;
+        }
+        let at = self.rest.start;
+        self.rest.start = self.rest.end.min(at.saturating_add(PIECE as u64));
+        let length = usize::try_from(self.rest.start - at).ok()?;
         let (source, buffer) = (self.source.clone(), self.buffers.window(length));
-        (length > 0).then_some(Next { source, at: begin, buffer, last: self.rest.is_empty() })
+        Some(Next { source, at, buffer, last: self.rest.is_empty() })
     }
 }
 
