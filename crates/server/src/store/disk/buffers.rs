@@ -2,6 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// Buffers begin on the boundary of so many bytes: of a page, and of a block of any disk.
+pub(super) const BLOCK: usize = 4096;
+
 /// Buffers of one size.
 pub(super) struct Buffers {
     size: usize,
@@ -35,8 +38,10 @@ impl Buffers {
         let large = length > self.size / 4;
         let idle = if large { state.idle.pop() } else { None };
         drop(state);
-        let bytes = idle.unwrap_or_else(|| vec![0; if large { self.size } else { length }]);
-        Some(Lent { bytes, used: 0, home: self.clone() })
+        let memory =
+            idle.unwrap_or_else(|| vec![0; BLOCK + if large { self.size } else { length }]);
+        let start = memory.as_ptr().align_offset(BLOCK).min(BLOCK);
+        Some(Lent { memory, start, used: 0, home: self.clone() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -46,7 +51,9 @@ impl Buffers {
 
 /// A buffer, until everybody has let go of what was put into it.
 pub(super) struct Lent {
-    bytes: Vec<u8>,
+    memory: Vec<u8>,
+    /// Where the buffer begins in its memory.
+    start: usize,
     used: usize,
     home: Arc<Buffers>,
 }
@@ -54,28 +61,34 @@ pub(super) struct Lent {
 impl Lent {
     /// Its first `length` bytes, to be filled.
     pub(super) fn room(&mut self, length: usize) -> &mut [u8] {
-        let length = length.min(self.bytes.len());
-        self.bytes.get_mut(..length).unwrap_or_default()
+        let length = length.min(self.size());
+        self.memory.get_mut(self.start..self.start + length).unwrap_or_default()
     }
 
     /// So many bytes from its start on count.
     pub(super) fn set_used(&mut self, used: usize) {
-        self.used = used.min(self.bytes.len());
+        self.used = used.min(self.size());
     }
 
-    /// Puts `more` behind what is there; `false`, and nothing is done, when that is too much.
-    pub(super) fn push(&mut self, more: &[u8]) -> bool {
-        let end = self.used.saturating_add(more.len());
-        let Some(room) = self.bytes.get_mut(self.used..end) else { return false };
-        room.copy_from_slice(more);
-        self.used = end;
-        true
+    /// Puts as much of `more` behind what is there as there is room for; how much that was.
+    pub(super) fn push(&mut self, more: &[u8]) -> usize {
+        let taken = more.len().min(self.size() - self.used);
+        let from = self.start + self.used;
+        if let Some((room, more)) = self.memory.get_mut(from..from + taken).zip(more.get(..taken)) {
+            room.copy_from_slice(more);
+        }
+        self.used += taken;
+        taken
+    }
+
+    fn size(&self) -> usize {
+        self.memory.len() - BLOCK
     }
 }
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        self.bytes.get(..self.used).unwrap_or_default()
+        self.memory.get(self.start..self.start + self.used).unwrap_or_default()
     }
 }
 
@@ -83,8 +96,8 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let mut state = self.home.state();
         state.lent -= 1;
-        if self.bytes.len() == self.home.size && state.idle.len() < self.home.kept {
-            state.idle.push(std::mem::take(&mut self.bytes));
+        if self.size() == self.home.size && state.idle.len() < self.home.kept {
+            state.idle.push(std::mem::take(&mut self.memory));
         }
     }
 }
@@ -109,7 +122,8 @@ mod tests {
         assert_eq!(home.state().idle.len(), 1);
         assert_eq!(home.lend(26).unwrap().room(1), [7]);
         assert_eq!(home.lend(25).unwrap().room(100), [0; 25], "not worth a whole one");
-        let many: Vec<_> = (0..5).map(|_| home.lend(100)).collect();
+        let many: Vec<_> = (0..5).map(|_| home.lend(100).unwrap()).collect();
+        assert!(many.iter().all(|one| one.as_ref().as_ptr().align_offset(BLOCK) == 0));
         drop(many);
         assert_eq!(home.state().idle.len(), 2);
         assert_eq!(home.state().lent, 0);
@@ -119,8 +133,8 @@ mod tests {
     fn it_is_filled_to_its_size_and_no_further() {
         let home = Buffers::new(10, 1, 1);
         let mut lent = home.lend(10).unwrap();
-        assert!(lent.push(&[1; 6]) && !lent.push(&[2; 5]) && lent.push(&[3; 4]) && lent.push(&[]));
-        assert_eq!(lent.as_ref(), [1, 1, 1, 1, 1, 1, 3, 3, 3, 3]);
+        assert_eq!([&[1; 6][..], &[], &[2; 5], &[3; 1]].map(|more| lent.push(more)), [6, 0, 4, 0]);
+        assert_eq!(lent.as_ref(), [1, 1, 1, 1, 1, 1, 2, 2, 2, 2]);
         assert!(home.lend(1).is_none(), "all are lent");
         drop(lent);
         assert!(home.lend(10).unwrap().as_ref().is_empty(), "what was in it does not count");

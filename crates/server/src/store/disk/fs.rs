@@ -17,6 +17,11 @@ pub trait Fs: Send + Sync {
     /// As all here: what the system says, so `AlreadyExists`, `NotFound`, `StorageFull`, …
     fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
 
+    /// As [`create`](Fs::create), for bytes that are synced at once: no use is made of having them in memory as well.
+    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        self.create(path)
+    }
+
     /// Opens a file to read it. It can be read to its end even when it is removed meanwhile.
     fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
 
@@ -76,6 +81,11 @@ pub struct RealFs;
 impl Fs for RealFs {
     fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         Ok(Box::new(File::create_new(path)?))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        Ok(Box::new(super::direct::Direct::create(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {

@@ -14,6 +14,8 @@
 //! with the first blob that needs it.
 
 mod buffers;
+#[cfg(target_os = "linux")]
+mod direct;
 mod folder;
 mod fs;
 mod reader;

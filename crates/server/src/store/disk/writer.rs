@@ -1,26 +1,24 @@
-//! A blob on its way: batches to a draft in `tmp/`, the draft to its name.
+//! A blob on its way: gathered in a buffer, from there to a draft in `tmp/`, the draft to its name.
 //!
-//! A short body is not handed over in batches: it is gathered in one buffer, written from there in one go, and hashed meanwhile side by
-//! side with others that wait. Where all those buffers are lent, it goes the way of long ones.
+//! A short body fits into its buffer: it is written in one go, and hashed meanwhile side by side with others that wait. Of a longer one, or
+//! when all large buffers are lent, a batch is hashed and written while the next one is gathered.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
-use md5::{Digest, Md5};
 use tokio::task::{JoinHandle, spawn_blocking};
+use vodferry_lanes::Md5;
 
 use super::buffers::Lent;
-use super::{FsFile, Inner, blocking};
+use super::{FsFile, Inner, PIECE, blocking};
 use crate::store::{Blob, BlobError, BlobId, BlobWriter, BoxFuture, Content};
 
 pub(super) struct DiskWriter {
     store: Arc<Inner>,
-    /// All of it so far, as long as it is short.
-    whole: Option<Lent>,
-    pending: Vec<Bytes>,
-    pending_bytes: usize,
+    /// What came last, all of it so far as long as the body is short.
+    gathered: Lent,
     draft: State,
 }
 
@@ -34,49 +32,31 @@ enum State {
 impl BlobWriter for DiskWriter {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
         Box::pin(async move {
-            if let Some(mut whole) = self.whole.take() {
-                if whole.push(&bytes) {
-                    self.whole = Some(whole);
+            let mut rest = bytes.as_ref();
+            loop {
+                let taken = self.gathered.push(rest);
+                rest = rest.get(taken..).unwrap_or_default();
+                if rest.is_empty() {
                     return Ok(());
                 }
-                self.pend(Bytes::from_owner(whole));
-            }
-            self.pend(bytes);
-            if self.pending_bytes < BATCH {
-                return Ok(());
-            }
-            self.wait().await?;
-            match std::mem::replace(&mut self.draft, State::Failed) {
-                State::Idle(mut draft) => {
-                    let batch = std::mem::take(&mut self.pending);
-                    self.pending_bytes = 0;
-                    self.draft = State::Writing(spawn_blocking(move || {
-                        draft.append(&batch).map(|()| draft)
-                    }));
-                    Ok(())
-                }
-                _ => Err(BlobError::Closed),
+                self.hand_over().await?;
             }
         })
     }
 
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<Blob, BlobError>> {
         Box::pin(async move {
-            self.wait().await?;
-            let State::Idle(mut draft) = std::mem::replace(&mut self.draft, State::Failed) else {
-                return Err(BlobError::Closed);
-            };
+            let mut draft = self.idle().await?;
             let id = draft.id.clone();
-            let blob = match self.whole.take() {
-                Some(whole) => draft.publish_whole(Bytes::from_owner(whole)).await?,
-                None => {
-                    let batch = std::mem::take(&mut self.pending);
-                    blocking(move || {
-                        draft.append(&batch)?;
-                        draft.publish()
-                    })
-                    .await?
-                }
+            let last = self.gathered;
+            let blob = if draft.length == 0 {
+                draft.publish_whole(Bytes::from_owner(last)).await?
+            } else {
+                blocking(move || {
+                    draft.append(last.as_ref())?;
+                    draft.publish()
+                })
+                .await?
             };
             if self.store.durable
                 && let Some(folder) = self.store.folders.get(usize::from(id.folder()))
@@ -93,7 +73,7 @@ impl BlobWriter for DiskWriter {
 }
 
 impl DiskWriter {
-    /// Nothing is on the disk before the first batch is full.
+    /// Nothing is on the disk before the first buffer is full.
     pub(super) fn new(
         store: Arc<Inner>,
         prefix: u8,
@@ -104,23 +84,31 @@ impl DiskWriter {
         let short = length.and_then(|length| usize::try_from(length).ok());
         let short = short.filter(|length| *length <= WHOLE);
         let whole = short.and_then(|length| store.wholes.lend(length));
-        Ok(DiskWriter { store, whole, pending: Vec::new(), pending_bytes: 0, draft })
+        let gathered = whole.or_else(|| store.pieces.lend(PIECE)).ok_or(BlobError::Closed)?;
+        Ok(DiskWriter { store, gathered, draft })
     }
 
-    /// Puts `bytes` to the next batch.
-    fn pend(&mut self, bytes: Bytes) {
-        self.pending_bytes += bytes.len();
-        self.pending.push(bytes);
+    /// Has what was gathered written, and gathers anew.
+    async fn hand_over(&mut self) -> Result<(), BlobError> {
+        let mut draft = self.idle().await?;
+        let next = self.store.pieces.lend(PIECE).ok_or(BlobError::Closed)?;
+        let batch = std::mem::replace(&mut self.gathered, next);
+        self.draft =
+            State::Writing(spawn_blocking(move || draft.append(batch.as_ref()).map(|()| draft)));
+        Ok(())
     }
 
-    /// Waits until the batch on its way is written.
-    async fn wait(&mut self) -> Result<(), BlobError> {
+    /// The draft, once the batch on its way is written.
+    async fn idle(&mut self) -> Result<Box<Draft>, BlobError> {
         if let State::Writing(work) = &mut self.draft {
             let written = work.await;
             self.draft = State::Failed;
-            self.draft = State::Idle(written.map_err(|_| BlobError::Closed)??);
+            return written.map_err(|_| BlobError::Closed)?;
         }
-        Ok(())
+        match std::mem::replace(&mut self.draft, State::Failed) {
+            State::Idle(draft) => Ok(draft),
+            _ => Err(BlobError::Closed),
+        }
     }
 }
 
@@ -143,38 +131,43 @@ impl Draft {
         Draft { store, id, path, file: None, md5: Md5::new(), crc64, length: 0 }
     }
 
-    fn append(&mut self, batch: &[Bytes]) -> Result<(), BlobError> {
+    fn append(&mut self, batch: &[u8]) -> Result<(), BlobError> {
         self.write(batch)?;
-        batch.iter().for_each(|bytes| self.md5.update(bytes));
+        self.md5.update(batch);
         Ok(())
     }
 
     /// All but the MD5.
-    fn write(&mut self, batch: &[Bytes]) -> Result<(), BlobError> {
-        self.store.reserve.take(batch.iter().map(|bytes| bytes.len() as u64).sum())?;
-        let failed = |e| BlobError::io("write", &self.path, e);
-        let file = match &mut self.file {
+    fn write(&mut self, batch: &[u8]) -> Result<(), BlobError> {
+        let Draft { store, path, file, .. } = self;
+        store.reserve.take(batch.len() as u64)?;
+        let failed = |e| BlobError::io("write", &*path, e);
+        let file = match file {
             Some(file) => file,
-            none => none.insert(self.store.fs.create(&self.path).map_err(failed)?),
+            none => {
+                let made = match store.durable {
+                    true => store.fs.create_direct(path),
+                    false => store.fs.create(path),
+                };
+                none.insert(made.map_err(failed)?)
+            }
         };
-        for bytes in batch {
-            file.append(bytes).map_err(failed)?;
-            self.crc64.update(bytes);
-            self.length += bytes.len() as u64;
-        }
+        file.append(batch).map_err(failed)?;
+        self.crc64.update(batch);
+        self.length += batch.len() as u64;
         Ok(())
     }
 
     /// Writes all of it while it is hashed elsewhere, and [publishes](Draft::publish) it.
     async fn publish_whole(mut self: Box<Self>, whole: Bytes) -> Result<Blob, BlobError> {
         let lanes = self.store.lanes.clone();
-        let batch = [whole.clone()];
+        let batch = whole.clone();
         let written = blocking(move || {
             self.write(&batch)?;
             self.publish()
         });
         let (blob, md5) = tokio::join!(written, lanes.md5(whole.clone()));
-        let md5 = md5.unwrap_or_else(|| Md5::digest(&whole).into());
+        let md5 = md5.unwrap_or_else(|| vodferry_lanes::md5(&whole));
         Ok(Blob { md5, ..blob? })
     }
 
@@ -192,7 +185,7 @@ impl Draft {
         Ok(Blob {
             content: Content::Blob(self.id.clone()),
             length: self.length,
-            md5: std::mem::take(&mut self.md5).finalize().into(),
+            md5: std::mem::take(&mut self.md5).finalize(),
             crc64: self.crc64.finalize(),
         })
     }
@@ -218,6 +211,3 @@ impl Drop for Draft {
 
 /// The longest body that is gathered: parts of 1 MiB are what the upload SDKs send.
 pub(super) const WHOLE: usize = 1 << 20;
-/// Handed to a blocking thread at once. A part of 1 MiB takes four hand-overs, and a connection
-/// holds at most two batches.
-const BATCH: usize = 256 * 1024;
