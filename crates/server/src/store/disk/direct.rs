@@ -6,7 +6,7 @@
 //! in memory like others.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -74,7 +74,7 @@ impl FsFile for Direct {
             return Ok(());
         }
         self.through_the_cache()?;
-        self.file.write_all(rest)
+        self.file.append(rest)
     }
 
     fn sync(&mut self) -> io::Result<()> {
