@@ -93,7 +93,9 @@ fn watch(path: &Path, idle: Duration, ready: impl Fn(Range<u64>)) -> Result<u64,
         }
         if now != known {
             (known, since) = (now, Instant::now());
-            ready(before..length);
+            if length > before {
+                ready(before..length);
+            }
         }
         sleep(LOOK.min(idle));
     }
@@ -141,6 +143,7 @@ enum News {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::io::Write as _;
     use std::sync::mpsc::channel;
 
     use super::*;
@@ -181,15 +184,12 @@ mod tests {
         let watched = path.clone();
         let watching =
             thread::spawn(move || watch(&watched, Duration::from_secs(3), |r| drop(tell.send(r))));
-        fs::write(&path, [1; 10]).unwrap();
-        assert_eq!(told.recv().unwrap(), 0..10);
-        fs::write(&path, [1; 25]).unwrap();
-        let mut end = 10;
-        while end < 25 {
-            // An update of the time alone announces nothing new.
-            let range = told.recv().unwrap();
-            assert_eq!(range.start, end);
-            end = range.end;
+        // Made first, and filled a moment later: nothing of it is ready in between.
+        let mut file = fs::File::create(&path).unwrap();
+        for end in [10, 25] {
+            let grown = file.metadata().unwrap().len();
+            file.write_all(&vec![1; (end - grown) as usize]).unwrap();
+            assert_eq!(told.recv().unwrap(), grown..end);
         }
         assert_eq!(watching.join().unwrap(), Ok(25));
     }
@@ -200,7 +200,8 @@ mod tests {
         let path = folder.path().join("a.mp4");
         let refused = watch(&path, Duration::from_millis(1), |_| {}).unwrap_err();
         assert!(refused.contains("did not appear"), "{refused}");
-        for (then, why) in [(vec![2; 30], "beginning"), (vec![1; 5], "shorter")] {
+        let over: fn(&mut fs::File) -> io::Result<()> = |file| file.write_all(&[2; 30]);
+        for (change, why) in [(over, "beginning"), (|file| file.set_len(5), "shorter")] {
             fs::write(&path, [1; 20]).unwrap();
             let (tell, told) = channel();
             let watched = path.clone();
@@ -208,7 +209,8 @@ mod tests {
                 watch(&watched, Duration::from_secs(60), |r| drop(tell.send(r)))
             });
             told.recv().unwrap();
-            fs::write(&path, then).unwrap();
+            // Without going through a file of no length.
+            change(&mut fs::File::options().write(true).open(&path).unwrap()).unwrap();
             let refused = watching.join().unwrap().unwrap_err();
             assert!(refused.contains(why), "{refused}");
         }
