@@ -111,6 +111,8 @@ pub(crate) struct Shell {
     under_way: HashMap<EffectId, AbortHandle>,
     /// When the way to the network was looked at last.
     looked: Instant,
+    /// Something was told that nobody may have heard yet.
+    spoken: bool,
 }
 
 impl Shell {
@@ -121,13 +123,17 @@ impl Shell {
         told: UnboundedReceiver<Told>,
     ) -> Shell {
         let looked = Instant::now();
-        Shell { shared, store, tell, told, under_way: HashMap::new(), looked }
+        Shell { shared, store, tell, told, under_way: HashMap::new(), looked, spoken: false }
     }
 
     /// Runs until the uploader is released.
     pub(crate) async fn run(mut self) {
         let shared = self.shared.clone();
         while let Some(deadline) = self.obey() {
+            // Who listens may answer with a verb before more happens; on other threads nobody can promise that.
+            if std::mem::take(&mut self.spoken) {
+                tokio::task::yield_now().await;
+            }
             let due = async {
                 match deadline {
                     Some(at) => tokio::time::sleep_until(shared.clock.at(at)).await,
@@ -171,6 +177,7 @@ impl Shell {
                             shared.means.buffers.trim();
                         }
                         state.publish(event, &shared.running);
+                        self.spoken = true;
                         shared.changed.send_replace(());
                     }
                     Output::Timeout(at) => {
