@@ -325,6 +325,8 @@ mod tests {
         assert!(broken(|r| r.method = Method::Get));
         assert!(broken(|r| r.query[0].1 = "2".into()));
         assert!(broken(|r| r.query.push(("acl".into(), "".into()))));
+        assert!(broken(|r| r.query.push(("callback".into(), "e30=".into()))));
+        assert!(broken(|r| r.query.push(("callback-var".into(), "e30=".into()))));
         assert!(broken(|r| r.set_header("content-type", "a/c")));
         assert!(broken(|r| r.set_header("content-md5", "x")));
         assert!(broken(|r| r.set_header("x-oss-security-token", "OTHER")));
