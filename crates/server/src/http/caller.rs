@@ -11,7 +11,7 @@ use crate::policy::{Context, Policy, object_resource};
 use crate::token::{self, KeyMark, Subject, TokenError};
 
 /// Who asks, with what rights.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// The key that signed.
     pub(crate) access_key_id: String,
@@ -141,6 +141,14 @@ impl Caller {
             policies: vec![policy],
             request,
         }
+    }
+
+    /// The same where an ACL lets in whoever comes: what the caller may do anyway, and of it only what `policy` says.
+    #[must_use]
+    pub(crate) fn as_guest(&self, policy: Policy) -> Caller {
+        let mut guest = self.clone();
+        guest.policies.push(policy);
+        guest
     }
 
     /// Whose buckets it may use.

@@ -83,4 +83,20 @@ async fn tenants_do_not_see_one_another() {
     assert_eq!(server.get("copy").await.body, b"theirs");
     let write = send(&server, &us, "their-bkt", "k", request(Method::Put).body(b"x")).await;
     assert_eq!(refused(&write, 403), "AccessDenied");
+
+    // Where everybody may write, another tenant may, and may neither publish nor tag what it writes.
+    let open = request(Method::Put).query("acl", "").with("x-oss-acl", "public-read-write");
+    assert_eq!(send(&server, &them, "their-bkt", "", open).await.status, 200);
+    let put = || request(Method::Put).body(b"a guest's");
+    assert_eq!(send(&server, &us, "their-bkt", "guest", put()).await.status, 200);
+    for (name, value) in [("x-oss-object-acl", "public-read-write"), ("x-oss-tagging", "k=v")] {
+        let initiate = request(Method::Post).query("uploads", "");
+        let append = request(Method::Post).query("append", "").query("position", "0");
+        for request in [put(), initiate, append] {
+            let answer = send(&server, &us, "their-bkt", "new", request.with(name, value)).await;
+            assert_eq!(refused(&answer, 403), "AccessDenied", "{name}");
+        }
+        let own = send(&server, &them, "their-bkt", "own", put().with(name, value)).await;
+        assert_eq!(own.status, 200, "{}", text(&own));
+    }
 }

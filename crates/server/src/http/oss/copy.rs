@@ -27,7 +27,7 @@ use super::multipart::{part_number, upload_id};
 use super::read::{Unsatisfiable, pieces, range_of, stream};
 use super::receive::{CRC64, STORAGE_CLASS, forbids_overwrite, object_headers, refused, too_large};
 use super::tagging::TAGGING;
-use super::{Operation, require_owned};
+use super::{Operation, admitted};
 use crate::store::{Blob, CopyObject, Intake, MetaError, Object, ObjectInfo};
 
 /// Names the source: `/bucket/key`, encoded.
@@ -153,7 +153,7 @@ async fn source(app: &App, caller: &Caller, call: &Call) -> Result<Place, Servic
     let path = path.strip_prefix('/').unwrap_or(&path);
     let (bucket, key) = path.split_once('/').filter(|(_, key)| !key.is_empty()).ok_or_else(bad)?;
     let place = Place { bucket: bucket.to_owned(), key: key.to_owned() };
-    require_owned(app, Operation::GetObject, caller, &place).await?;
+    admitted(app, Operation::GetObject, caller, &place).await?;
     caller.require("oss:GetObject", &place)?;
     Ok(place)
 }

@@ -36,7 +36,7 @@ use super::body::Body;
 use super::call::Call;
 use super::caller::Caller;
 use crate::store::BucketDocument::{Cors, Lifecycle};
-use crate::store::{Bucket, MetaError};
+use crate::store::MetaError;
 pub(crate) use receive::is_kept;
 pub(crate) use unsigned::{answer as answer_unsigned, is_unsigned};
 
@@ -208,11 +208,11 @@ impl Operation {
         place: &Place,
         body: &mut Body,
     ) -> Result<Response<ReplyBody>, ServiceError> {
-        let class = match self {
-            Operation::PutBucket | Operation::GetService => String::new(),
-            _ => require_owned(app, self, caller, place).await?.storage_class,
+        let (guest, class) = match self {
+            Operation::PutBucket | Operation::GetService => (None, String::new()),
+            _ => admitted(app, self, caller, place).await?,
         };
-        let class = class.as_str();
+        let (caller, class) = (guest.as_ref().unwrap_or(caller), class.as_str());
         if !place.key.is_empty() && !valid_key(&place.key) {
             return Err(ServiceError::of(Code::InvalidObjectName)
                 .with_context("ObjectName", place.key.clone()));
@@ -269,18 +269,21 @@ impl Operation {
     }
 }
 
-/// The bucket; refuses one that is not there, or another's that its ACL does not open.
-async fn require_owned(
+/// The class of the bucket; refuses one that is not there, or another's that its ACL does not open. Whom only the ACL lets in goes on as a
+/// guest, who may do this one thing: neither publish nor tag what is written.
+async fn admitted(
     app: &App,
     operation: Operation,
     caller: &Caller,
     place: &Place,
-) -> Result<Bucket, ServiceError> {
+) -> Result<(Option<Caller>, String), ServiceError> {
     let bucket = app.meta.get_bucket(&place.bucket).await.map_err(errors::service_error)?;
-    if bucket.owner == caller.tenant()
-        || unsigned::is_public(app, operation, place, &bucket).await?
-    {
-        return Ok(bucket);
+    if bucket.owner == caller.tenant() {
+        return Ok((None, bucket.storage_class));
+    }
+    if unsigned::is_public(app, operation, place, &bucket).await? {
+        let guest = caller.as_guest(unsigned::only(operation, place));
+        return Ok((Some(guest), bucket.storage_class));
     }
     Err(ServiceError::of(Code::AccessDenied)
         .with_message("The bucket you access does not belong to you."))

@@ -27,7 +27,7 @@ use super::form::{Form, PartHead};
 use super::form_policy::{FormPolicy, LengthRange};
 use super::receive::{CRC64, forbids_overwrite, keeps, object_headers, refused};
 use super::unsigned::{is_public, only};
-use super::{Operation, require_owned};
+use super::{Operation, admitted};
 use crate::keys::is_same_secret;
 use crate::store::{Blob, Intake, ObjectInfo, PutObject};
 
@@ -149,8 +149,8 @@ async fn authorize(
         name => fields.get(name).map(str::to_owned),
     })?;
     caller.require(Operation::PutObject.action(), object)?;
-    let bucket = require_owned(app, Operation::PutObject, &caller, object).await?;
-    Ok((caller, range, bucket.storage_class))
+    let (guest, class) = admitted(app, Operation::PutObject, &caller, object).await?;
+    Ok((guest.unwrap_or(caller), range, class))
 }
 
 /// Who signed the policy. The fields are those of a presigned URL but for the signed text, so they are
