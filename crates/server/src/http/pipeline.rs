@@ -1,5 +1,6 @@
 //! What becomes of a request, from its first line to the last header of its reply.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -124,6 +125,13 @@ async fn object_request(
     if let Some(error) = call.query_error {
         let message = format!("The query of the request cannot be decoded: {error}.");
         return Err(ServiceError::of(Code::InvalidArgument).with_message(message));
+    }
+    let mut names = BTreeSet::new();
+    if let Some((name, _)) = call.query.iter().find(|(name, _)| !names.insert(name)) {
+        // Which of them counts would be anybody's guess.
+        return Err(ServiceError::of(Code::InvalidArgument)
+            .with_message("A parameter of the request is there twice.")
+            .with_context("ArgumentName", name.clone()));
     }
     if oss::is_unsigned(call) {
         return oss::answer_unsigned(app, call, body).await;

@@ -81,9 +81,7 @@ pub(super) fn asked_for(call: &Call) -> Result<Option<Callback>, ServiceError> {
     if in_headers && in_query {
         return Err(invalid("The callback is in the headers and in the query."));
     }
-    let twice = HEADERS.iter().any(|name| call.headers.get_all(*name).iter().count() > 1)
-        || PARAMETERS.iter().any(|name| call.query.iter().filter(|(n, _)| n == name).count() > 1);
-    if twice {
+    if HEADERS.iter().any(|name| call.headers.get_all(*name).iter().count() > 1) {
         return Err(invalid("The callback is there twice."));
     }
     match in_headers {
