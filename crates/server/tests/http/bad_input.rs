@@ -97,6 +97,13 @@ async fn more_than_five_gigabytes_are_refused_before_they_travel() {
         let response = exchange(server.addr(), Method::Put, &bytes).await;
         assert_eq!(refused(&response, 400), "EntityTooLarge");
     }
+    for (position, length) in [("0", "5368709121"), ("5368709000", "121"), ("5368709121", "0")] {
+        let append = server.request(Method::Post, "log").query("append", "");
+        let append = append.query("position", position).with("content-length", length);
+        let bytes = wire(&signed(&server, "log", append));
+        let response = exchange(server.addr(), Method::Post, &bytes).await;
+        assert_eq!(refused(&response, 400), "EntityTooLarge", "{length} from {position} on");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use axum::body::Body as ReplyBody;
 use http::Response;
 use vodferry_oss::ServiceError;
 use vodferry_oss::etag::quote;
-use vodferry_oss::limits::MAX_PART_SIZE;
 
 use super::super::App;
 use super::super::auth::Place;
@@ -14,7 +13,7 @@ use super::super::caller::Caller;
 use super::super::reply::{empty, set};
 use super::arguments::{decimal, text};
 use super::errors::{argument, service_error};
-use super::receive::{Announced, CRC64, object_headers, receive, refused, too_large};
+use super::receive::{Announced, CRC64, object_headers, receive, refused};
 use crate::store::{AppendObject, Intake, MetaError};
 
 const NEXT: &str = "x-oss-next-append-position";
@@ -36,11 +35,7 @@ pub(super) async fn append_object(
         0 => object_headers(caller, call, place, class)?,
         _ => Vec::new(),
     };
-    let announced = Announced::of(call)?;
-    let length = position.saturating_add(announced.length().unwrap_or(0));
-    if length > MAX_PART_SIZE {
-        return Err(too_large(length));
-    }
+    let announced = Announced::of(call)?.after(position)?;
     check(app, place, position).await.map_err(service_error)?;
     let blob = receive(app, announced, body, Intake::new(&*app.blobs, position), None).await?;
     let id = blob.id().cloned();

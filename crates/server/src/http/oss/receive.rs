@@ -20,6 +20,8 @@ pub(super) struct Announced {
     length: Option<u64>,
     md5: Option<[u8; 16]>,
     crc64: Option<u64>,
+    /// Most bytes that may come.
+    most: u64,
 }
 
 impl Announced {
@@ -46,12 +48,17 @@ impl Announced {
             })?),
             None => None,
         };
-        Ok(Announced { length, md5, crc64 })
+        Ok(Announced { length, md5, crc64, most: MAX_PART_SIZE })
     }
 
-    /// Bytes, where the client knows.
-    pub(super) fn length(&self) -> Option<u64> {
-        self.length
+    /// Of bytes that come after so many others, which count with them.
+    pub(super) fn after(mut self, position: u64) -> Result<Announced, ServiceError> {
+        let length = position.saturating_add(self.length.unwrap_or(0));
+        if length > MAX_PART_SIZE {
+            return Err(too_large(length));
+        }
+        self.most = MAX_PART_SIZE - position;
+        Ok(self)
     }
 }
 
@@ -64,7 +71,7 @@ pub(super) async fn receive(
     mut whole: Option<&mut RunningMd5>,
 ) -> Result<Blob, ServiceError> {
     let mut intake = intake.expecting(announced.length);
-    while let Some(bytes) = body.next(MAX_PART_SIZE).await.map_err(body_error)? {
+    while let Some(bytes) = body.next(announced.most).await.map_err(body_error)? {
         if let Some(whole) = &mut whole {
             whole.update(&bytes);
         }
