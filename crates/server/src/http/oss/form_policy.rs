@@ -53,10 +53,17 @@ impl FormPolicy {
         if now_ms > self.expires_ms {
             return Err(denied("Policy expired."));
         }
-        let mut range = None;
+        let mut range: Option<LengthRange> = None;
         for condition in &self.conditions {
             match read(condition).ok_or_else(|| invalid(&format!("{condition} is no condition")))? {
-                Condition::Length(found) => range = Some(found),
+                // All of them hold.
+                Condition::Length(found) => {
+                    let LengthRange { least, most } = range.unwrap_or(found);
+                    range = Some(LengthRange {
+                        least: least.max(found.least),
+                        most: most.min(found.most),
+                    });
+                }
                 Condition::Field(name, test) => {
                     let value = field(&name.to_ascii_lowercase());
                     if !value.is_some_and(|value| test.holds(&value)) {
@@ -170,6 +177,11 @@ mod tests {
                 r#"[["content-length-range",1,10]]"#,
                 "a",
                 Ok(Some(LengthRange { least: 1, most: 10 })),
+            ),
+            (
+                r#"[["content-length-range",1,7],["content-length-range",0,10],["content-length-range",2,9]]"#,
+                "a",
+                Ok(Some(LengthRange { least: 2, most: 7 })),
             ),
         ] {
             assert_eq!(check(conditions, key), expected, "{conditions}");
