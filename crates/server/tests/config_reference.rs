@@ -75,7 +75,8 @@ and code, `vodferry_request_seconds` (a histogram) by operation, `vodferry_reque
 `vodferry_sent_bytes_total`, `vodferry_parts_total`, `vodferry_part_bytes_total`, `vodferry_connections`,
 `vodferry_certificate_loads_total`, `vodferry_access_log_lost_lines_total`, `vodferry_callbacks_total` by outcome (the words of the access log), `vodferry_callback_seconds` (a histogram), of the database `vodferry_commit_seconds` and
 `vodferry_commit_commands` (histograms: how long a transaction takes, and how many waiting commands shared it) and `vodferry_failed_commits_total`, of the process `process_resident_memory_bytes` and `process_open_fds` (on Linux), and of the janitor `vodferry_janitor_rounds_total`,
-`…_failures_total`, `…_expired_uploads_total`, `…_deleted_blobs_total`, `…_forgotten_completions_total`, `…_last_round_seconds`.
+`…_failures_total`, `…_expired_uploads_total`, `…_deleted_blobs_total`, `…_forgotten_completions_total`, `…_last_round_seconds`, and of lifecycle rules `vodferry_lifecycle_deleted_objects_total` and
+`vodferry_lifecycle_aborted_uploads_total`.
 ";
 
 /// Tables in the order of the page: title, what stands above, source, name of the struct, prefix of the defaults.

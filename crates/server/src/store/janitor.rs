@@ -247,6 +247,8 @@ pub struct Tallied {
     pub completions: u64,
     /// Blobs deleted.
     pub blobs: u64,
+    /// Objects and uploads that lifecycle rules ended.
+    pub lifecycle: Ended,
     /// When the last round ended well, in milliseconds since 1970; 0 before the first.
     pub last_ms: u64,
 }
@@ -319,6 +321,10 @@ async fn work(
             match apply_lifecycles(meta, now_ms).await {
                 Ok(ended) if ended == Ended::default() => {}
                 Ok(Ended { objects, uploads }) => {
+                    tally.add(|sum| {
+                        sum.lifecycle.objects += objects;
+                        sum.lifecycle.uploads += uploads;
+                    });
                     tracing::info!(objects, uploads, "ended what lifecycle rules say");
                 }
                 Err(error) => failed(&error.into()),

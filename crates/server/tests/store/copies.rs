@@ -224,12 +224,17 @@ async fn lifecycle_rules_end_what_is_old() {
         (2002, "tag/yes", 3, "k=v&l=w"),
         (2003, "tag/no", 3, "k=other"),
         (2004, "off/old", 30, ""),
+        // It is the 21st of September.
+        (2005, "dated/august", 22, ""),
+        (2006, "dated/september", 20, ""),
+        (2007, "reached/now", 0, ""),
+        (2008, "ahead/old", 30, ""),
     ] {
         let now_ms = NOW - age * DAY;
         let headers = if tags.is_empty() { vec![] } else { tagged(tags) };
         meta.put_object(PutObject { headers, now_ms, ..put(key, seed) }).await.unwrap();
     }
-    for (key, age) in [("up/a", 3), ("up/b", 1), ("x/a", 3)] {
+    for (key, age) in [("up/a", 3), ("up/b", 1), ("x/a", 3), ("dated/a", 22), ("dated/b", 20)] {
         meta.initiate(BUCKET, key, vec![], NOW - age * DAY).await.unwrap();
     }
     let document = "<LifecycleConfiguration>\
@@ -239,15 +244,19 @@ async fn lifecycle_rules_end_what_is_old() {
         <Rule><Prefix>off/</Prefix><Status>Disabled</Status><Expiration><Days>2</Days></Expiration></Rule>\
         <Rule><Prefix>up/</Prefix><Status>Enabled</Status><AbortMultipartUpload><Days>2</Days></AbortMultipartUpload></Rule>\
         <Rule><Prefix>other/</Prefix><Status>Enabled</Status><Expiration><CreatedBeforeDate>2099-01-01T00:00:00.000Z</CreatedBeforeDate></Expiration></Rule>\
+        <Rule><Prefix>dated/</Prefix><Status>Enabled</Status><Expiration><CreatedBeforeDate>2026-09-01T00:00:00.000Z</CreatedBeforeDate></Expiration>\
+        <AbortMultipartUpload><CreatedBeforeDate>2026-09-01T00:00:00.000Z</CreatedBeforeDate></AbortMultipartUpload></Rule>\
+        <Rule><Prefix>reached/</Prefix><Status>Enabled</Status><Expiration><Date>2026-09-21T00:00:00.000Z</Date></Expiration></Rule>\
+        <Rule><Prefix>ahead/</Prefix><Status>Enabled</Status><Expiration><Date>2026-09-22T00:00:00.000Z</Date></Expiration></Rule>\
         </LifecycleConfiguration>";
     let kept = Some(document.to_owned());
     meta.set_bucket_document(BUCKET, BucketDocument::Lifecycle, kept).await.unwrap();
     let ended = apply_lifecycles(meta, NOW).await.unwrap();
-    assert_eq!(ended, Ended { objects: 1101, uploads: 1 });
-    for key in ["old/young", "other/old", "tag/no", "off/old"] {
+    assert_eq!(ended, Ended { objects: 1103, uploads: 2 });
+    for key in ["old/young", "other/old", "tag/no", "off/old", "dated/september", "ahead/old"] {
         assert!(meta.head_object(BUCKET, key).await.is_ok(), "{key}");
     }
-    for key in ["old/0000", "old/1099", "tag/yes"] {
+    for key in ["old/0000", "old/1099", "tag/yes", "dated/august", "reached/now"] {
         assert!(meta.head_object(BUCKET, key).await.is_err(), "{key}");
     }
     assert_eq!(
@@ -305,8 +314,11 @@ async fn the_janitor_acts_upon_lifecycle_rules() {
     let clock: Clock = Arc::new(move || later);
     let janitor = Janitor::start(blobs, meta.clone(), JanitorOptions::default(), clock);
     for _ in 0..500 {
-        if meta.head_object(BUCKET, "old").await.is_err() {
+        let ended = janitor.tally().now().lifecycle;
+        if ended != Ended::default() {
+            assert_eq!(ended, Ended { objects: 1, uploads: 0 });
             janitor.stop().await;
+            assert!(meta.head_object(BUCKET, "old").await.is_err());
             assert!(meta.head_object(BUCKET, "new").await.is_ok());
             return;
         }

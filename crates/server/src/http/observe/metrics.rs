@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::store::{CommitWatch, Tally};
+use crate::store::{CommitWatch, Ended, Tally};
 
 /// Counters of one server.
 pub(crate) struct Metrics {
@@ -251,6 +251,9 @@ impl Collector for JanitorNumbers {
         counter(e, "janitor_deleted_blobs", "Blobs that nothing named any more", now.blobs)?;
         let name = "janitor_forgotten_completions";
         counter(e, name, "Remembered answers that were too old", now.completions)?;
+        let Ended { objects, uploads } = now.lifecycle;
+        counter(e, "lifecycle_deleted_objects", "Objects that lifecycle rules deleted", objects)?;
+        counter(e, "lifecycle_aborted_uploads", "Uploads that lifecycle rules aborted", uploads)?;
         let help = "When the last round ended well, in seconds since 1970";
         gauge(e, "janitor_last_round_seconds", help, now.last_ms as f64 / 1000.0)
     }
