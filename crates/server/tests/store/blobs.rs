@@ -1,6 +1,7 @@
 //! Blob stores.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use futures_util::future::join_all;
 use vodferry_oss::{crc64::crc64, etag::md5};
 use vodferry_server::store::{Blob, BlobError, BlobStore, DiskBlobs};
 
+use crate::fsck::Watched;
 use crate::{blob_id, blobs, eventually, read, write, write_expecting};
 
 #[tokio::test]
@@ -22,8 +24,37 @@ async fn disk_conforms() {
     missing_and_short(&store, folder.path()).await;
 }
 
+#[tokio::test]
+async fn what_will_be_synced_goes_past_the_cache_and_nothing_else_does() {
+    for durable in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let watched = Arc::new(Watched::default());
+        let store = DiskBlobs::open_on(watched.clone(), folder.path(), durable).unwrap();
+        for length in [70_000, 3_000_001] {
+            write(&store, &pattern(length)).await;
+        }
+        let notes = watched.0.lock().unwrap();
+        let past = notes.iter().filter(|note| note.starts_with("create past the cache")).count();
+        let through = notes.iter().filter(|note| note.starts_with("create ")).count() - past;
+        assert_eq!((past, through), if durable { (2, 0) } else { (0, 2) });
+    }
+}
+
 async fn written_bytes_come_back(store: &dyn BlobStore) {
-    for length in [0, 1, 59_999, 60_000, 262_144, 262_145, 1 << 20, 3_000_001] {
+    for length in [
+        0,
+        1,
+        59_999,
+        60_000,
+        65_536,
+        65_537,
+        327_680,
+        327_681,
+        262_144,
+        262_145,
+        1 << 20,
+        3_000_001,
+    ] {
         let bytes = pattern(length);
         let right = length as u64;
         // What was said of the length need not be true.

@@ -145,7 +145,7 @@ async fn leftovers_are_no_problem_and_repair_deletes_none_that_was_whole() {
 
 /// The real disk; what was made or moved, and what was synced, in order.
 #[derive(Default)]
-struct Watched(Mutex<Vec<String>>);
+pub(crate) struct Watched(pub(crate) Mutex<Vec<String>>);
 
 impl Watched {
     fn note(&self, what: &str, path: &Path) {
@@ -158,6 +158,10 @@ impl Fs for Watched {
     fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         self.note("create", path);
         RealFs.create(path)
+    }
+    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        self.note("create past the cache", path);
+        RealFs.create_direct(path)
     }
     fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         RealFs.open(path)

@@ -41,22 +41,6 @@ impl Direct {
         }
     }
 
-    /// Writes whole blocks past the cache as long as that is possible; what is left.
-    fn append_blocks<'a>(&mut self, mut bytes: &'a [u8]) -> io::Result<&'a [u8]> {
-        while self.direct && bytes.len() >= BLOCK {
-            let blocks = bytes.len() - bytes.len() % BLOCK;
-            match self.file.write(bytes.get(..blocks).unwrap_or(bytes)) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                // After a part of a block the next write is refused.
-                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if refused(&e) => break,
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(bytes)
-    }
-
     /// From now on everything goes through the cache: what is not a block is followed by nothing on the boundary of one.
     fn through_the_cache(&mut self) -> io::Result<()> {
         if self.direct {
@@ -69,7 +53,10 @@ impl Direct {
 
 impl FsFile for Direct {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let rest = self.append_blocks(bytes)?;
+        let rest = match self.direct {
+            true => write_blocks(bytes, |blocks| self.file.write(blocks))?,
+            false => bytes,
+        };
         if rest.is_empty() {
             return Ok(());
         }
@@ -87,9 +74,28 @@ impl FsFile for Direct {
     }
 }
 
+/// Writes whole blocks as long as they are taken; what is left.
+fn write_blocks(
+    mut bytes: &[u8],
+    mut write: impl FnMut(&[u8]) -> io::Result<usize>,
+) -> io::Result<&[u8]> {
+    while bytes.len() >= BLOCK {
+        let blocks = bytes.len() - bytes.len() % BLOCK;
+        match write(bytes.get(..blocks).unwrap_or(bytes)) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            // After a part of a block the next write is refused.
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if refused(&e) => break,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(bytes)
+}
+
 /// What a file system says that does not write past the cache, or not so.
 fn refused(e: &io::Error) -> bool {
-    e.raw_os_error() == Some(Errno::INVAL.raw_os_error())
+    matches!(Errno::from_io_error(e), Some(Errno::INVAL | Errno::OPNOTSUPP))
 }
 
 #[cfg(test)]
@@ -98,7 +104,15 @@ mod tests {
 
     /// A folder on the disk of the build: one for temporary files may be memory, which takes everything directly.
     fn folder() -> tempfile::TempDir {
-        tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap()
+        let program = std::env::current_exe().unwrap();
+        tempfile::tempdir_in(program.parent().unwrap()).unwrap()
+    }
+
+    /// Whether the file system there opens a file for writing past the cache.
+    fn takes(folder: &Path) -> bool {
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::DIRECT;
+        rustix::fs::open(folder.join("asked"), flags, mode).is_ok()
     }
 
     const TMPFS: rustix::fs::FsWord = 0x0102_1994;
@@ -145,7 +159,8 @@ mod tests {
         let folder = folder();
         let (path, mut memory) = (folder.path().join("blocks"), Vec::new());
         let mut file = Direct::create(&path).unwrap();
-        let takes = file.direct;
+        let takes = takes(folder.path());
+        assert_eq!(file.direct, takes);
         for length in [BLOCK, 8 * BLOCK] {
             file.append(content(&mut memory, length, 0)).unwrap();
             assert_eq!(file.direct, takes);
@@ -159,6 +174,27 @@ mod tests {
         assert!(!file.direct);
         assert!(Direct::create(&path).is_err(), "there is one already");
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 9 * BLOCK as u64 + 1);
+    }
+
+    #[test]
+    fn what_is_not_taken_is_left_and_what_fails_is_told() {
+        let bytes = vec![7; 4 * BLOCK + 5];
+        // What each write answers, how many bytes are left, and in how many writes.
+        let played = |answers: &[Result<usize, Errno>]| {
+            let mut answers = answers.iter();
+            let rest = write_blocks(&bytes, |blocks| {
+                assert_eq!(blocks.len() % BLOCK, 0);
+                (*answers.next().unwrap()).map_err(io::Error::from)
+            });
+            assert!(answers.next().is_none(), "not asked for");
+            rest.map(<[u8]>::len).map_err(|e| e.kind())
+        };
+        assert_eq!(played(&[Ok(4 * BLOCK)]), Ok(5));
+        assert_eq!(played(&[Ok(BLOCK), Err(Errno::INTR), Ok(3 * BLOCK)]), Ok(5));
+        assert_eq!(played(&[Ok(BLOCK + 512), Err(Errno::INVAL)]), Ok(3 * BLOCK - 507));
+        assert_eq!(played(&[Err(Errno::OPNOTSUPP)]), Ok(4 * BLOCK + 5));
+        assert_eq!(played(&[Ok(BLOCK), Err(Errno::NOSPC)]), Err(io::ErrorKind::StorageFull));
+        assert_eq!(played(&[Ok(0)]), Err(io::ErrorKind::WriteZero));
     }
 
     #[test]

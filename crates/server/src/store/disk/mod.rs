@@ -55,7 +55,7 @@ struct Inner {
     begun: AtomicU64,
     folders: Vec<Folder>,
     reserve: Reserve,
-    /// For what is read.
+    /// For what is read, and for batches of long bodies.
     pieces: Arc<Buffers>,
     /// For bodies that are written in one piece.
     wholes: Arc<Buffers>,
@@ -248,7 +248,7 @@ pub(crate) const TMP: &str = "tmp";
 pub(crate) const FOLDERS: usize = 256;
 
 const BLOBS_PER_FOLDER: u64 = 512;
-/// Buffers of 256 KiB that are kept when nobody reads: 8 MiB.
+/// Buffers of 256 KiB that are kept when nobody needs them: 8 MiB.
 const KEPT_PIECES: usize = 32;
 /// Short bodies that are gathered at once, and buffers for them that are kept: 64 and 16 MiB.
 const MOST_WHOLES: usize = 64;

@@ -84,7 +84,9 @@ impl DiskWriter {
         let short = length.and_then(|length| usize::try_from(length).ok());
         let short = short.filter(|length| *length <= WHOLE);
         let whole = short.and_then(|length| store.wholes.lend(length));
-        let gathered = whole.or_else(|| store.pieces.lend(PIECE)).ok_or(BlobError::Closed)?;
+        // Whoever only announces much does not hold much: a whole piece is lent when there is something for it.
+        let piece = || store.pieces.lend(short.map_or(FIRST, |length| length.min(PIECE)));
+        let gathered = whole.or_else(piece).ok_or(BlobError::Closed)?;
         Ok(DiskWriter { store, gathered, draft })
     }
 
@@ -211,3 +213,5 @@ impl Drop for Draft {
 
 /// The longest body that is gathered: parts of 1 MiB are what the upload SDKs send.
 pub(super) const WHOLE: usize = 1 << 20;
+/// Gathered first of a long body.
+const FIRST: usize = 64 << 10;
