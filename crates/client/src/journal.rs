@@ -148,8 +148,9 @@ impl Journal {
         self.ended = ends;
         if sync {
             self.file.sync_data()?;
-            if std::mem::take(&mut self.fresh) {
+            if self.fresh {
                 sync_folder(&self.path)?;
+                self.fresh = false;
             }
         }
         Ok(())
@@ -252,7 +253,7 @@ fn still_there(_file: &File, path: &Path) -> io::Result<bool> {
 }
 
 /// Makes the name of `path` survive a power loss, where the system has a way to.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(folder) = path.parent() {
         File::open(folder)?.sync_all()?;

@@ -14,7 +14,7 @@ use vodferry_engine::{
 
 use crate::clock::{Clock, Hold};
 use crate::foreign::Wanted;
-use crate::journal::{Contents, Journal, Refusal};
+use crate::journal::{Contents, Journal, Refusal, sync_folder};
 use crate::source::{Origin, Source, checkpoint_name, fault};
 use crate::{Error, OnBusy};
 
@@ -353,12 +353,24 @@ fn patiently<T>(attempt: impl Fn() -> T, done: impl Fn(&T) -> bool) -> T {
     attempt()
 }
 
+/// Makes a folder for records and those above it, for their owner alone, and so that they survive a power loss: what is synced in them
+/// would go with them.
 pub(crate) fn make_folder(dir: &Path) -> std::io::Result<()> {
+    let dir = std::path::absolute(dir)?;
+    let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(dir)
+    builder.create(&dir)?;
+    for made in missing {
+        match sync_folder(made) {
+            // In a folder that may be entered but not read: whoever made that one keeps it.
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 fn held() -> std::sync::MutexGuard<'static, HashSet<PathBuf>> {
