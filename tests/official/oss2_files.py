@@ -101,6 +101,30 @@ def parts_are_listed_page_by_page(bucket):
 
 
 @check
+def parts_of_a_sequential_upload_keep_their_order(bucket):
+    data = noise(2 * 102_400 + 7)
+    pieces = [data[at : at + 102_400] for at in range(0, len(data), 102_400)]
+    upload = bucket.init_multipart_upload("row/a", params={"sequential": ""}).upload_id
+    early = refused(oss2.exceptions.PartNotSequential, 400, bucket.upload_part, "row/a", upload, 2, pieces[1])
+    assert early.code == "PartNotSequential", early.code
+    parts = []
+    for number, piece in enumerate(pieces, 1):
+        parts.append(oss2.models.PartInfo(number, bucket.upload_part("row/a", upload, number, piece).etag))
+        refused(oss2.exceptions.PartNotSequential, 400, bucket.upload_part, "row/a", upload, number + 2, b"x")
+    again = refused(oss2.exceptions.ServerError, 409, bucket.upload_part, "row/a", upload, 1, pieces[0])
+    assert again.code == "PartAlreadyExist", again.code
+    assert (again.details["PartNumber"], again.details["PartEtag"].strip('"')) == ("1", parts[0].etag), again.details
+    bucket.complete_multipart_upload("row/a", upload, parts)
+    assert bucket.get_object("row/a").read() == data
+    assert bucket.head_object("row/a").headers["Content-MD5"] == base64.b64encode(hashlib.md5(data).digest()).decode()
+    upload = bucket.init_multipart_upload("row/b").upload_id
+    parts = [oss2.models.PartInfo(n, bucket.upload_part("row/b", upload, n, pieces[n - 1]).etag) for n in (3, 2, 1)]
+    bucket.complete_multipart_upload("row/b", upload, parts[::-1])
+    assert "Content-MD5" not in bucket.head_object("row/b").headers
+    clear(bucket, "row/")
+
+
+@check
 def conditions_are_kept(bucket):
     put = bucket.put_object("if/a", b"film")
     since = oss2.utils.http_date()
