@@ -125,6 +125,23 @@ def parts_of_a_sequential_upload_keep_their_order(bucket):
 
 
 @check
+def everybody_reads_what_is_public(bucket):
+    nobody = oss2.Bucket(oss2.AnonymousAuth(), bucket.endpoint, bucket.bucket_name)
+    bucket.put_object("open/a", b"film", headers={"x-oss-object-acl": "public-read"})
+    bucket.put_object("open/b", b"secret")
+    assert nobody.get_object("open/a").read() == b"film" and nobody.head_object("open/a").content_length == 4
+    for call in (
+        lambda: nobody.get_object("open/b"),
+        lambda: nobody.put_object("open/a", b"x"),
+        lambda: nobody.delete_object("open/a"),
+        lambda: nobody.list_objects(),
+    ):
+        assert refused(oss2.exceptions.AccessDenied, 403, call).code == "AccessDenied"
+    assert bucket.get_object("open/a").read() == b"film"
+    clear(bucket, "open/")
+
+
+@check
 def conditions_are_kept(bucket):
     put = bucket.put_object("if/a", b"film")
     since = oss2.utils.http_date()
