@@ -9,14 +9,12 @@ import hashlib
 import json
 import os
 import tempfile
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from unittest import mock
-from urllib.parse import parse_qs
 
 import oss2
 
+from application import ANSWER, application
 from oss2_buckets import clear, refused
 
 CHECKS = []
@@ -158,39 +156,20 @@ def conditions_are_kept(bucket):
 
 @check
 def an_application_is_called_back(bucket):
-    told = []
-
-    class Application(BaseHTTPRequestHandler):
-        def do_POST(self):
-            told.append(parse_qs(self.rfile.read(int(self.headers["content-length"])).decode()))
-            answer = b'{"Status":"seen"}'
-            self.send_response(200 if self.path == "/done" else 500)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Application)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with application() as (url, told):
         wish = {
-            "callbackUrl": f"http://127.0.0.1:{server.server_port}/done",
+            "callbackUrl": f"{url}/done",
             "callbackBody": "object=${object}&size=${size}&by=${x:by}",
             "callbackBodyType": "application/x-www-form-urlencoded",
         }
         text = lambda value: base64.b64encode(json.dumps(value).encode()).decode()  # noqa: E731
         headers = {"x-oss-callback": text(wish), "x-oss-callback-var": text({"x:by": "oss2"})}
         put = bucket.put_object("back/a", b"film", headers=headers)
-        assert put.resp.read() == b'{"Status":"seen"}' and told == [{"object": ["back/a"], "size": ["4"], "by": ["oss2"]}], told
+        assert put.resp.read() == ANSWER and told == [{"object": ["back/a"], "size": ["4"], "by": ["oss2"]}], told
         wish["callbackUrl"] += "/not"
         failed = bucket.put_object("back/b", b"film", headers={"x-oss-callback": text(wish)})
         assert failed.status == 203 and b"CallbackFailed" in failed.resp.read()
         assert bucket.object_exists("back/b")
-    finally:
-        server.shutdown()
     clear(bucket, "back/")
 
 
