@@ -1,5 +1,5 @@
 """alibabacloud-oss-v2 as a black box against our server: every call that it offers for what the server has, and those of
-oss_v2_objects.py, signed by V1 and again by V4.
+oss_v2_objects.py and oss_v2_access.py, signed by V1 and again by V4.
 
 Usage: oss_v2_check.py ENDPOINT BUCKET KEYS_FILE. Prints a line per check and `N passed, N failed`.
 """
@@ -13,6 +13,7 @@ import urllib.request
 
 import alibabacloud_oss_v2 as oss
 
+import oss_v2_access
 import oss_v2_objects
 from oss_v2_store import Store, bucket, endpoint, refused
 
@@ -251,7 +252,7 @@ def signed_urls(store):
 
 
 passed = failed = 0
-for run in checks + oss_v2_objects.CHECKS:
+for run in checks + oss_v2_objects.CHECKS + oss_v2_access.CHECKS:
     for version in ("v1", "v4"):
         name = f"{run.__name__.replace('_', ' ')} ({version.upper()})"
         try:
