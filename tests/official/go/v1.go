@@ -40,6 +40,7 @@ func checksOfV1() (checks []check) {
 			{"a bucket is made, looked at and deleted", v1Buckets},
 			{"rules of a bucket", v1Rules},
 			{"multipart by hand", v1Multipart},
+			{"parts of a sequential upload keep their order", v1Sequential},
 			{"interrupted voyages go on from their checkpoints", v1Resumes},
 			{"signed URLs", v1Signed},
 		} {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/md5"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,5 +76,29 @@ func v1Resumes(b v1, make v1Maker) {
 	})
 	must(b.CopyFile(bucket, "v1/movie", "v1/copied", 4*partLength, oss.Routines(2)))
 	same(b.read("v1/copied"), data)
+	b.clear("v1/")
+}
+
+func v1Sequential(b v1, _ v1Maker) {
+	data := noise(2*int(partLength)+7, 23)
+	begun := got(b.InitiateMultipartUpload("v1/row", oss.Sequential()))
+	upload := func(number int64) (oss.UploadPart, error) {
+		piece := data[min((number-1)*partLength, int64(len(data))):min(number*partLength, int64(len(data)))]
+		return b.UploadPart(begun, bytes.NewReader(piece), int64(len(piece)), int(number))
+	}
+	_, err := upload(2)
+	refusedV1(err, "PartNotSequential", 400)
+	var parts []oss.UploadPart
+	for number := int64(1); number <= 3; number++ {
+		parts = append(parts, got(upload(number)))
+		_, err = upload(number)
+		refusedV1(err, "PartAlreadyExist", 409)
+		_, err = upload(number + 2)
+		refusedV1(err, "PartNotSequential", 400)
+	}
+	got(b.CompleteMultipartUpload(begun, parts))
+	same(b.read("v1/row"), data)
+	sum := md5.Sum(data)
+	equal(got(b.GetObjectDetailedMeta("v1/row")).Get("Content-MD5"), base64.StdEncoding.EncodeToString(sum[:]))
 	b.clear("v1/")
 }
