@@ -41,6 +41,7 @@ func checksOfV1() (checks []check) {
 			{"rules of a bucket", v1Rules},
 			{"multipart by hand", v1Multipart},
 			{"parts of a sequential upload keep their order", v1Sequential},
+			{"an application is called back, and one that fails is told", v1Callbacks},
 			{"interrupted voyages go on from their checkpoints", v1Resumes},
 			{"signed URLs", v1Signed},
 		} {

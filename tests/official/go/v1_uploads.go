@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/aliyun/aliyun-oss-go-sdk/oss"
 )
@@ -100,5 +101,35 @@ func v1Sequential(b v1, _ v1Maker) {
 	same(b.read("v1/row"), data)
 	sum := md5.Sum(data)
 	equal(got(b.GetObjectDetailedMeta("v1/row")).Get("Content-MD5"), base64.StdEncoding.EncodeToString(sum[:]))
+	b.clear("v1/")
+}
+
+func v1Callbacks(b v1, _ v1Maker) {
+	put := func(options ...oss.Option) error { return b.PutObject("v1/put", strings.NewReader("film"), options...) }
+	complete := func(options ...oss.Option) error {
+		begun := got(b.InitiateMultipartUpload("v1/parts"))
+		part := got(b.UploadPart(begun, strings.NewReader("film"), 4, 1))
+		_, err := b.CompleteMultipartUpload(begun, []oss.UploadPart{part}, options...)
+		return err
+	}
+	withApplication(func(a *application) {
+		for _, call := range []func(...oss.Option) error{put, complete} {
+			var heard []byte
+			callback, variables := a.wish("/done")
+			must(call(oss.Callback(callback), oss.CallbackVar(variables), oss.CallbackResult(&heard)))
+			equal(string(heard), answer)
+			callback, _ = a.wish("/not")
+			refusedV1(call(oss.Callback(callback)), "CallbackFailed", 203)
+			refusedV1(call(oss.Callback("not base64!")), "InvalidArgument", 400)
+		}
+		equal(a.told, []string{
+			"object=v1%2Fput&size=4&by=me%20%26%20you", "object=v1%2Fput&size=4&by=",
+			"object=v1%2Fparts&size=4&by=me%20%26%20you", "object=v1%2Fparts&size=4&by=",
+		})
+	})
+	equal(string(b.read("v1/put"))+string(b.read("v1/parts")), "filmfilm")
+	for _, open := range got(b.ListMultipartUploads(oss.Prefix("v1/parts"))).Uploads {
+		must(b.AbortMultipartUpload(oss.InitiateMultipartUploadResult{Bucket: bucket, Key: open.Key, UploadID: open.UploadID}))
+	}
 	b.clear("v1/")
 }

@@ -94,6 +94,7 @@ func checksOfV2() (checks []check) {
 			{"an interrupted upload goes on from its checkpoint", v2Resumes},
 			{"an interrupted download goes on from its checkpoint", v2Downloads},
 			{"large objects are copied in parts", v2Copier},
+			{"an application is called back, and one that fails is told", v2Callbacks},
 			{"requests signed for others", v2Presigned},
 			{"wrong keys are refused", v2WrongKeys},
 			{"what the server lacks it says", v2Lacks},
