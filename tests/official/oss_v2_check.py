@@ -1,4 +1,5 @@
-"""alibabacloud-oss-v2 as a black box against our server: every call that it offers for what the server has, by V4.
+"""alibabacloud-oss-v2 as a black box against our server: every call that it offers for what the server has, and those of
+oss_v2_objects.py and oss_v2_access.py, signed by V1 and again by V4.
 
 Usage: oss_v2_check.py ENDPOINT BUCKET KEYS_FILE. Prints a line per check and `N passed, N failed`.
 """
@@ -12,14 +13,10 @@ import urllib.request
 
 import alibabacloud_oss_v2 as oss
 
-from keys import access_key
+import oss_v2_access
+import oss_v2_objects
+from oss_v2_store import Store, bucket, endpoint, refused
 
-endpoint, bucket, keys_file = sys.argv[1:4]
-key_id, secret = access_key(keys_file)
-config = oss.config.load_default()
-config.credentials_provider = oss.credentials.StaticCredentialsProvider(key_id, secret)
-config.region, config.endpoint = "cn-shanghai", endpoint
-client = oss.Client(config)
 checks = []
 
 
@@ -28,103 +25,76 @@ def check(run):
     return run
 
 
-def refused(code, status, call, request):
-    """The call fails with this code, status and a request id."""
-    try:
-        call(request)
-    except oss.exceptions.OperationError as e:
-        e = e.unwrap()
-        assert (e.code, e.status_code) == (code, status), (e.code, e.status_code)
-        assert len(e.request_id) == 24, e.request_id
-    else:
-        raise AssertionError(f"{code} was not answered")
-
-
-def put(key, data=b"x", **more):
-    return client.put_object(oss.PutObjectRequest(bucket=bucket, key=key, body=data, **more))
-
-
-def read(key):
-    with client.get_object(oss.GetObjectRequest(bucket=bucket, key=key)).body as body:
-        return body.read()
-
-
-def clear(prefix):
-    for page in client.list_objects_v2_paginator().iter_page(oss.ListObjectsV2Request(bucket=bucket, prefix=prefix)):
-        for info in page.contents or []:
-            client.delete_object(oss.DeleteObjectRequest(bucket=bucket, key=info.key))
-
-
 @check
-def buckets():
+def buckets(store):
     second = "ossv2-second"
-    client.put_bucket(oss.PutBucketRequest(bucket=second, acl="public-read"))
-    assert client.is_bucket_exist(second) and not client.is_bucket_exist("ossv2-none")
-    info = client.get_bucket_info(oss.GetBucketInfoRequest(bucket=second)).bucket_info
+    store.put_bucket(oss.PutBucketRequest(bucket=second, acl="public-read"))
+    assert store.is_bucket_exist(second) and not store.is_bucket_exist("ossv2-none")
+    info = store.get_bucket_info(oss.GetBucketInfoRequest(bucket=second)).bucket_info
     assert (info.name, info.acl, info.storage_class) == (second, "public-read", "Standard"), vars(info)
-    location = client.get_bucket_location(oss.GetBucketLocationRequest(bucket=second)).location
+    location = store.get_bucket_location(oss.GetBucketLocationRequest(bucket=second)).location
     assert location == "oss-cn-shanghai" == info.location
-    client.put_bucket_acl(oss.PutBucketAclRequest(bucket=second, acl="private"))
-    assert client.get_bucket_acl(oss.GetBucketAclRequest(bucket=second)).acl == "private"
-    stat = client.get_bucket_stat(oss.GetBucketStatRequest(bucket=second))
+    store.put_bucket_acl(oss.PutBucketAclRequest(bucket=second, acl="private"))
+    assert store.get_bucket_acl(oss.GetBucketAclRequest(bucket=second)).acl == "private"
+    stat = store.get_bucket_stat(oss.GetBucketStatRequest(bucket=second))
     assert (stat.storage, stat.object_count, stat.multi_part_upload_count) == (0, 0, 0)
-    names = [b.name for page in client.list_buckets_paginator(limit=1).iter_page(oss.ListBucketsRequest()) for b in page.buckets]
+    names = [b.name for page in store.list_buckets_paginator(limit=1).iter_page(oss.ListBucketsRequest()) for b in page.buckets]
     assert names == sorted([second, bucket]), names
-    client.put_object(oss.PutObjectRequest(bucket=second, key="a", body=b"x"))
-    refused("BucketNotEmpty", 409, client.delete_bucket, oss.DeleteBucketRequest(bucket=second))
-    client.delete_object(oss.DeleteObjectRequest(bucket=second, key="a"))
-    client.delete_bucket(oss.DeleteBucketRequest(bucket=second))
-    refused("NoSuchBucket", 404, client.get_bucket_info, oss.GetBucketInfoRequest(bucket=second))
+    store.put_object(oss.PutObjectRequest(bucket=second, key="a", body=b"x"))
+    refused("BucketNotEmpty", 409, store.delete_bucket, oss.DeleteBucketRequest(bucket=second))
+    store.delete_object(oss.DeleteObjectRequest(bucket=second, key="a"))
+    store.delete_bucket(oss.DeleteBucketRequest(bucket=second))
+    refused("NoSuchBucket", 404, store.get_bucket_info, oss.GetBucketInfoRequest(bucket=second))
 
 
 @check
-def listings():
+def listings(store):
     keys = ["v2/a b", "v2/sub/1", "v2/sub/2", "v2/z+&", "v2/测.mp4"]
     for key in keys:
-        put(key)
-    first = client.list_objects_paginator(limit=2).iter_page(oss.ListObjectsRequest(bucket=bucket, prefix="v2/"))
+        store.put(key)
+    first = store.list_objects_paginator(limit=2).iter_page(oss.ListObjectsRequest(bucket=bucket, prefix="v2/"))
     assert [o.key for page in first for o in page.contents] == keys
-    second = client.list_objects_v2_paginator(limit=2).iter_page(
+    second = store.list_objects_v2_paginator(limit=2).iter_page(
         oss.ListObjectsV2Request(bucket=bucket, prefix="v2/", fetch_owner=True)
     )
     listed = [o for page in second for o in page.contents]
     assert [o.key for o in listed] == keys and listed[0].owner.id and listed[0].size == 1
-    page = client.list_objects_v2(oss.ListObjectsV2Request(bucket=bucket, prefix="v2/", delimiter="/"))
+    page = store.list_objects_v2(oss.ListObjectsV2Request(bucket=bucket, prefix="v2/", delimiter="/"))
     assert [p.prefix for p in page.common_prefixes] == ["v2/sub/"] and page.key_count == 4, page.key_count
-    clear("v2/")
+    store.clear("v2/")
 
 
 @check
-def deletions():
+def deletions(store):
     for n in range(3):
-        put(f"del/ü {n}")
+        store.put(f"del/ü {n}")
     objects = [oss.DeleteObject(key=f"del/ü {n}") for n in range(3)]
-    done = client.delete_multiple_objects(
+    done = store.delete_multiple_objects(
         oss.DeleteMultipleObjectsRequest(bucket=bucket, encoding_type="url", objects=objects)
     )
     assert [o.key for o in done.deleted_objects] == [o.key for o in objects], done.deleted_objects
     quiet = oss.DeleteMultipleObjectsRequest(bucket=bucket, quiet=True, objects=objects)
-    assert client.delete_multiple_objects(quiet).status_code == 200
-    assert not client.is_object_exist(bucket, "del/ü 0")
+    assert store.delete_multiple_objects(quiet).status_code == 200
+    assert not store.is_object_exist(bucket, "del/ü 0")
 
 
 @check
-def copies():
-    put("copy/a b", b"film" * 1000, metadata={"a": "1"}, content_type="video/mp4")
-    copied = client.copy_object(oss.CopyObjectRequest(bucket=bucket, key="copy/b", source_key="copy/a b"))
+def copies(store):
+    store.put("copy/a b", b"film" * 1000, metadata={"a": "1"}, content_type="video/mp4")
+    copied = store.copy_object(oss.CopyObjectRequest(bucket=bucket, key="copy/b", source_key="copy/a b"))
     assert copied.etag and copied.last_modified
-    head = client.head_object(oss.HeadObjectRequest(bucket=bucket, key="copy/b"))
+    head = store.head_object(oss.HeadObjectRequest(bucket=bucket, key="copy/b"))
     assert (head.metadata["a"], head.content_type, head.object_type) == ("1", "video/mp4", "Normal")
     replaced = oss.CopyObjectRequest(
         bucket=bucket, key="copy/c", source_key="copy/a b", metadata_directive="REPLACE", metadata={"b": "2"}
     )
-    client.copy_object(replaced)
-    assert dict(client.head_object(oss.HeadObjectRequest(bucket=bucket, key="copy/c")).metadata) == {"b": "2"}
+    store.copy_object(replaced)
+    assert dict(store.head_object(oss.HeadObjectRequest(bucket=bucket, key="copy/c")).metadata) == {"b": "2"}
     missing = oss.CopyObjectRequest(bucket=bucket, key="copy/d", source_key="copy/none")
-    refused("NoSuchKey", 404, client.copy_object, missing)
+    refused("NoSuchKey", 404, store.copy_object, missing)
     taken = oss.CopyObjectRequest(bucket=bucket, key="copy/c", source_key="copy/b", forbid_overwrite=True)
-    refused("FileAlreadyExists", 409, client.copy_object, taken)
-    begun = client.initiate_multipart_upload(oss.InitiateMultipartUploadRequest(bucket=bucket, key="copy/m"))
+    refused("FileAlreadyExists", 409, store.copy_object, taken)
+    begun = store.initiate_multipart_upload(oss.InitiateMultipartUploadRequest(bucket=bucket, key="copy/m"))
     part = oss.UploadPartCopyRequest(
         bucket=bucket,
         key="copy/m",
@@ -134,63 +104,63 @@ def copies():
         source_key="copy/a b",
         source_range="bytes=0-9",
     )
-    etag = client.upload_part_copy(part).etag
-    uploads = client.list_multipart_uploads(oss.ListMultipartUploadsRequest(bucket=bucket, prefix="copy/"))
+    etag = store.upload_part_copy(part).etag
+    uploads = store.list_multipart_uploads(oss.ListMultipartUploadsRequest(bucket=bucket, prefix="copy/"))
     assert [(u.key, u.upload_id) for u in uploads.uploads] == [("copy/m", begun.upload_id)]
     parts = oss.CompleteMultipartUpload(parts=[oss.UploadPart(part_number=1, etag=etag)])
-    client.complete_multipart_upload(
+    store.complete_multipart_upload(
         oss.CompleteMultipartUploadRequest(
             bucket=bucket, key="copy/m", upload_id=begun.upload_id, complete_multipart_upload=parts
         )
     )
-    assert read("copy/m") == b"filmfilmfi"
-    clear("copy/")
+    assert store.read("copy/m") == b"filmfilmfi"
+    store.clear("copy/")
 
 
 @check
-def appends():
+def appends(store):
     def append(position, data):
-        return client.append_object(oss.AppendObjectRequest(bucket=bucket, key="log/a", position=position, body=data))
+        return store.append_object(oss.AppendObjectRequest(bucket=bucket, key="log/a", position=position, body=data))
 
     assert append(0, b"one").next_position == 3
     assert append(3, b"two").next_position == 6
-    assert read("log/a") == b"onetwo"
+    assert store.read("log/a") == b"onetwo"
     refused(
         "PositionNotEqualToLength",
         409,
-        client.append_object,
+        store.append_object,
         oss.AppendObjectRequest(bucket=bucket, key="log/a", position=1, body=b"x"),
     )
-    clear("log/")
+    store.clear("log/")
 
 
 @check
-def acls_and_tags():
-    put("at/a")
-    client.put_object_acl(oss.PutObjectAclRequest(bucket=bucket, key="at/a", acl="public-read"))
-    assert client.get_object_acl(oss.GetObjectAclRequest(bucket=bucket, key="at/a")).acl == "public-read"
+def acls_and_tags(store):
+    store.put("at/a")
+    store.put_object_acl(oss.PutObjectAclRequest(bucket=bucket, key="at/a", acl="public-read"))
+    assert store.get_object_acl(oss.GetObjectAclRequest(bucket=bucket, key="at/a")).acl == "public-read"
     with urllib.request.urlopen(f"{endpoint}/{bucket}/at/a") as reply:
         assert reply.read() == b"x"
     tags = oss.Tagging(version=1, tag_set=oss.TagSet(tags=[oss.Tag(key="k", value="v w")]))
-    client.put_object_tagging(oss.PutObjectTaggingRequest(bucket=bucket, key="at/a", tagging=tags))
-    kept = client.get_object_tagging(oss.GetObjectTaggingRequest(bucket=bucket, key="at/a")).tag_set.tags
+    store.put_object_tagging(oss.PutObjectTaggingRequest(bucket=bucket, key="at/a", tagging=tags))
+    kept = store.get_object_tagging(oss.GetObjectTaggingRequest(bucket=bucket, key="at/a")).tag_set.tags
     assert [(t.key, t.value) for t in kept] == [("k", "v w")]
-    client.delete_object_tagging(oss.DeleteObjectTaggingRequest(bucket=bucket, key="at/a"))
-    meta = client.get_object_meta(oss.GetObjectMetaRequest(bucket=bucket, key="at/a"))
+    store.delete_object_tagging(oss.DeleteObjectTaggingRequest(bucket=bucket, key="at/a"))
+    meta = store.get_object_meta(oss.GetObjectMetaRequest(bucket=bucket, key="at/a"))
     assert meta.content_length == 1 and meta.etag
-    clear("at/")
+    store.clear("at/")
 
 
 @check
-def rules():
+def rules(store):
     cors = oss.CORSConfiguration(
         cors_rules=[oss.CORSRule(allowed_origins=["*"], allowed_methods=["PUT"], expose_headers=["ETag"], max_age_seconds=5)]
     )
-    client.put_bucket_cors(oss.PutBucketCorsRequest(bucket=bucket, cors_configuration=cors))
-    kept = client.get_bucket_cors(oss.GetBucketCorsRequest(bucket=bucket)).cors_configuration.cors_rules[0]
+    store.put_bucket_cors(oss.PutBucketCorsRequest(bucket=bucket, cors_configuration=cors))
+    kept = store.get_bucket_cors(oss.GetBucketCorsRequest(bucket=bucket)).cors_configuration.cors_rules[0]
     assert (kept.allowed_methods, kept.max_age_seconds) == (["PUT"], 5)
-    client.delete_bucket_cors(oss.DeleteBucketCorsRequest(bucket=bucket))
-    refused("NoSuchCORSConfiguration", 404, client.get_bucket_cors, oss.GetBucketCorsRequest(bucket=bucket))
+    store.delete_bucket_cors(oss.DeleteBucketCorsRequest(bucket=bucket))
+    refused("NoSuchCORSConfiguration", 404, store.get_bucket_cors, oss.GetBucketCorsRequest(bucket=bucket))
     rule = oss.LifecycleRule(
         id="r",
         prefix="old/",
@@ -198,24 +168,24 @@ def rules():
         expiration=oss.LifecycleRuleExpiration(days=30),
         abort_multipart_upload=oss.LifecycleRuleAbortMultipartUpload(days=7),
     )
-    client.put_bucket_lifecycle(
+    store.put_bucket_lifecycle(
         oss.PutBucketLifecycleRequest(bucket=bucket, lifecycle_configuration=oss.LifecycleConfiguration(rules=[rule]))
     )
-    kept = client.get_bucket_lifecycle(oss.GetBucketLifecycleRequest(bucket=bucket)).lifecycle_configuration.rules[0]
+    kept = store.get_bucket_lifecycle(oss.GetBucketLifecycleRequest(bucket=bucket)).lifecycle_configuration.rules[0]
     assert (kept.id, kept.prefix, kept.expiration.days, kept.abort_multipart_upload.days) == ("r", "old/", 30, 7)
-    client.delete_bucket_lifecycle(oss.DeleteBucketLifecycleRequest(bucket=bucket))
-    refused("NoSuchLifecycle", 404, client.get_bucket_lifecycle, oss.GetBucketLifecycleRequest(bucket=bucket))
+    store.delete_bucket_lifecycle(oss.DeleteBucketLifecycleRequest(bucket=bucket))
+    refused("NoSuchLifecycle", 404, store.get_bucket_lifecycle, oss.GetBucketLifecycleRequest(bucket=bucket))
 
 
 @check
-def files():
+def files(store):
     data = hashlib.shake_128(b"film").digest(1_500_000)
     with tempfile.TemporaryDirectory() as folder:
         path, back = os.path.join(folder, "film"), os.path.join(folder, "back")
         with open(path, "wb") as f:
             f.write(data)
-        client.put_object_from_file(oss.PutObjectRequest(bucket=bucket, key="files/a"), path)
-        client.get_object_to_file(oss.GetObjectRequest(bucket=bucket, key="files/a"), back)
+        store.put_object_from_file(oss.PutObjectRequest(bucket=bucket, key="files/a"), path)
+        store.get_object_to_file(oss.GetObjectRequest(bucket=bucket, key="files/a"), back)
         assert open(back, "rb").read() == data
         options = dict(part_size=200_000, parallel_num=3, enable_checkpoint=True, checkpoint_dir=folder)
         sent = []
@@ -227,50 +197,50 @@ def files():
 
         first = oss.PutObjectRequest(bucket=bucket, key="files/b", progress_fn=stop)
         try:
-            client.uploader(**options).upload_file(first, path)
+            store.uploader(**options).upload_file(first, path)
             raise AssertionError("it was to be interrupted")
         except InterruptedError:
             pass
-        begun = client.list_multipart_uploads(oss.ListMultipartUploadsRequest(bucket=bucket, prefix="files/")).uploads
-        page = client.list_parts(oss.ListPartsRequest(bucket=bucket, key="files/b", upload_id=begun[0].upload_id, max_parts=2))
+        begun = store.list_multipart_uploads(oss.ListMultipartUploadsRequest(bucket=bucket, prefix="files/")).uploads
+        page = store.list_parts(oss.ListPartsRequest(bucket=bucket, key="files/b", upload_id=begun[0].upload_id, max_parts=2))
         assert len(begun) == 1 and page.is_truncated and [part.size for part in page.parts] == [200_000] * 2, page.parts
         again = []
         second = oss.PutObjectRequest(bucket=bucket, key="files/b", progress_fn=lambda n, done, total: again.append(done))
-        done = client.uploader(**options).upload_file(second, path)
+        done = store.uploader(**options).upload_file(second, path)
         assert done.upload_id == begun[0].upload_id and again[0] >= 400_000, (done.upload_id, again[0])
         os.remove(back)
-        client.downloader(part_size=200_000, parallel_num=3).download_file(oss.GetObjectRequest(bucket=bucket, key="files/b"), back)
+        store.downloader(part_size=200_000, parallel_num=3).download_file(oss.GetObjectRequest(bucket=bucket, key="files/b"), back)
         assert open(back, "rb").read() == data
-    clear("files/")
+    store.clear("files/")
 
 
 @check
-def parts():
+def parts(store):
     request = dict(bucket=bucket, key="parts/a")
-    upload = client.initiate_multipart_upload(oss.InitiateMultipartUploadRequest(**request)).upload_id
+    upload = store.initiate_multipart_upload(oss.InitiateMultipartUploadRequest(**request)).upload_id
     request["upload_id"] = upload
-    done = client.upload_part(oss.UploadPartRequest(part_number=1, body=b"film", **request))
+    done = store.upload_part(oss.UploadPartRequest(part_number=1, body=b"film", **request))
     assert done.etag.strip('"') == hashlib.md5(b"film").hexdigest().upper() and done.hash_crc64
     number = oss.UploadPartRequest(part_number=10_001, body=b"x" * (8 << 20), **request)
-    refused("InvalidArgument", 400, client.upload_part, number)
+    refused("InvalidArgument", 400, store.upload_part, number)
     wrong = oss.CompleteMultipartUpload(parts=[oss.UploadPart(part_number=1, etag='"0"')])
     complete = oss.CompleteMultipartUploadRequest(complete_multipart_upload=wrong, **request)
-    refused("InvalidPart", 400, client.complete_multipart_upload, complete)
-    client.abort_multipart_upload(oss.AbortMultipartUploadRequest(**request))
-    refused("NoSuchUpload", 404, client.list_parts, oss.ListPartsRequest(**request))
-    refused("NoSuchUpload", 404, client.abort_multipart_upload, oss.AbortMultipartUploadRequest(**request))
-    refused("NoSuchUpload", 404, client.upload_part, oss.UploadPartRequest(part_number=1, body=b"x" * (8 << 20), **request))
+    refused("InvalidPart", 400, store.complete_multipart_upload, complete)
+    store.abort_multipart_upload(oss.AbortMultipartUploadRequest(**request))
+    refused("NoSuchUpload", 404, store.list_parts, oss.ListPartsRequest(**request))
+    refused("NoSuchUpload", 404, store.abort_multipart_upload, oss.AbortMultipartUploadRequest(**request))
+    refused("NoSuchUpload", 404, store.upload_part, oss.UploadPartRequest(part_number=1, body=b"x" * (8 << 20), **request))
 
 
 @check
-def signed_urls():
+def signed_urls(store):
     def call(signed, data=None):
         request = urllib.request.Request(signed.url, data, dict(signed.signed_headers or {}), method=signed.method)
         with urllib.request.urlopen(request) as reply:
             return reply.read()
 
-    call(client.presign(oss.PutObjectRequest(bucket=bucket, key="urls/a b", content_type="text/plain")), b"film")
-    get = client.presign(oss.GetObjectRequest(bucket=bucket, key="urls/a b"))
+    call(store.presign(oss.PutObjectRequest(bucket=bucket, key="urls/a b", content_type="text/plain")), b"film")
+    get = store.presign(oss.GetObjectRequest(bucket=bucket, key="urls/a b"))
     assert call(get) == b"film"
     get.method = "DELETE"
     try:
@@ -278,18 +248,20 @@ def signed_urls():
         raise AssertionError("a URL for GET deletes")
     except urllib.error.HTTPError as error:
         assert error.code == 403, error.code
-    clear("urls/")
+    store.clear("urls/")
 
 
 passed = failed = 0
-for run in checks:
-    try:
-        run()
-    except Exception as e:  # each check reports its own failure, the others still run
-        failed += 1
-        print(f"oss-v2 … FAILED {run.__name__}: {type(e).__name__}: {e}")
-    else:
-        passed += 1
-        print(f"oss-v2 … ok {run.__name__}")
+for run in checks + oss_v2_objects.CHECKS + oss_v2_access.CHECKS:
+    for version in ("v1", "v4"):
+        name = f"{run.__name__.replace('_', ' ')} ({version.upper()})"
+        try:
+            run(Store(version))
+        except Exception as e:  # each check reports its own failure, the others still run
+            failed += 1
+            print(f"oss-v2 … FAILED {name}: {type(e).__name__}: {e}")
+        else:
+            passed += 1
+            print(f"oss-v2 … ok {name}")
 print(f"oss-v2: {passed} passed, {failed} failed")
 sys.exit(1 if failed else 0)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -42,6 +40,8 @@ func checksOfV1() (checks []check) {
 			{"a bucket is made, looked at and deleted", v1Buckets},
 			{"rules of a bucket", v1Rules},
 			{"multipart by hand", v1Multipart},
+			{"parts of a sequential upload keep their order", v1Sequential},
+			{"an application is called back, and one that fails is told", v1Callbacks},
 			{"interrupted voyages go on from their checkpoints", v1Resumes},
 			{"signed URLs", v1Signed},
 		} {
@@ -209,74 +209,6 @@ func v1Rules(b v1, _ v1Maker) {
 	must(c.DeleteBucketLifecycle(bucket))
 	_, err = c.GetBucketLifecycle(bucket)
 	refusedV1(err, "NoSuchLifecycle", 404)
-}
-
-func v1Multipart(b v1, _ v1Maker) {
-	data := noise(2*int(partLength)+7, 21)
-	begun := got(b.InitiateMultipartUpload("v1/m"))
-	var parts []oss.UploadPart
-	for number := 1; number <= 3; number++ {
-		piece := data[int64(number-1)*partLength : min(int64(number)*partLength, int64(len(data)))]
-		parts = append(parts, got(b.UploadPart(begun, bytes.NewReader(piece), int64(len(piece)), number)))
-	}
-	page := got(b.ListUploadedParts(begun, oss.MaxParts(2)))
-	equal([]any{len(page.UploadedParts), page.IsTruncated, page.NextPartNumberMarker}, []any{2, true, "2"})
-	open := got(b.ListMultipartUploads(oss.Prefix("v1/"))).Uploads
-	equal([]any{len(open), open[0].Key, open[0].UploadID}, []any{1, "v1/m", begun.UploadID})
-	wrong := parts[0]
-	wrong.ETag = parts[1].ETag
-	_, err := b.CompleteMultipartUpload(begun, []oss.UploadPart{wrong})
-	refusedV1(err, "InvalidPart", 400)
-	got(b.CompleteMultipartUpload(begun, parts))
-	same(b.read("v1/m"), data)
-	copied := got(b.InitiateMultipartUpload("v1/copied"))
-	part := got(b.UploadPartCopy(copied, bucket, "v1/m", 10, 100, 1))
-	got(b.CompleteMultipartUpload(copied, []oss.UploadPart{part}))
-	same(b.read("v1/copied"), data[10:110])
-	gone := got(b.InitiateMultipartUpload("v1/gone"))
-	must(b.AbortMultipartUpload(gone))
-	_, err = b.ListUploadedParts(gone)
-	refusedV1(err, "NoSuchUpload", 404)
-	b.clear("v1/")
-}
-
-// stopAt panics out of a transfer of one routine, as a process that dies.
-type stopAt struct{ after int64 }
-
-func (s stopAt) ProgressChanged(event *oss.ProgressEvent) {
-	if event.EventType == oss.TransferDataEvent && event.ConsumedBytes >= s.after {
-		panic("interrupted")
-	}
-}
-
-func v1Resumes(b v1, make v1Maker) {
-	data := noise(12*int(partLength)+123, 22)
-	withFile(data, func(folder, path string) {
-		checkpoint := oss.Checkpoint(true, filepath.Join(folder, "up.cp"))
-		why := ended(func() {
-			_ = b.UploadFile("v1/movie", path, partLength, oss.Routines(1), checkpoint, oss.Progress(stopAt{5 * partLength}))
-		})
-		equal(why, "interrupted")
-		open := got(b.ListMultipartUploads(oss.Prefix("v1/"))).Uploads
-		equal(len(open), 1)
-		held := oss.InitiateMultipartUploadResult{Bucket: bucket, Key: "v1/movie", UploadID: open[0].UploadID}
-		before := got(b.ListUploadedParts(held)).UploadedParts
-		holds(len(before) >= 4 && len(before) < 13, fmt.Sprintf("%d parts are held", len(before)))
-		must(make(accessKeyID, secret).UploadFile("v1/movie", path, partLength, oss.Routines(3), checkpoint))
-		same(b.read("v1/movie"), data)
-		equal(len(got(b.ListMultipartUploads(oss.Prefix("v1/"))).Uploads), 0)
-
-		back, checkpoint := filepath.Join(folder, "back"), oss.Checkpoint(true, filepath.Join(folder, "down.cp"))
-		why = ended(func() {
-			_ = b.DownloadFile("v1/movie", back, partLength, oss.Routines(1), checkpoint, oss.Progress(stopAt{5 * partLength}))
-		})
-		equal(why, "interrupted")
-		must(make(accessKeyID, secret).DownloadFile("v1/movie", back, partLength, oss.Routines(3), checkpoint))
-		same(got(os.ReadFile(back)), data)
-	})
-	must(b.CopyFile(bucket, "v1/movie", "v1/copied", 4*partLength, oss.Routines(2)))
-	same(b.read("v1/copied"), data)
-	b.clear("v1/")
 }
 
 func v1Signed(b v1, _ v1Maker) {

@@ -39,6 +39,11 @@ func (f form) client(id, secret, token, region string) v2 {
 
 func (f form) own() v2 { return f.client(accessKeyID, secret, "", region) }
 
+// nobody is a client without a key.
+func (f form) nobody() v2 {
+	return v2{oss.NewClient(f.config("", "", "", region).WithCredentialsProvider(credentials.NewAnonymousCredentialsProvider()))}
+}
+
 // counted is a client whose requests of a method are counted.
 func (f form) counted(method string) (v2, *atomic.Int64) {
 	counter := &counting{Transport: http.DefaultTransport.(*http.Transport).Clone(), method: method}
@@ -94,7 +99,9 @@ func checksOfV2() (checks []check) {
 			{"an interrupted upload goes on from its checkpoint", v2Resumes},
 			{"an interrupted download goes on from its checkpoint", v2Downloads},
 			{"large objects are copied in parts", v2Copier},
+			{"an application is called back, and one that fails is told", v2Callbacks},
 			{"requests signed for others", v2Presigned},
+			{"everybody reads what is public", v2Everybody},
 			{"wrong keys are refused", v2WrongKeys},
 			{"what the server lacks it says", v2Lacks},
 		} {

@@ -75,6 +75,22 @@ func v2Presigned(c v2, _ form) {
 	c.clear("url/")
 }
 
+func v2Everybody(c v2, form form) {
+	got(c.PutObject(background, &oss.PutObjectRequest{Bucket: &bucket, Key: oss.Ptr("open/a"), Body: strings.NewReader("film"), Acl: oss.ObjectACLPublicRead}))
+	c.put("open/b", []byte("secret"))
+	nobody := form.nobody()
+	equal(string(nobody.read("open/a")), "film")
+	equal(nobody.head("open/a").ContentLength, int64(4))
+	_, err := nobody.GetObject(background, &oss.GetObjectRequest{Bucket: &bucket, Key: oss.Ptr("open/b")})
+	refused(err, "AccessDenied", 403)
+	_, err = nobody.PutObject(background, &oss.PutObjectRequest{Bucket: &bucket, Key: oss.Ptr("open/a"), Body: strings.NewReader("x")})
+	refused(err, "AccessDenied", 403)
+	_, err = nobody.ListObjectsV2(background, &oss.ListObjectsV2Request{Bucket: &bucket})
+	refused(err, "AccessDenied", 403)
+	equal(string(c.read("open/a")), "film")
+	c.clear("open/")
+}
+
 func v2WrongKeys(c v2, form form) {
 	attempt := func(c v2) error {
 		_, err := c.PutObject(background, &oss.PutObjectRequest{Bucket: &bucket, Key: oss.Ptr("in/a"), Body: strings.NewReader("x")})

@@ -28,6 +28,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Base64;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -37,6 +39,7 @@ import java.util.concurrent.locks.LockSupport;
 final class Uploads {
     static final List<Official.Check> CHECKS = List.of(
             new Official.Check("multipart by hand", Uploads::byHand),
+            new Official.Check("parts of a sequential upload keep their order", Uploads::sequential),
             new Official.Check("interrupted voyages go on from their checkpoints", Uploads::resumed));
 
     private static void byHand(Official client) throws Throwable {
@@ -68,6 +71,26 @@ final class Uploads {
         client.oss.abortMultipartUpload(new AbortMultipartUploadRequest(bucket, "jm/gone", gone));
         refused("NoSuchUpload", () -> client.oss.listParts(new ListPartsRequest(bucket, "jm/gone", gone)));
         client.clear("jm/");
+    }
+
+    private static void sequential(Official client) throws Throwable {
+        byte[] data = noise(2 * PART + 7, 12);
+        InitiateMultipartUploadRequest request = new InitiateMultipartUploadRequest(bucket, "jq/row");
+        request.setSequentialMode(true);
+        String id = client.oss.initiateMultipartUpload(request).getUploadId();
+        List<PartETag> parts = new ArrayList<>();
+        for (int number = 1; number <= 3; number++) {
+            int now = number;
+            byte[] piece = Arrays.copyOfRange(data, (number - 1) * PART, Math.min(number * PART, data.length));
+            refused("PartNotSequential", () -> upload(client, "jq/row", id, now + 1, piece));
+            parts.add(upload(client, "jq/row", id, number, piece));
+            refused("PartAlreadyExist", () -> upload(client, "jq/row", id, now, piece));
+        }
+        complete(client, "jq/row", id, parts);
+        same(data, client.read("jq/row"));
+        String sum = Base64.getEncoder().encodeToString(HexFormat.of().parseHex(md5(data)));
+        equal(sum, client.oss.getObjectMetadata(bucket, "jq/row").getContentMD5());
+        client.clear("jq/");
     }
 
     private static String begin(Official client, String key) {
