@@ -9,6 +9,7 @@ pub mod acs3;
 pub mod api;
 mod json;
 mod media;
+pub mod notification;
 pub mod rpc;
 mod text;
 mod upload;
