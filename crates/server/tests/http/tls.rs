@@ -209,6 +209,40 @@ async fn parts_of_many_streams_share_a_connection() {
     }
 }
 
+/// What a server says at once of how much it takes before it has read any of it.
+#[tokio::test]
+async fn a_long_line_is_kept_full_by_one_stream() {
+    const LEAST: u32 = 8 << 20;
+    const SETTINGS: u8 = 4;
+    const WINDOW_UPDATE: u8 = 8;
+    let authority = Authority::new();
+    let server = authority.server(|_| {}).await;
+    let mut stream = authority.connect(&server, "127.0.0.1", &["h2"]).await.unwrap();
+    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    stream.write_all(hello).await.unwrap();
+    let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+    let (mut of_a_stream, mut of_all) = (65_535, 65_535);
+    let told = async {
+        while of_a_stream < LEAST || of_all < LEAST {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let mut payload = vec![0; number(&[0, head[0], head[1], head[2]]) as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            match head[3] {
+                // Each a name of two bytes and its value; 4 is the window of a stream.
+                SETTINGS => payload
+                    .chunks(6)
+                    .filter(|setting| setting[..2] == [0, 4])
+                    .for_each(|setting| of_a_stream = number(&setting[2..])),
+                WINDOW_UPDATE => of_all += number(&payload),
+                _ => {}
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(10), told).await;
+    assert!(in_time.is_ok(), "no more than {of_a_stream} of a stream, {of_all} of all");
+}
+
 #[tokio::test]
 async fn secure_transport_is_true_over_tls_alone() {
     const POLICY: &str = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"oss:PutObject",
