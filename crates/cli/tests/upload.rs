@@ -216,24 +216,55 @@ fn files_that_cannot_be_read_fail_and_the_others_arrive() {
 #[cfg(unix)]
 #[test]
 fn a_file_without_permission_fails() {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    use std::os::unix::process::CommandExt;
+    use std::os::unix::fs::PermissionsExt;
     let env = TestEnv::new();
     let server = env.serve(&[]);
     let file = env.file("secret.mp4", 200_000);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     let mut command =
-        env.command(&["upload", "--server", &server.url, "secret.mp4", "--no-record"]);
-    if fs::metadata(&file).unwrap().uid() == 0 {
-        // root reads everything: be nobody, with a copy of the binary that nobody can reach.
-        let binary = env.path("vodferry");
+        unprivileged(&env, &["upload", "--server", &server.url, "secret.mp4", "--no-record"]);
+    Ran::of(&mut command).fails(8, "ermission denied");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_record_directory_without_permission_costs_a_warning() {
+    use std::os::unix::fs::PermissionsExt;
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    let film = env.file("a.mp4", 200_000);
+    fs::create_dir(env.path("records")).unwrap();
+    fs::set_permissions(env.path("records"), fs::Permissions::from_mode(0o000)).unwrap();
+    let records = ["--record-dir", "records"];
+    let upload = ["upload", "--json", "--server", &server.url, "a.mp4"];
+    let ran = Ran::of(&mut unprivileged(&env, &[&upload[..], &records].concat())).ok();
+    assert_eq!(ran.event("warning").text("kind"), "storage", "{ran:?}");
+    let done = ran.event("succeeded");
+    let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+    assert!(env.get(&server, &object) == fs::read(film).unwrap());
+    let mut list = unprivileged(&env, &[&["resume", "--list"][..], &records].concat());
+    Ran::of(&mut list).fails(8, "records");
+    fs::set_permissions(env.path("records"), fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+/// The program, as somebody who may not read everything.
+#[cfg(unix)]
+fn unprivileged(env: &TestEnv, args: &[&str]) -> std::process::Command {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    let command = env.command(args);
+    if fs::metadata(env.path(".")).unwrap().uid() != 0 {
+        return command;
+    }
+    // root reads everything: be nobody, with a copy of the binary that nobody can reach.
+    let binary = env.path("vodferry");
+    if !binary.exists() {
         fs::copy(command.get_program(), &binary).unwrap();
         fs::set_permissions(env.path("."), fs::Permissions::from_mode(0o755)).unwrap();
-        command = std::process::Command::new(binary);
-        command.env_clear().current_dir(env.path(".")).uid(65_534).gid(65_534);
-        command.args(["upload", "--server", &server.url, "secret.mp4", "--no-record"]);
     }
-    Ran::of(&mut command).fails(8, "ermission denied");
+    let mut command = std::process::Command::new(binary);
+    command.env_clear().current_dir(env.path(".")).uid(65_534).gid(65_534).args(args);
+    command
 }
 
 #[cfg(unix)]
