@@ -162,6 +162,9 @@ impl Checker {
                 if error.code == GAVE_UP && !by_writer {
                     return broken("8 only a writer that gave up fails so", format!("{event:?}"));
                 }
+                if error.kind == ErrorKind::SourceChanged && !changed && !by_writer {
+                    return broken("8 only a source that changed fails so", format!("{event:?}"));
+                }
                 if changed && !by_writer && error.kind != ErrorKind::SourceChanged {
                     return broken("8 a source that changed fails its file", format!("{event:?}"));
                 }
