@@ -4,6 +4,7 @@ use vodferry_engine::{
     Checkpoint, Fault, FaultKind, FileId, Input, ObjectInfo, Op, PartInfo, Reply, Source,
 };
 
+use super::books::Refusal;
 use super::{Checker, FileWatch, Flight, Loaded, UploadWatch};
 use crate::content::Version;
 use crate::coverage::Coverage;
@@ -52,7 +53,7 @@ impl Checker {
                     // One that is dead by the known time is as good as no answer.
                     Ok(grant) if self.is_known_dead(grant) => {
                         self.bear_dead_grant(*id, file);
-                        self.watch(file, |watch| watch.ask_failed = true);
+                        self.watch(file, |watch| watch.refusal = Some(Refusal::ForAWhile));
                         coverage.hit("story", "dead grant refused unused");
                     }
                     Ok(grant) => {
@@ -68,7 +69,7 @@ impl Checker {
                             self.begins_elsewhere(file);
                         }
                         self.watch(file, |watch| {
-                            watch.ask_failed = true;
+                            watch.refusal = Some(Refusal::of(fault.kind));
                             watch.video_gone |= gone;
                             watch.signed = watch.signed.filter(|_| !gone);
                             if gone {

@@ -173,7 +173,10 @@ impl Checker {
                 watch.standing = Standing::Failed;
                 watch.paused = false;
                 let rightly = self.failed_rightly(file, event);
-                self.watch(file, |watch| watch.doom = Doom::default());
+                self.watch(file, |watch| {
+                    watch.doom = Doom::default();
+                    watch.holds &= watch.keeps;
+                });
                 if self.config.halt_on_failure {
                     // The run is over as by a stop; Ended follows where this was the last file.
                     self.halted = true;
@@ -211,7 +214,7 @@ impl Checker {
                 }
                 self.claims_rightly(file, event, object)
             }
-            Event::TokenExpired { .. } => self.expired_rightly(file, event),
+            Event::TokenExpired { .. } => self.expired_rightly(file, event, coverage),
             _ => Ok(()),
         }
     }
