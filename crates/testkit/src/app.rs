@@ -240,7 +240,7 @@ impl World {
         let terms = self.terms();
         let index = self.index(file);
         let key = index.map_or_else(|| "nobody".to_owned(), |i| self.files[i].key.clone());
-        if self.mishap() || self.mishap() {
+        if self.refuses(file) {
             let (name, fault) = match self.rng.below(10) {
                 0..4 => ("authorizer fails for a while", lost()),
                 4..7 => ("authorizer refuses", fault(FaultKind::Fatal(ErrorKind::Auth), REFUSED)),
@@ -294,6 +294,12 @@ impl World {
                 Want::Refresh { .. } => "AskGrant: refresh",
             },
         );
+    }
+
+    /// The authorizer has no grant to give now. Renewals ahead of time are few, and fail more often.
+    fn refuses(&mut self, file: FileId) -> bool {
+        let renews = self.checker.holds_living(file) && self.scenario.mishaps > 0 && !self.calm;
+        self.mishap() || self.mishap() || (renews && self.rng.chance(300))
     }
 
     fn answer_event(&mut self, file: FileId, refresh: bool, video: Option<String>) -> Check {

@@ -58,6 +58,7 @@ impl Checker {
                     }
                     Ok(grant) => {
                         self.bear_grant(file);
+                        self.cover_renewal(file, coverage);
                         self.renewed(file, grant);
                         let version = |f: &FileWatch| f.loaded.as_ref().map(|l| l.version);
                         self.watch(file, |watch| watch.granted_for = version(watch));
@@ -200,6 +201,11 @@ impl Checker {
         match fault.kind {
             FaultKind::Expired if matches!(flight.op, Op::AbortMultipartUpload { .. }) => {}
             FaultKind::Expired => {
+                let newest = self.files.get(&flight.file).and_then(|f| f.grant.as_ref());
+                let part = matches!(flight.op, Op::UploadPart { .. });
+                if part && newest.is_some_and(|newest| newest.id != flight.grant) {
+                    coverage.hit("story", "part refused by an old grant");
+                }
                 self.dead.insert(flight.grant);
             }
             FaultKind::NoSuchUpload => {

@@ -4,6 +4,7 @@ use vodferry_engine::{Fault, FileId};
 
 use super::patience::{LONGEST_WISH_MS, bounds};
 use super::{Check, Checker, Standing, broken};
+use crate::coverage::Coverage;
 
 /// Divisions are rounded.
 const SLACK_MS: u64 = 8;
@@ -20,6 +21,11 @@ pub(crate) struct Renewals {
 }
 
 impl Checker {
+    /// Whether the grant with which this file signs is alive: a further one would be its renewal.
+    pub(crate) fn holds_living(&self, file: FileId) -> bool {
+        self.left_of(file).is_some()
+    }
+
     /// The authorizer gave nothing that lives, while the grant that is to be renewed still does.
     pub(super) fn renewal_failed(&mut self, file: FileId, fault: Option<&Fault>) {
         let (now, backoff) = (self.now.mono_ms, self.config.retry.backoff);
@@ -30,6 +36,17 @@ impl Checker {
             let from = now + least.max(LEAST_MS).max(wish);
             watch.renewals = Renewals { failed, from, until: from.max(now + most) };
         });
+    }
+
+    /// A grant came that lives.
+    pub(super) fn cover_renewal(&self, file: FileId, coverage: &mut Coverage) {
+        if !self.holds_living(file) {
+            return;
+        }
+        coverage.hit("story", "grant renewed ahead of its end");
+        if self.files.get(&file).is_some_and(|watch| watch.renewals.failed > 0) {
+            coverage.hit("story", "grant renewed after a failed renewal");
+        }
     }
 
     /// A file that holds a living grant asks for the next one at 80 % of its life, and at a distance where that failed before.
