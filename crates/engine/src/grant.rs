@@ -188,7 +188,7 @@ mod tests {
     use super::*;
     use crate::access::FRESH_MS;
     use crate::script::*;
-    use crate::{Config, Effect, FileState, GrantId, Output, Reply};
+    use crate::{Backoff, Budget, Config, Effect, FileState, GrantId, Output, Reply, Retry};
 
     fn expired() -> Fault {
         fault(FaultKind::Expired)
@@ -389,6 +389,34 @@ mod tests {
         let (ask, _) = s.ask();
         s.granted(ask, Err(fault(FaultKind::Fatal(ErrorKind::Auth))));
         assert_eq!(s.failed().kind, ErrorKind::Auth);
+    }
+
+    #[test]
+    fn at_expiry_an_authorizer_that_fails_for_a_while_has_the_budget() {
+        let retry = Retry { budget: Budget::Count(3), backoff: Backoff::Fixed { ms: 2_000 } };
+        let mut s = Script::sending(Config { retry, ..config() }, 1);
+        let id = s.parts(&[1])[0];
+        s.answer(id, Err(expired()));
+        let (ask, _) = s.ask();
+        s.granted(ask, Err(no_reply()));
+        assert!(matches!(s.event(), Event::Retry { delay_ms: 2_000, .. }));
+        assert_eq!(s.idle(), Some(s.now.mono_ms + 2_000));
+        s.pass(2_000);
+        let (ask, _) = s.ask();
+        // Who asks for patience burns nothing.
+        s.granted(ask, Err(fault(FaultKind::SlowDown)));
+        assert!(matches!(s.event(), Event::Warning { .. }));
+        s.pass(60_000);
+        let (ask, _) = s.ask();
+        s.granted(ask, Err(no_reply()));
+        assert_eq!(s.idle(), Some(s.now.mono_ms + 2_000));
+        s.pass(2_000);
+        let (ask, want) = s.ask();
+        assert_eq!(want, Want::Refresh { video_id: Some("v".into()) });
+        s.granted(ask, Err(no_reply()));
+        assert!(matches!(s.event(), Event::TokenExpired { .. }));
+        assert_eq!(s.engine.files()[0].state, FileState::Expired);
+        assert_eq!(s.idle(), None);
     }
 
     #[test]

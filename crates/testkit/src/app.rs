@@ -8,9 +8,13 @@ use vodferry_engine::{
 use crate::authority::Terms;
 use crate::checker::{Check, Violation, broken};
 use crate::content::SourceModel;
+use crate::faults::lost;
 use crate::scenario::FilePlan;
 use crate::store::fault;
 use crate::world::{Pending, World};
+
+/// The code with which the authorizer refuses for good; storage has another.
+pub(crate) const REFUSED: &str = "Forbidden";
 
 /// What the application knows of a file.
 #[derive(Clone, Debug)]
@@ -236,14 +240,14 @@ impl World {
         let terms = self.terms();
         let index = self.index(file);
         let key = index.map_or_else(|| "nobody".to_owned(), |i| self.files[i].key.clone());
-        if self.mishap() || self.mishap() {
-            let (name, kind) = match self.rng.below(10) {
-                0..4 => ("authorizer fails for a while", FaultKind::Transient(ErrorKind::Network)),
-                4..7 => ("authorizer refuses", FaultKind::Fatal(ErrorKind::Auth)),
-                _ => ("authorizer asks for patience", FaultKind::SlowDown),
+        if self.refuses(file) {
+            let (name, fault) = match self.rng.below(10) {
+                0..4 => ("authorizer fails for a while", lost()),
+                4..7 => ("authorizer refuses", fault(FaultKind::Fatal(ErrorKind::Auth), REFUSED)),
+                _ => ("authorizer asks for patience", fault(FaultKind::SlowDown, "SlowDown")),
             };
             self.coverage.hit("grant fault", name);
-            return Err(fault(kind, "AuthorizerFailed"));
+            return Err(fault);
         }
         if let Want::Refresh { video_id: Some(video) } = want
             && (self.mishap() || self.mishap() || self.mishap())
@@ -290,6 +294,12 @@ impl World {
                 Want::Refresh { .. } => "AskGrant: refresh",
             },
         );
+    }
+
+    /// The authorizer has no grant to give now. Renewals ahead of time are few, and fail more often.
+    fn refuses(&mut self, file: FileId) -> bool {
+        let renews = self.checker.holds_living(file) && self.scenario.mishaps > 0 && !self.calm;
+        self.mishap() || self.mishap() || (renews && self.rng.chance(300))
     }
 
     fn answer_event(&mut self, file: FileId, refresh: bool, video: Option<String>) -> Check {

@@ -95,7 +95,7 @@ impl Scenario {
             commands: rng.pick(&[0, 10, 30, 60, 150]),
             deaths: rng.pick(&[0, 0, 5, 15, 40]),
             mishaps: rng.pick(&[0, 20, 60, 150]),
-            life_ms: rng.pick(&[3_000_000, 3_000_000, 3_000_000, 900_000, 8_000]),
+            life_ms: rng.pick(&[3_000_000, 3_000_000, 900_000, 60_000, 8_000]),
             videos: rng.chance(600),
             dated: rng.chance(700),
             skew_ms: rng.pick(&[0, 0, 2_000, -60_000, 7_200_000, -7_200_000]),

@@ -4,6 +4,7 @@ use vodferry_engine::{
     Checkpoint, Fault, FaultKind, FileId, Input, ObjectInfo, Op, PartInfo, Reply, Source,
 };
 
+use super::books::Refusal;
 use super::{Checker, FileWatch, Flight, Loaded, UploadWatch};
 use crate::content::Version;
 use crate::coverage::Coverage;
@@ -52,11 +53,12 @@ impl Checker {
                     // One that is dead by the known time is as good as no answer.
                     Ok(grant) if self.is_known_dead(grant) => {
                         self.bear_dead_grant(*id, file);
-                        self.watch(file, |watch| watch.ask_failed = true);
+                        self.watch(file, |watch| watch.refusal = Some(Refusal::ForAWhile));
                         coverage.hit("story", "dead grant refused unused");
                     }
                     Ok(grant) => {
                         self.bear_grant(file);
+                        self.cover_renewal(file, coverage);
                         self.renewed(file, grant);
                         let version = |f: &FileWatch| f.loaded.as_ref().map(|l| l.version);
                         self.watch(file, |watch| watch.granted_for = version(watch));
@@ -68,7 +70,7 @@ impl Checker {
                             self.begins_elsewhere(file);
                         }
                         self.watch(file, |watch| {
-                            watch.ask_failed = true;
+                            watch.refusal = Some(Refusal::of(fault.kind));
                             watch.video_gone |= gone;
                             watch.signed = watch.signed.filter(|_| !gone);
                             if gone {
@@ -199,6 +201,11 @@ impl Checker {
         match fault.kind {
             FaultKind::Expired if matches!(flight.op, Op::AbortMultipartUpload { .. }) => {}
             FaultKind::Expired => {
+                let newest = self.files.get(&flight.file).and_then(|f| f.grant.as_ref());
+                let part = matches!(flight.op, Op::UploadPart { .. });
+                if part && newest.is_some_and(|newest| newest.id != flight.grant) {
+                    coverage.hit("story", "part refused by an old grant");
+                }
                 self.dead.insert(flight.grant);
             }
             FaultKind::NoSuchUpload => {

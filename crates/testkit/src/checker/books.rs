@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use vodferry_engine::{Checkpoint, EffectId, FileId, Grant, GrantId, Op, PartInfo};
+use vodferry_engine::{Checkpoint, EffectId, FaultKind, FileId, Grant, GrantId, Op, PartInfo};
 
 use super::completion::Ending;
 use super::giving_up::Doom;
 use super::patience::Patience;
+use super::renewals::Renewals;
 use super::written::{Written, cut};
 use crate::content::Version;
 use crate::pairs::Stage;
@@ -85,6 +86,10 @@ pub(crate) struct FileWatch {
     pub(super) attempt: Option<Attempt>,
     pub(crate) loaded: Option<Loaded>,
     pub(super) grant: Option<Grant>,
+    /// It was added with a grant, and so keeps the newest from one attempt to the next.
+    pub(super) keeps: bool,
+    /// The present attempt, or the next, has that grant at hand.
+    pub(super) holds: bool,
     /// When the grant was first held, on the monotonic clock; `None` before the file's turn.
     pub(super) since: Option<u64>,
     /// The grant that signed last, in this attempt.
@@ -94,7 +99,9 @@ pub(crate) struct FileWatch {
     /// The content for which the authorizer answered.
     pub(super) granted_for: Option<Version>,
     pub(super) expired_told: bool,
-    pub(super) ask_failed: bool,
+    /// What the authorizer answered last, if that was no living grant.
+    pub(super) refusal: Option<Refusal>,
+    pub(super) renewals: Renewals,
     pub(super) video_gone: bool,
     /// The upload this file is at, and whether the engine knows that it is gone.
     pub(super) upload: Option<String>,
@@ -106,6 +113,17 @@ pub(crate) struct FileWatch {
     pub(super) patience: Patience,
     pub(super) ending: Ending,
     pub(super) doom: Doom,
+}
+
+/// Why the authorizer gave no living grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It will say the same when it is asked again.
+    ForGood,
+    /// It could not answer, or gave a credential that was dead.
+    ForAWhile,
+    /// It asked for patience.
+    SlowDown,
 }
 
 /// The open upload of a file that is paused alone.
@@ -175,6 +193,7 @@ impl UploadWatch {
 impl FileWatch {
     /// The transfer is forgotten; the next attempt finds its checkpoint again.
     pub(super) fn let_go(&mut self) {
+        self.put_down();
         if let Some(attempt) = self.attempt.as_mut() {
             attempt.closing = true;
         }
@@ -186,9 +205,17 @@ impl FileWatch {
         self.must_list = false;
         self.signed = None;
         self.owes_changed = false;
+        self.refusal = None;
+        self.renewals = Renewals::default();
         self.patience = Patience::default();
         self.ending = Ending::default();
         self.doom = Doom::default();
+    }
+
+    /// The attempt is over, and with it goes a grant that was not meant to last, unless the source was still being looked at.
+    pub(super) fn put_down(&mut self) {
+        let loaded = self.load.is_none() && self.is_under_way();
+        self.holds &= self.keeps || !loaded;
     }
 
     /// Bytes of the source, once known.
@@ -200,5 +227,16 @@ impl FileWatch {
     /// It has its place among the files under way.
     pub(super) fn is_under_way(&self) -> bool {
         self.load.is_some() || self.attempt.as_ref().is_some_and(|attempt| !attempt.closing)
+    }
+}
+
+impl Refusal {
+    /// What a fault of the authorizer means.
+    pub(super) fn of(kind: FaultKind) -> Refusal {
+        match kind {
+            FaultKind::SlowDown => Refusal::SlowDown,
+            FaultKind::Transient(_) | FaultKind::ClockSkew => Refusal::ForAWhile,
+            _ => Refusal::ForGood,
+        }
     }
 }

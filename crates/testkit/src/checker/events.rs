@@ -162,6 +162,9 @@ impl Checker {
                 if error.code == GAVE_UP && !by_writer {
                     return broken("8 only a writer that gave up fails so", format!("{event:?}"));
                 }
+                if error.kind == ErrorKind::SourceChanged && !changed && !by_writer {
+                    return broken("8 only a source that changed fails so", format!("{event:?}"));
+                }
                 if changed && !by_writer && error.kind != ErrorKind::SourceChanged {
                     return broken("8 a source that changed fails its file", format!("{event:?}"));
                 }
@@ -170,7 +173,10 @@ impl Checker {
                 watch.standing = Standing::Failed;
                 watch.paused = false;
                 let rightly = self.failed_rightly(file, event);
-                self.watch(file, |watch| watch.doom = Doom::default());
+                self.watch(file, |watch| {
+                    watch.doom = Doom::default();
+                    watch.holds &= watch.keeps;
+                });
                 if self.config.halt_on_failure {
                     // The run is over as by a stop; Ended follows where this was the last file.
                     self.halted = true;
@@ -208,7 +214,7 @@ impl Checker {
                 }
                 self.claims_rightly(file, event, object)
             }
-            Event::TokenExpired { .. } => self.expired_rightly(file, event),
+            Event::TokenExpired { .. } => self.expired_rightly(file, event, coverage),
             _ => Ok(()),
         }
     }

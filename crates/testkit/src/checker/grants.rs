@@ -2,11 +2,15 @@
 
 use vodferry_engine::{EffectId, Event, FileId, Grant, GrantId, Op, Want};
 
+use super::books::Refusal;
+use super::renewals::Renewals;
 use super::{Check, Checker, FileWatch, UploadWatch, broken};
+use crate::app::REFUSED;
+use crate::coverage::Coverage;
 use crate::pairs::Stage;
 
-/// Divisions are rounded.
-const SLACK_MS: u64 = 8;
+/// An authorizer who may answer yet.
+const AGAIN: &str = "5 an authorizer that fails for a while is asked again";
 /// By more than this a wall clock jumps.
 const JUMP_MS: u64 = 2_000;
 
@@ -36,7 +40,7 @@ impl Checker {
         let now = self.now.mono_ms;
         let waiting = |watch: &&mut FileWatch| watch.expired_told && watch.is_under_way();
         for watch in self.files.values_mut().filter(waiting) {
-            (watch.expired_told, watch.ask_failed) = (false, false);
+            (watch.expired_told, watch.refusal) = (false, None);
             watch.patience.renew(now);
         }
     }
@@ -61,8 +65,10 @@ impl Checker {
             // Before its turn a file does not use up the life of a grant.
             watch.since = (watch.load.is_some() || watch.attempt.is_some()).then_some(now);
             watch.grant = Some(grant.clone());
+            watch.holds = true;
             watch.expired_told = false;
-            watch.ask_failed = false;
+            watch.refusal = None;
+            watch.renewals = Renewals::default();
         });
     }
 
@@ -78,7 +84,8 @@ impl Checker {
 
     /// Whether the file holds a credential that the engine takes for alive.
     pub(super) fn holds_usable(&self, file: FileId) -> bool {
-        let grant = self.files.get(&file).and_then(|watch| watch.grant.as_ref());
+        let held = self.files.get(&file).filter(|watch| watch.holds);
+        let grant = held.and_then(|watch| watch.grant.as_ref());
         grant.is_some_and(|grant| !self.is_dead(grant))
     }
 
@@ -124,10 +131,7 @@ impl Checker {
             let what = format!("{what}, request {} for file {} is open", open.0, of.0);
             return broken("5 one grant is asked for at a time", what);
         }
-        if let Some(left) = self.left_of(file).filter(|(age, left)| age + SLACK_MS < 4 * left) {
-            let what = format!("{what}, age and rest of the present one {left:?}");
-            return broken("5 a living grant is renewed at 80 % of its life, not before", what);
-        }
+        self.renews_patiently(file, &what)?;
         self.asks_patiently(file)?;
         self.ask = Some((id, file));
         let Some(watch) = self.files.get(&file) else {
@@ -150,37 +154,6 @@ impl Checker {
             }
             _ => Ok(()),
         }
-    }
-
-    /// With an authorizer every grant in use is renewed when it has 20 % of its life left, and the engine knows when that is.
-    pub(super) fn renews_in_time(&self, deadline: Option<u64>) -> Check {
-        if !self.config.authorizer || !self.running || self.paused || self.ask.is_some() {
-            return Ok(());
-        }
-        for (id, watch) in &self.files {
-            let told = watch.ask_failed || watch.expired_told;
-            let over = watch.standing != super::Standing::Queued || watch.doom.is_possible();
-            let idle = told || watch.paused || over;
-            let Some((age, left)) = self.left_of(*id).filter(|_| !idle) else { continue };
-            let what = || format!("file {}: age {age} ms, {left} ms left, {deadline:?}", id.0);
-            if age > 4 * left + SLACK_MS {
-                return broken("5 a grant is renewed at 80 % of its life", what());
-            }
-            let due = self.now.mono_ms + (4 * left).saturating_sub(age).div_ceil(5).max(1);
-            if deadline.is_none_or(|at| at > due + SLACK_MS) {
-                return broken("5 the engine wakes for the renewal", what());
-            }
-        }
-        Ok(())
-    }
-
-    /// Age and rest of the grant that this attempt signs with, in milliseconds, if it is alive as far as the engine knows.
-    fn left_of(&self, file: FileId) -> Option<(u64, u64)> {
-        let watch = self.files.get(&file).filter(|watch| watch.attempt.is_some())?;
-        let grant = watch.grant.as_ref().filter(|grant| watch.signed == Some(grant.id))?;
-        let left = u64::try_from(grant.expires_at?.saturating_sub(self.server_ms())).ok()?;
-        let age = self.now.mono_ms.saturating_sub(watch.since?);
-        (left > 0 && !self.dead.contains(&grant.id)).then_some((age, left))
     }
 
     pub(super) fn signs_rightly(&self, file: FileId, grant: GrantId, op: &Op) -> Check {
@@ -215,21 +188,38 @@ impl Checker {
         Ok(())
     }
 
-    pub(super) fn expired_rightly(&mut self, file: FileId, event: &Event) -> Check {
+    /// TokenExpired is told: nobody is there who could be asked, or whoever was asked failed.
+    pub(super) fn expired_rightly(
+        &mut self,
+        file: FileId,
+        event: &Event,
+        coverage: &mut Coverage,
+    ) -> Check {
         let authorizer = self.config.authorizer;
         if self.holds_usable(file) {
             return broken("5 TokenExpired is told of the newest credential", format!("{event:?}"));
         }
-        let Some(watch) = self.files.get_mut(&file) else { return Ok(()) };
+        let Some(watch) = self.files.get(&file) else { return Ok(()) };
         if watch.expired_told {
             return broken("5 one TokenExpired per expiry", format!("{event:?}"));
         }
-        if authorizer && !watch.ask_failed {
-            return broken("5 an authorizer keeps expiry silent", format!("{event:?}"));
+        if authorizer {
+            let Some(refusal) = watch.refusal else {
+                return broken("5 an authorizer keeps expiry silent", format!("{event:?}"));
+            };
+            if !self.is_refused(&watch.patience, refusal) {
+                let what = format!("{event:?}: {refusal:?}, {:?}", watch.patience);
+                return broken(AGAIN, what);
+            }
+            if refusal != Refusal::ForGood {
+                coverage.hit("story", "patience with the authorizer spent");
+            }
         }
-        watch.expired_told = true;
-        // The last of the failures brought this in place of an outage.
-        watch.patience.spent();
+        self.watch(file, |watch| {
+            watch.expired_told = true;
+            // The last of the failures brought this in place of an outage.
+            watch.patience.spent();
+        });
         Ok(())
     }
 
@@ -243,6 +233,19 @@ impl Checker {
         let worked = signed.is_some_and(|grant| self.used.contains(&grant));
         if error.code == "SecurityTokenExpired" && worked && !fresh {
             return broken("5 only a fresh grant's expiry is fatal", format!("{event:?}"));
+        }
+        let held = watch.is_some_and(|f| f.holds && f.grant.is_some());
+        if error.code == REFUSED && held {
+            return broken(
+                "5 a file whose credential died waits for another",
+                format!("{event:?}"),
+            );
+        }
+        // Without a credential it is the authorizer who gave dead ones.
+        let dead = watch.filter(|_| error.code == "SecurityTokenExpired" && !held);
+        let given_up = |f: &FileWatch| f.refusal.is_some_and(|r| self.is_refused(&f.patience, r));
+        if dead.is_some_and(|f| !given_up(f)) {
+            return broken(AGAIN, format!("{event:?}: {:?}", watch.map(|f| &f.patience)));
         }
         self.waits_for_others(file, event, error)?;
         self.gives_up_rightly(file, event, error)?;

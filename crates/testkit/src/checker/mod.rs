@@ -10,7 +10,7 @@
 //! | 2 | progress is monotone, has acknowledged bytes as its floor, ends at the total, is coalesced | `events::event`, `drained` |
 //! | 3 | what the server holds is not sent again; listed before sent; Begin first; Complete names what is held | `traffic::part`, `traffic::append`, `traffic::complete`, `completion::ends_rightly` |
 //! | 4 | lost replies to Initiate and Complete: repeated, looked at, claimed only when seen; checkpoint kept | `completion`, `traffic::part`, `traffic::complete` |
-//! | 5 | one question at a time, newest credential, expiry told of that alone and when it is due, renewal at 80 %, the upload's place; outages opened by failed requests, ended by acknowledged parts | `grants`, `patience` |
+//! | 5 | one question at a time, newest credential, expiry told of that alone and when it is due, an authorizer that fails for a while asked again, renewal at 80 % and again when it failed, the upload's place; outages opened by failed requests, ended by acknowledged parts | `grants`, `renewals`, `patience` |
 //! | 6 | `parallel`, `max_in_flight`, `files_at_once`; halving, growth, and as many parts as may be; back-off of every failure, jitter, Retry-After, budgets | `traffic::limits`, `patience` |
 //! | 7 | pause, stop and cancel cut at once; the next file starts; the upload id is kept | `drained`, `keeps_busy`, `traffic::perform`, `traffic::part`, `traffic::append` |
 //! | 8 | never spliced; a changed source fails or begins anew with a grant of its own; one owner per checkpoint; of a growing source only what is final, compared before it counts | `events::event`, `traffic::part`, `traffic::owned_alone`, `written`, `grants`, `World::check_objects` |
@@ -26,6 +26,7 @@ mod events;
 mod giving_up;
 mod grants;
 mod patience;
+mod renewals;
 mod traffic;
 mod written;
 
@@ -134,8 +135,17 @@ impl Checker {
         let FileSpec { grant, part_size, priority } = spec.clone();
         let given = grant.is_some();
         let written = grows.then(Written::default);
-        let watch =
-            FileWatch { app, part_size, priority, given, grant, written, ..FileWatch::default() };
+        let watch = FileWatch {
+            app,
+            part_size,
+            priority,
+            given,
+            keeps: given,
+            holds: given,
+            grant,
+            written,
+            ..FileWatch::default()
+        };
         match self.files.insert(file, watch) {
             None => Ok(()),
             Some(_) => broken("1 ids", format!("file id {} was used twice", file.0)),
@@ -170,6 +180,7 @@ impl Checker {
         let told_before = before == Some(Standing::Canceled);
         let could_abort = self.could_abort(file);
         let (owed, parked) = (self.at_hand(file).0, self.is_parked(file));
+        self.watch(file, FileWatch::put_down);
         let attempt = self.files.get_mut(&file).and_then(|watch| watch.attempt.take());
         self.leave(file, Standing::Canceled);
         if let Some(watch) = self.files.get_mut(&file) {

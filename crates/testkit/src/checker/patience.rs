@@ -6,12 +6,13 @@ use vodferry_engine::{
 };
 
 use super::answers::{answers, is_compared};
+use super::books::Refusal;
 use super::{Check, Checker, Flight, broken};
 use crate::coverage::Coverage;
 use crate::pairs::Stage;
 
 /// No wish of a server is followed for longer.
-const LONGEST_WISH_MS: u64 = 300_000;
+pub(super) const LONGEST_WISH_MS: u64 = 300_000;
 /// No pause after SlowDown is shorter.
 const SLOW_LEAST_MS: u64 = 100;
 /// No pause after SlowDown is longer, unless the server asks for more.
@@ -173,14 +174,16 @@ impl Checker {
     /// The authorizer failed.
     pub(super) fn bear_refusal(&mut self, id: EffectId, file: FileId, fault: &Fault) {
         let (now, newest, backoff) = (self.now.mono_ms, self.newest, self.config.retry.backoff);
-        let lives = self.holds_usable(file);
+        // As long as the grant lives the next one is not waited for. That the video is gone ends its life.
+        if self.holds_usable(file) && fault.kind != FaultKind::NoSuchUpload {
+            return self.renewal_failed(file, Some(fault));
+        }
         self.watch(file, |watch| {
             let patience = &mut watch.patience;
             patience.hold_back(now, fault, backoff);
             match fault.kind {
                 FaultKind::SlowDown => patience.slowed(now, true),
-                // As long as the grant lives the next one is not waited for.
-                FaultKind::Transient(_) if !lives => {
+                FaultKind::Transient(_) => {
                     patience.failed_asking();
                     let wish = fault.retry_after_ms.unwrap_or(0).min(LONGEST_WISH_MS);
                     patience.back_off(now, id, newest, wish, backoff);
@@ -201,14 +204,14 @@ impl Checker {
     /// The authorizer gave a credential that was dead: as good as a failure.
     pub(super) fn bear_dead_grant(&mut self, id: EffectId, file: FileId) {
         let (now, newest, backoff) = (self.now.mono_ms, self.newest, self.config.retry.backoff);
-        let lives = self.holds_usable(file);
+        if self.holds_usable(file) {
+            return self.renewal_failed(file, None);
+        }
         self.watch(file, |watch| {
             watch.patience.failed_asking();
             watch.patience.latest = watch.patience.latest.max(now + longest(backoff));
             watch.patience.failed = true;
-            if !lives {
-                watch.patience.back_off(now, id, newest, 0, backoff);
-            }
+            watch.patience.back_off(now, id, newest, 0, backoff);
         });
     }
 
@@ -251,9 +254,11 @@ impl Checker {
                 delay_ms <= most.max(asked).max(left) && delay_ms >= asked
             }
         };
-        let now = self.now.mono_ms;
+        let (now, newest) = (self.now.mono_ms, self.newest);
         self.watch(file, |watch| {
             watch.patience.outage = Some(now);
+            // Also where the failure was not counted because the file seemed to be on its way out.
+            watch.patience.wave = Some(newest);
             watch.patience.backoff = now + delay_ms;
         });
         match fits {
@@ -385,13 +390,8 @@ impl Checker {
 
     /// Whether a failure with this code may be one too many.
     pub(super) fn is_spent(&self, patience: &Patience, code: &str) -> bool {
-        let (now, budget) = (self.now.mono_ms, self.config.retry.budget);
-        let lasted = |since: Option<u64>, ms: u64| since.is_some_and(|since| now >= since + ms);
         match code {
-            "SlowDown" => match budget {
-                Budget::Count(_) => lasted(patience.slow, SLOW_BUDGET_MS),
-                Budget::Time { ms } => lasted(patience.slow, ms),
-            },
+            "SlowDown" => self.is_slow_too_long(patience),
             "EtagMismatch" | "InvalidDigest" if patience.mismatches >= MISMATCHES => true,
             "ConnectionReset"
             | "ServiceUnavailable"
@@ -399,11 +399,46 @@ impl Checker {
             | "UnexpectedReply"
             | "EtagMismatch"
             | "InvalidDigest"
-            | "RequestTimeTooSkewed" => match budget {
-                Budget::Count(most) => patience.failures >= most,
-                Budget::Time { ms } => lasted(patience.outage, ms),
-            },
+            | "RequestTimeTooSkewed" => self.is_failed_too_often(patience),
             _ => true,
+        }
+    }
+
+    /// Whether the authorizer need not be asked again after this answer.
+    pub(super) fn is_refused(&self, patience: &Patience, refusal: Refusal) -> bool {
+        match refusal {
+            Refusal::ForGood => true,
+            Refusal::ForAWhile => self.is_failed_too_often(patience),
+            Refusal::SlowDown => self.is_slow_too_long(patience),
+        }
+    }
+
+    fn is_failed_too_often(&self, patience: &Patience) -> bool {
+        match self.config.retry.budget {
+            Budget::Count(most) => patience.failures >= most,
+            Budget::Time { ms } => self.lasts(patience.outage, ms),
+        }
+    }
+
+    fn is_slow_too_long(&self, patience: &Patience) -> bool {
+        match self.config.retry.budget {
+            Budget::Count(_) => self.lasts(patience.slow, SLOW_BUDGET_MS),
+            Budget::Time { ms } => self.lasts(patience.slow, ms),
+        }
+    }
+
+    fn lasts(&self, since: Option<u64>, ms: u64) -> bool {
+        since.is_some_and(|since| self.now.mono_ms >= since + ms)
+    }
+}
+
+/// The least that the back-off after so many failures is, and, where it is drawn, the longest.
+pub(super) fn bounds(backoff: Backoff, failures: u32) -> (u64, u64) {
+    match backoff {
+        Backoff::Fixed { ms } => (ms, 0),
+        Backoff::FullJitter { base_ms, cap_ms } => {
+            let doubled = 1_u64.checked_shl(failures - 1).unwrap_or(u64::MAX);
+            (0, base_ms.saturating_mul(doubled).min(cap_ms))
         }
     }
 }
@@ -438,13 +473,7 @@ impl Patience {
         self.pauses += 1;
         self.wave = Some(newest);
         self.asked = wish.max(self.backoff.saturating_sub(now));
-        let (least, most) = match backoff {
-            Backoff::Fixed { ms } => (ms, 0),
-            Backoff::FullJitter { base_ms, cap_ms } => {
-                let doubled = 1_u64.checked_shl(self.pauses - 1).unwrap_or(u64::MAX);
-                (0, base_ms.saturating_mul(doubled).min(cap_ms))
-            }
-        };
+        let (least, most) = bounds(backoff, self.pauses);
         self.backoff = now + least.max(self.asked);
         self.longest = self.longest.max(self.backoff).max(now + most);
         self.later = Some((now, if self.asked > 0 { 0 } else { most }));
