@@ -112,20 +112,26 @@ fn read_command_line() -> Result<Cli, clap::Error> {
 }
 
 /// Help, version, or what is wrong with the command line. Of arguments that a terminal would not show as they are (a glob may have put
-/// them there) the text is not repeated.
+/// them there), and of variables that stand for arguments, the text is not repeated.
 fn misread(error: &clap::Error) -> ! {
     use clap::error::ContextKind;
-    let odd = std::env::args_os().any(|word| word.to_string_lossy().contains(output::is_unfit));
+    let variables =
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(OURS));
+    let mut words = std::env::args_os().chain(variables.map(|(_, value)| value));
+    let odd = words.any(|word| word.to_string_lossy().contains(output::is_unfit));
     if !(odd && error.use_stderr()) {
         error.exit();
     }
     let what = error.kind().as_str().unwrap_or("the command line is not understood");
     let which = error.get(ContextKind::InvalidArg).map(|which| format!(": {which}"));
     Failure::usage(format!("{what}{}", which.unwrap_or_default()))
-        .hint("an argument holds control characters")
+        .hint(format!("an argument, or a variable {OURS}…, holds control characters"))
         .print();
     std::process::exit(error.exit_code())
 }
+
+/// How the names of all variables begin that stand for arguments.
+const OURS: &str = "VODFERRY_";
 
 /// Logs go to stderr: stdout is for data.
 fn start_logging(cli: &Cli, settings: &Settings) -> Result<(), Failure> {

@@ -238,6 +238,13 @@ fn depth_is_bounded() {
     assert_eq!(nested(16), XmlError::Root("CompleteMultipartUpload"));
     assert_eq!(nested(17), XmlError::TooDeep);
     assert_eq!(nested(100_000), XmlError::TooDeep);
+    // What is read in one tag may be written in two.
+    let empty = |depth: usize| {
+        let text = format!("{}<a/>{}", "<a>".repeat(depth - 1), "</a>".repeat(depth - 1));
+        CompleteMultipartUpload::decode(text.as_bytes()).unwrap_err()
+    };
+    assert_eq!(empty(16), XmlError::Root("CompleteMultipartUpload"));
+    assert_eq!(empty(17), XmlError::TooDeep);
 }
 
 #[test]

@@ -243,3 +243,29 @@ fn rules() {
         Err(XmlError::Root("CORSConfiguration"))
     );
 }
+
+#[test]
+fn no_two_rules_get_the_same_id() {
+    let rules = |first: &str, second: &str| {
+        format!(
+            "<LifecycleConfiguration><Rule>{first}</Rule><Rule>{second}</Rule><Rule></Rule>\
+            </LifecycleConfiguration>"
+        )
+    };
+    let sent = rules("", "<ID>rule-1</ID>");
+    let kept = normalised(sent.as_bytes(), LifecycleConfiguration::ROOT, true).unwrap();
+    let named = rules("<ID>rule-4</ID>", "<ID>rule-1</ID>");
+    written(&kept, &named.replace("<Rule></Rule>", "<Rule><ID>rule-3</ID></Rule>"));
+}
+
+#[test]
+fn rules_that_would_not_be_kept_as_they_are_read_are_refused() {
+    let prefix = "<LifecycleConfiguration><Rule><Prefix>a/<b/></Prefix><Status>Enabled</Status>\
+        <Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>";
+    let error = LifecycleConfiguration::decode(prefix.as_bytes());
+    assert_eq!(error, Err(RulesError::Xml(XmlError::Value("Prefix"))));
+    let origin = "<CORSConfiguration><CORSRule><AllowedOrigin>http://a<b/></AllowedOrigin>\
+        <AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>";
+    let error = CorsConfiguration::decode(origin.as_bytes());
+    assert_eq!(error, Err(RulesError::Xml(XmlError::Value("AllowedOrigin"))));
+}

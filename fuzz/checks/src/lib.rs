@@ -5,7 +5,7 @@
 //! `fuzz/fuzz_targets` call these functions, and so does `tests/replay.rs`, with every file of `fuzz/corpus` and
 //! mutations of it, on stable Rust.
 //!
-//! The formats of the client's journal and of the server's tokens are private to their crates. Their files are included
+//! The formats of the client's journal and of the server's tokens and forms are private to their crates. Their files are included
 //! here rather than made public, and rather than depended on: an HTTP client and a database, built once more with
 //! instrumentation, would cost minutes before the first byte is fuzzed.
 
@@ -14,11 +14,18 @@
 
 mod blobs;
 mod checkpoints;
+mod forms;
 mod policies;
 mod requests;
 mod times;
 mod xml;
 
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../../crates/server/src/http/oss/form_grammar.rs"]
+mod form_grammar;
+#[allow(dead_code, unreachable_pub)]
+#[path = "../../../crates/server/src/http/oss/form_policy.rs"]
+mod form_policy;
 #[allow(dead_code, unreachable_pub)]
 #[path = "../../../crates/client/src/hint.rs"]
 mod hint;
@@ -36,6 +43,7 @@ mod keys;
 
 pub use blobs::blobs;
 pub use checkpoints::checkpoints;
+pub use forms::forms;
 pub use policies::policies;
 pub use requests::{headers, queries};
 pub use times::times;
@@ -48,6 +56,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("blobs", blobs),
     ("checkpoints", checkpoints),
+    ("forms", forms),
     ("headers", headers),
     ("policies", policies),
     ("queries", queries),

@@ -11,11 +11,13 @@
 // Each test file uses its own share.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod arguments;
 pub mod content;
 pub mod ledger;
 pub mod observer;
 #[cfg(target_os = "linux")]
 pub mod pty;
+pub mod recorder;
 pub mod secrets;
 
 use std::ffi::OsStr;

@@ -148,6 +148,18 @@ impl Document<'_> {
         }
     }
 
+    /// Notes the elements of these names, wherever they are, that hold more than text: of those only what they hold is written again.
+    pub(crate) fn leaves(&self, names: &[&'static str]) {
+        let mut elements = Vec::from([&self.root]);
+        while let Some(element) = elements.pop() {
+            let leaf = names.iter().find(|name| **name == element.name);
+            if let Some(name) = leaf.filter(|_| !element.children.is_empty()) {
+                self.note(XmlError::Value(name));
+            }
+            elements.extend(&element.children);
+        }
+    }
+
     /// A text that may be percent-encoded; empty when there is none.
     pub(crate) fn name(&self, of: &Element<'_>, name: &'static str) -> String {
         let text = of.text(name);

@@ -14,6 +14,7 @@ mod initiate;
 mod objects;
 mod parts;
 mod reader;
+mod rewrite;
 mod rules;
 mod uploads;
 mod writer;
@@ -32,9 +33,9 @@ pub use element::XmlError;
 pub use initiate::InitiateMultipartUploadResult;
 pub use objects::{ListBucketResult, ListedObject, Paging};
 pub use parts::{ListPartsResult, ListedPart};
+pub use rewrite::{normalised, with_abort_term};
 pub use rules::{
     CorsConfiguration, CorsRule, LifecycleConfiguration, LifecycleRule, RulesError, Term,
-    normalised, with_abort_term,
 };
 pub use uploads::{ListMultipartUploadsResult, ListedUpload};
 pub(crate) use writer::XmlWriter;

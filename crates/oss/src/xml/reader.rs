@@ -23,6 +23,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Element<'_>, XmlError> {
     let mut elements = 0;
     while !reader.rest.is_empty() {
         let text = reader.text();
+        let depth = open.len();
         let (name, top) = open.last_mut().ok_or(XmlError::Malformed)?;
         push_text(&mut top.text, text)?;
         if reader.skip("<?") {
@@ -45,10 +46,11 @@ pub(super) fn parse(body: &[u8]) -> Result<Element<'_>, XmlError> {
             let (name, empty) = reader.tag()?;
             let local = name.rsplit_once(':').map_or(name, |(_, local)| local);
             let element = Element { name: local, ..Element::default() };
-            if empty {
-                top.children.push(element);
-            } else if open.len() > MAX_DEPTH {
+            // Whether it is written in one tag or in two.
+            if depth > MAX_DEPTH {
                 return Err(XmlError::TooDeep);
+            } else if empty {
+                top.children.push(element);
             } else {
                 open.push((name, element));
             }

@@ -1,14 +1,14 @@
 //! The rules of a bucket: which pages may use it (CORS), and when what in it ends (lifecycle).
 //!
 //! What was put is given back whole, with what this crate has no word for, such as transitions to other storage classes;
-//! so both are read into values, and kept as the text of [`normalised`].
+//! so both are read into values, and kept as the text of [`normalised`](super::normalised).
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use super::element::Element;
-use super::{Document, XmlError, XmlWriter};
+use super::{Document, XmlError};
 use crate::text::parse_u64;
 use crate::time::parse_iso;
 
@@ -59,9 +59,10 @@ impl CorsConfiguration {
     /// Reads it.
     ///
     /// # Errors
-    /// Malformed, another document, an age that is no number.
+    /// Malformed, another document, an age that is no number, elements in what is a text.
     pub fn decode(body: &[u8]) -> Result<CorsConfiguration, RulesError> {
         let document = Document::parse(body, Self::ROOT)?;
+        document.leaves(LEAVES);
         let wrong = Wrong::default();
         let rule = |rule: &Element<'_>| CorsRule {
             allowed_origins: texts(rule, "AllowedOrigin"),
@@ -121,9 +122,10 @@ impl LifecycleConfiguration {
     ///
     /// # Errors
     /// Malformed, another document, a rule without status, a term that says no time, a number of days or a date that
-    /// is none.
+    /// is none, elements in what is a text.
     pub fn decode(body: &[u8]) -> Result<LifecycleConfiguration, RulesError> {
         let document = Document::parse(body, Self::ROOT)?;
+        document.leaves(LEAVES);
         let wrong = Wrong::default();
         let rule = |rule: &Element<'_>| LifecycleRule {
             id: rule.text("ID").trim_ascii().into(),
@@ -148,107 +150,24 @@ impl LifecycleConfiguration {
     }
 }
 
+/// What is read as a text. Written again it would be nothing but the elements in it, and a prefix that is lost is every key.
+const LEAVES: &[&str] = &[
+    "AllowedOrigin",
+    "AllowedMethod",
+    "AllowedHeader",
+    "ExposeHeader",
+    "MaxAgeSeconds",
+    "ResponseVary",
+    "ID",
+    "Prefix",
+    "Status",
+    "Key",
+    "Value",
+    "Days",
+    "CreatedBeforeDate",
+    "Date",
+];
 const KNOWN: &[&str] = &["ID", "Prefix", "Status", "Tag", "Expiration", "AbortMultipartUpload"];
-
-/// A document with this root as this crate writes it: without namespaces, attributes, comments and blanks between
-/// elements. With `ids`, rules without an ID get `rule-1`, `rule-2` and so on.
-///
-/// # Errors
-/// Malformed, or another document.
-pub fn normalised(body: &[u8], root: &'static str, ids: bool) -> Result<String, XmlError> {
-    let document = Document::parse(body, root)?;
-    let mut xml = XmlWriter::new();
-    xml.open(root);
-    for (index, rule) in document.root.children.iter().enumerate() {
-        if !ids || rule.name != "Rule" || !rule.text("ID").trim_ascii().is_empty() {
-            copy(&mut xml, rule);
-            continue;
-        }
-        xml.open(rule.name);
-        let mut id = String::from("rule-");
-        crate::text::push_u64(&mut id, index as u64 + 1);
-        xml.text("ID", &id);
-        for child in rule.children.iter().filter(|child| child.name != "ID") {
-            copy(&mut xml, child);
-        }
-        xml.close(rule.name);
-    }
-    xml.close(root);
-    document.finish(xml.finish())
-}
-
-/// The lifecycle of `body` (empty: of a bucket without one) with one thing more: unfinished uploads of keys that begin with `prefix`
-/// are aborted `days` after they were begun. An enabled rule of just this prefix, without tags, gets the term; where there is none, a
-/// rule is added. What else the document holds stays as it is.
-///
-/// # Errors
-/// Malformed, or another document.
-pub fn with_abort_term(body: &[u8], prefix: &str, days: u32) -> Result<String, XmlError> {
-    let empty = b"<LifecycleConfiguration/>".as_slice();
-    let body = if body.is_empty() { empty } else { body };
-    let document = Document::parse(body, LifecycleConfiguration::ROOT)?;
-    let rules = &document.root.children;
-    let has = |rule: &Element<'_>, id: &str| rule.text("ID").trim_ascii() == id;
-    let fits = |rule: &&Element<'_>| {
-        rule.name == "Rule"
-            && rule.text("Prefix") == prefix
-            && rule.text("Status").trim_ascii() == "Enabled"
-            && rule.children.iter().all(|child| !matches!(child.name, "Tag" | "Filter"))
-    };
-    let fitting = rules.iter().find(fits);
-    let mut xml = XmlWriter::new();
-    xml.open(LifecycleConfiguration::ROOT);
-    for rule in rules {
-        if !fitting.is_some_and(|fitting| core::ptr::eq(fitting, rule)) {
-            copy(&mut xml, rule);
-            continue;
-        }
-        xml.open(rule.name);
-        for child in rule.children.iter().filter(|child| child.name != ABORT) {
-            copy(&mut xml, child);
-        }
-        abort_term(&mut xml, days);
-        xml.close(rule.name);
-    }
-    if fitting.is_none() {
-        let mut id = String::from("abort-unfinished");
-        let mut number = 1;
-        while rules.iter().any(|rule| has(rule, &id)) {
-            number += 1;
-            id = String::from("abort-unfinished-");
-            crate::text::push_u64(&mut id, number);
-        }
-        xml.open("Rule");
-        xml.text("ID", &id);
-        xml.text("Prefix", prefix);
-        xml.text("Status", "Enabled");
-        abort_term(&mut xml, days);
-        xml.close("Rule");
-    }
-    xml.close(LifecycleConfiguration::ROOT);
-    document.finish(xml.finish())
-}
-
-const ABORT: &str = "AbortMultipartUpload";
-
-fn abort_term(xml: &mut XmlWriter, days: u32) {
-    xml.open(ABORT);
-    xml.number("Days", days.into());
-    xml.close(ABORT);
-}
-
-/// As deep as the reader lets documents be.
-fn copy(xml: &mut XmlWriter, element: &Element<'_>) {
-    if element.children.is_empty() {
-        xml.text(element.name, &element.text);
-        return;
-    }
-    xml.open(element.name);
-    for child in &element.children {
-        copy(xml, child);
-    }
-    xml.close(element.name);
-}
 
 fn texts(of: &Element<'_>, name: &str) -> Vec<String> {
     of.all(name).map(|child| child.text.trim_ascii().into()).collect()

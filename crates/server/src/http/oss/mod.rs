@@ -12,6 +12,7 @@ mod delete;
 mod errors;
 mod foreign;
 mod form;
+mod form_grammar;
 mod form_policy;
 mod list;
 mod multipart;
