@@ -62,6 +62,14 @@ impl Access {
         self.told = false;
     }
 
+    /// TokenExpired is told: the grant is over, whatever the clock may say later.
+    pub(crate) fn give_up(&mut self) {
+        self.told = true;
+        if let Some(held) = &mut self.held {
+            held.refused = true;
+        }
+    }
+
     /// Forgets the grant: its place is gone.
     pub(crate) fn drop_grant(&mut self) {
         self.held = None;

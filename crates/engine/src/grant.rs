@@ -161,7 +161,7 @@ impl Transfer {
     }
 
     fn tell_expired(&mut self, desk: &mut Desk) {
-        self.access.told = true;
+        self.access.give_up();
         let (file, video_id) = (self.owner.file, self.video_id.clone());
         desk.event(Event::TokenExpired { file, video_id });
     }
@@ -247,6 +247,12 @@ mod tests {
         assert!(matches!(s.event(), Event::TokenExpired { .. }));
         assert_eq!(s.idle(), None);
         assert_eq!(s.engine.files()[0].state, FileState::Expired);
+        // By a late reply the server's time seems to be what it was: what was told to be over is not used again.
+        let date = Some(s.now.wall_ms - 30_000);
+        let result = Ok(Reply::PartUploaded { etag: "E".into(), crc64: None });
+        s.engine.handle(s.now, crate::Input::Answer { id: ids[1], result, server_date_ms: date });
+        let sent = |output: &Output| matches!(output, Output::Effect(Effect::Perform { .. }));
+        assert!(!s.drain().iter().any(sent));
     }
 
     #[test]
