@@ -232,10 +232,12 @@ impl World {
         self.weather = Weather::calm();
         self.store.prolong(self.clock.server_ms());
         self.settle()?;
-        for round in 0..4 {
-            self.encourage(round == 0)?;
+        // Where a failure halts the others, each may take a round of its own.
+        let rounds = 4 + if self.scenario.config.halt_on_failure { self.files.len() } else { 0 };
+        for round in 1..=rounds {
+            self.encourage(round == 1)?;
             self.settle()?;
-            self.check_rest(round == 3)?;
+            self.check_rest(round == rounds)?;
         }
         self.check_objects()
     }

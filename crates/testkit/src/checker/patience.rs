@@ -36,8 +36,10 @@ pub(crate) struct Patience {
     backoff: u64,
     /// From this moment on nothing holds a request back any more.
     latest: u64,
-    /// Requests up to this one were under way when the last back-off began.
+    /// Requests up to this one were under way when the last back-off began, or may have been.
     wave: Option<EffectId>,
+    /// They may have been: it is not certain that there was a back-off.
+    unsure: bool,
     /// The least that the pause of the last failure lasts: what the server asked for, and what is left of one that is not over.
     asked: u64,
     /// When the longest that the back-offs so far may be is over.
@@ -96,8 +98,7 @@ impl Checker {
         let doomed = watch.doom.is_possible();
         let patience = &mut watch.patience;
         if doomed && !watch.doom.is_certain() {
-            patience.failed = true;
-            patience.asked = result.as_ref().err().map_or(0, asked);
+            patience.may_open(now, result.as_ref().err().map_or(0, asked));
         }
         if let Err(fault) = result {
             patience.hold_back(now, fault, backoff);
@@ -164,8 +165,8 @@ impl Checker {
             // Not always a failure; too many are counted rather than too few.
             Err(fault) if matches!(fault.kind, FaultKind::ClockSkew | FaultKind::Relist) => {
                 patience.failures += 1;
-                (patience.failed, patience.asked) = (true, asked(fault));
-                patience.wave = Some(newest);
+                patience.may_open(now, asked(fault));
+                (patience.wave, patience.unsure) = (Some(newest), true);
             }
             Err(_) => {}
         }
@@ -288,7 +289,8 @@ impl Checker {
             let acknowledged = std::mem::take(&mut patience.acknowledged);
             let Some(attempt) = watch.attempt.as_ref().filter(|a| !a.closing) else { continue };
             let what = format!("file {}", id.0);
-            if acknowledged && attempt.outage && patience.pauses == 0 {
+            // What is found of the object may end an outage; a part that was acknowledged does, and nothing counts as failed since.
+            if acknowledged && attempt.outage && (patience.pauses, patience.failures) == (0, 0) {
                 return broken("5 the end of an outage is told", what);
             }
             if opens && !attempt.outage && !watch.doom.is_possible() {
@@ -462,17 +464,26 @@ impl Patience {
         self.latest = self.latest.max(now + pause.max(wish));
     }
 
+    /// Something failed that may open an outage; what is left of a pause that was asked for before is waited for as well.
+    fn may_open(&mut self, now: u64, wish: u64) {
+        self.failed = true;
+        self.asked = wish.max(self.backoff.saturating_sub(now));
+    }
+
     /// Request `id` failed: the least that is waited for it. Those under way when a back-off began are part of the same failure, and
     /// only what the server asks for makes the pause longer.
     fn back_off(&mut self, now: u64, id: EffectId, newest: EffectId, wish: u64, backoff: Backoff) {
         (self.failed, self.opens) = (true, true);
         if self.outage.is_some() && Some(id) <= self.wave {
             self.backoff = self.backoff.max(now + wish);
+            if self.unsure {
+                self.longest = self.longest.max(now + longest(backoff));
+            }
             return;
         }
         self.pauses += 1;
-        self.wave = Some(newest);
-        self.asked = wish.max(self.backoff.saturating_sub(now));
+        (self.wave, self.unsure) = (Some(newest), false);
+        self.may_open(now, wish);
         let (least, most) = bounds(backoff, self.pauses);
         self.backoff = now + least.max(self.asked);
         self.longest = self.longest.max(self.backoff).max(now + most);
