@@ -215,6 +215,8 @@ impl Checker {
                 coverage.hit("story", "patience with the authorizer spent");
             }
         }
+        // Whatever a late reply makes of the time: nobody signs with it any more.
+        self.dead.extend(watch.grant.as_ref().map(|grant| grant.id));
         self.watch(file, |watch| {
             watch.expired_told = true;
             // The last of the failures brought this in place of an outage.
