@@ -259,7 +259,9 @@ fn unprivileged(env: &TestEnv, args: &[&str]) -> std::process::Command {
     // root reads everything: be nobody, with a copy of the binary that nobody can reach.
     let binary = env.path("vodferry");
     if !binary.exists() {
-        fs::copy(command.get_program(), &binary).unwrap();
+        // By another process: a program is busy as long as any child of this one, of another test, has it open for writing.
+        let mut copy = std::process::Command::new("cp");
+        assert!(copy.arg(command.get_program()).arg(&binary).status().unwrap().success());
         fs::set_permissions(env.path("."), fs::Permissions::from_mode(0o755)).unwrap();
     }
     let mut command = std::process::Command::new(binary);

@@ -477,6 +477,8 @@ impl Patience {
         if self.outage.is_some() && Some(id) <= self.wave {
             self.backoff = self.backoff.max(now + wish);
             if self.unsure {
+                // Or a back-off begins here.
+                self.wave = Some(newest);
                 self.longest = self.longest.max(now + longest(backoff));
             }
             return;
