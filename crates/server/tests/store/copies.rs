@@ -227,7 +227,7 @@ async fn lifecycle_rules_end_what_is_old() {
         // It is the 21st of September.
         (2005, "dated/august", 22, ""),
         (2006, "dated/september", 20, ""),
-        (2007, "reached/now", 0, ""),
+        (2007, "reached/now", 1, ""),
         (2008, "ahead/old", 30, ""),
     ] {
         let now_ms = NOW - age * DAY;
