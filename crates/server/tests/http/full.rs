@@ -38,10 +38,6 @@ impl Fs for FaultyFs {
         check(&self.0, "create")?;
         Ok(Box::new(FaultyFile(self.0.clone(), RealFs.create(path)?)))
     }
-    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        check(&self.0, "create")?;
-        Ok(Box::new(FaultyFile(self.0.clone(), RealFs.create_direct(path)?)))
-    }
     fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         RealFs.open(path)
     }

@@ -1,7 +1,6 @@
 //! Blob stores.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +9,6 @@ use futures_util::future::join_all;
 use vodferry_oss::{crc64::crc64, etag::md5};
 use vodferry_server::store::{Blob, BlobError, BlobStore, DiskBlobs};
 
-use crate::fsck::Watched;
 use crate::{blob_id, blobs, eventually, read, write, write_expecting};
 
 #[tokio::test]
@@ -22,22 +20,6 @@ async fn disk_conforms() {
     deletion(&store).await;
     listing_by_age(&store).await;
     missing_and_short(&store, folder.path()).await;
-}
-
-#[tokio::test]
-async fn what_will_be_synced_goes_past_the_cache_and_nothing_else_does() {
-    for durable in [true, false] {
-        let folder = tempfile::tempdir().unwrap();
-        let watched = Arc::new(Watched::default());
-        let store = DiskBlobs::open_on(watched.clone(), folder.path(), durable).unwrap();
-        for length in [70_000, 3_000_001] {
-            write(&store, &pattern(length)).await;
-        }
-        let notes = watched.0.lock().unwrap();
-        let past = notes.iter().filter(|note| note.starts_with("create past the cache")).count();
-        let through = notes.iter().filter(|note| note.starts_with("create ")).count() - past;
-        assert_eq!((past, through), if durable { (2, 0) } else { (0, 2) });
-    }
 }
 
 async fn written_bytes_come_back(store: &dyn BlobStore) {

@@ -159,10 +159,6 @@ impl Fs for Watched {
         self.note("create", path);
         RealFs.create(path)
     }
-    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.note("create past the cache", path);
-        RealFs.create_direct(path)
-    }
     fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         RealFs.open(path)
     }

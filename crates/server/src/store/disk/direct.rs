@@ -1,6 +1,6 @@
 //! Files whose bytes go to the disk past the page cache.
 //!
-//! Bytes that are synced at once gain nothing from being copied into memory first: finding pages for them and writing those back costs more
+//! Bytes that nobody reads next gain nothing from being copied into memory first: finding pages for them and writing those back costs more
 //! than everything else that is done with a part. Whole blocks that lie on the boundary of one go directly, the rest of the last block
 //! through the cache; a file system that does not take them so gets everything through the cache. When they are read they are
 //! in memory like others.
@@ -101,6 +101,7 @@ fn refused(e: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::disk::fs::{Fs as _, RealFs};
 
     /// A folder on the disk of the build: one for temporary files may be memory, which takes everything directly.
     fn folder() -> tempfile::TempDir {
@@ -174,6 +175,17 @@ mod tests {
         assert!(!file.direct);
         assert!(Direct::create(&path).is_err(), "there is one already");
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 9 * BLOCK as u64 + 1);
+    }
+
+    #[test]
+    fn the_files_of_this_machine_are_made_so() {
+        let folder = folder();
+        let (path, mut memory) = (folder.path().join("made"), Vec::new());
+        RealFs.create(&path).unwrap().append(content(&mut memory, 8 * BLOCK, 0)).unwrap();
+        if takes(folder.path()) && rustix::fs::statfs(&path).unwrap().f_type != TMPFS {
+            let mut opened = RealFs.open(&path).unwrap();
+            assert_eq!(opened.read_at_hand(0, &mut [0; BLOCK]), None, "in memory as well");
+        }
     }
 
     #[test]

@@ -11,16 +11,11 @@ use std::time::SystemTime;
 
 /// A file system. Every call may block.
 pub trait Fs: Send + Sync {
-    /// Makes a file that was not there.
+    /// Makes a file that was not there. Its bytes need not be in memory as well.
     ///
     /// # Errors
     /// As all here: what the system says, so `AlreadyExists`, `NotFound`, `StorageFull`, …
     fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
-
-    /// As [`create`](Fs::create), for bytes that are synced at once: no use is made of having them in memory as well.
-    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.create(path)
-    }
 
     /// Opens a file to read it. It can be read to its end even when it is removed meanwhile.
     fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
@@ -84,12 +79,11 @@ pub struct RealFs;
 
 impl Fs for RealFs {
     fn create(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        Ok(Box::new(File::create_new(path)?))
-    }
-
-    #[cfg(target_os = "linux")]
-    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        Ok(Box::new(super::direct::Direct::create(path)?))
+        #[cfg(target_os = "linux")]
+        let made = super::direct::Direct::create(path)?;
+        #[cfg(not(target_os = "linux"))]
+        let made = File::create_new(path)?;
+        Ok(Box::new(made))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A writer hashes and writes on blocking threads, a batch at a time, while the next batch arrives; a
-//! body of at most 1 MiB, in one piece, and its MD5 is taken side by side with those of others. What will be
-//! synced goes past the page cache.
+//! body of at most 1 MiB, in one piece, and its MD5 is taken side by side with those of others. Both go
+//! past the page cache.
 //! To finish means: sync the file, rename it, sync the folder that holds its new name. Blobs that
 //! finish at the same time share the last step, and so that they can, those of one moment get names
 //! in one folder: the first two digits of a name change only every few hundred blobs. A folder is made

@@ -146,13 +146,7 @@ impl Draft {
         let failed = |e| BlobError::io("write", &*path, e);
         let file = match file {
             Some(file) => file,
-            none => {
-                let made = match store.durable {
-                    true => store.fs.create_direct(path),
-                    false => store.fs.create(path),
-                };
-                none.insert(made.map_err(failed)?)
-            }
+            none => none.insert(store.fs.create(path).map_err(failed)?),
         };
         file.append(batch).map_err(failed)?;
         self.crc64.update(batch);
