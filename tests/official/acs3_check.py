@@ -6,24 +6,19 @@ Usage: acs3_check.py ENDPOINT BUCKET KEYS_FILE. Prints a line per check and `N p
 
 import json
 import sys
-import traceback
 
 import alibabacloud_oss_v2 as oss
 from alibabacloud_sts20150401.client import Client
 from alibabacloud_sts20150401.models import AssumeRoleRequest
 from alibabacloud_tea_openapi.models import Config
 
+from checks import Checks, run_all
 from keys import access_key
 
 endpoint, bucket, keys_file = sys.argv[1:4]
 key_id, secret = access_key(keys_file)
 ROLE = "acs:ram::1000000000000001:role/uploader"
-checks = []
-
-
-def check(run):
-    checks.append(run)
-    return run
+check = Checks()
 
 
 def client(key_id=key_id, secret=secret, token=None):
@@ -107,14 +102,4 @@ def wrong_keys_are_refused_by_code():
     refused("NoPermission", lambda: assume(by=own))
 
 
-failed = 0
-for run in checks:
-    try:
-        run()
-        print(f"ok    {run.__name__}")
-    except Exception:
-        failed += 1
-        print(f"FAIL  {run.__name__}")
-        traceback.print_exc()
-print(f"{len(checks) - failed} passed, {failed} failed")
-sys.exit(1 if failed else 0)
+run_all("acs3", [(run.__name__, run) for run in check])

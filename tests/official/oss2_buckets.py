@@ -1,6 +1,6 @@
 """Buckets, listings, copies, appends, ACLs, tags, rules: every call that oss2 offers for what the server has.
 
-Imported by oss2_check.py, which runs each function of CHECKS with a bucket.
+Imported by oss2_check.py, which runs each of its checks with a bucket.
 """
 
 import datetime
@@ -25,12 +25,9 @@ from oss2.models import (
     TaggingRule,
 )
 
-CHECKS = []
+from checks import Checks
 
-
-def check(run):
-    CHECKS.append(run)
-    return run
+check = Checks()
 
 
 def refused(error, status, call, *args, **kwargs):

@@ -13,6 +13,7 @@ import oss2
 
 import oss2_buckets
 import oss2_files
+from checks import Checks, noise, run_all
 from keys import access_key
 
 MIB = 1 << 20
@@ -20,22 +21,7 @@ endpoint, bucket_name, keys_file = sys.argv[1:4]
 key_id, secret = access_key(keys_file)
 auth = oss2.Auth(key_id, secret)
 bucket = oss2.Bucket(auth, endpoint, bucket_name)
-checks = []
-
-
-def check(run):
-    checks.append(run)
-    return run
-
-
-def noise(length, seed):
-    """Bytes that repeat nowhere, the same for the same seed."""
-    out, block = bytearray(), seed.to_bytes(8, "big")
-    while len(out) < length:
-        block = hashlib.sha512(block).digest()
-        out += block
-    return bytes(out[:length])
-
+check = Checks()
 
 @check
 def put_then_get_gives_the_same_bytes():
@@ -149,29 +135,9 @@ def an_interrupted_resumable_upload_goes_on(bucket):
     assert bucket.get_object("oss2/movie.bin").read() == data
 
 
-def of_buckets(run, version, bucket):
-    def named():
-        run(bucket)
-
-    named.__name__ = f"{run.__name__}_({version})"
-    return named
-
-
 # The region that the server tells when it was not told another.
 bucket_v4 = oss2.Bucket(oss2.AuthV4(key_id, secret), endpoint, bucket_name, region="cn-shanghai")
-for run in [an_interrupted_resumable_upload_goes_on] + oss2_buckets.CHECKS + oss2_files.CHECKS:
-    checks += [of_buckets(run, "V1", bucket), of_buckets(run, "V4", bucket_v4)]
-
-passed = failed = 0
-for run in checks:
-    name = run.__name__.replace("_", " ")
-    try:
-        run()
-    except Exception as e:  # each check reports its own failure, the others still run
-        failed += 1
-        print(f"oss2 … FAILED {name}: {type(e).__name__}: {e}")
-    else:
-        passed += 1
-        print(f"oss2 … ok {name}")
-print(f"oss2: {passed} passed, {failed} failed")
-sys.exit(1 if failed else 0)
+runs = [(run.__name__, run) for run in check]
+for run in [an_interrupted_resumable_upload_goes_on] + oss2_buckets.check + oss2_files.check:
+    runs += [(f"{run.__name__} ({version})", lambda run=run, by=by: run(by)) for version, by in (("V1", bucket), ("V4", bucket_v4))]
+run_all("oss2", runs)

@@ -1,6 +1,6 @@
 """Files, downloads that are resumed, URLs that another program uses, callbacks: what oss2 offers beside the calls of oss2_buckets.py.
 
-Imported by oss2_check.py, which runs each function of CHECKS with a bucket.
+Imported by oss2_check.py, which runs each of its checks with a bucket.
 """
 
 import base64
@@ -15,19 +15,10 @@ from unittest import mock
 import oss2
 
 from application import ANSWER, application
+from checks import Checks, noise
 from oss2_buckets import clear, refused
 
-CHECKS = []
-
-
-def check(run):
-    CHECKS.append(run)
-    return run
-
-
-def noise(length):
-    return hashlib.shake_128(length.to_bytes(8, "big")).digest(length)
-
+check = Checks()
 
 @check
 def files_go_up_and_come_back(bucket):

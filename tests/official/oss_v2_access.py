@@ -1,6 +1,6 @@
 """Who may do what, and who is told: keys, regions, nobody's requests, upload callbacks.
 
-Imported by oss_v2_check.py, which runs each function of CHECKS with a store.
+Imported by oss_v2_check.py, which runs each of its checks with a store.
 """
 
 import base64
@@ -9,14 +9,10 @@ import json
 import alibabacloud_oss_v2 as oss
 
 from application import ANSWER, application
+from checks import Checks
 from oss_v2_store import Store, bucket, key_id, refused, secret
 
-CHECKS = []
-
-
-def check(run):
-    CHECKS.append(run)
-    return run
+check = Checks()
 
 
 @check

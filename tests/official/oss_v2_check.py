@@ -6,7 +6,6 @@ Usage: oss_v2_check.py ENDPOINT BUCKET KEYS_FILE. Prints a line per check and `N
 
 import hashlib
 import os
-import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -15,14 +14,10 @@ import alibabacloud_oss_v2 as oss
 
 import oss_v2_access
 import oss_v2_objects
+from checks import Checks, run_all
 from oss_v2_store import Store, bucket, endpoint, refused
 
-checks = []
-
-
-def check(run):
-    checks.append(run)
-    return run
+check = Checks()
 
 
 @check
@@ -251,17 +246,6 @@ def signed_urls(store):
     store.clear("urls/")
 
 
-passed = failed = 0
-for run in checks + oss_v2_objects.CHECKS + oss_v2_access.CHECKS:
-    for version in ("v1", "v4"):
-        name = f"{run.__name__.replace('_', ' ')} ({version.upper()})"
-        try:
-            run(Store(version))
-        except Exception as e:  # each check reports its own failure, the others still run
-            failed += 1
-            print(f"oss-v2 … FAILED {name}: {type(e).__name__}: {e}")
-        else:
-            passed += 1
-            print(f"oss-v2 … ok {name}")
-print(f"oss-v2: {passed} passed, {failed} failed")
-sys.exit(1 if failed else 0)
+runs = check + oss_v2_objects.check + oss_v2_access.check
+both = [(run, version) for run in runs for version in ("v1", "v4")]
+run_all("oss-v2", [(f"{run.__name__} ({version.upper()})", lambda run=run, version=version: run(Store(version))) for run, version in both])

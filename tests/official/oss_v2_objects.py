@@ -1,6 +1,6 @@
 """Conditions, copies, appends, versions, tags: what alibabacloud-oss-v2 offers for objects beside the calls of oss_v2_check.py.
 
-Imported by oss_v2_check.py, which runs each function of CHECKS with a store.
+Imported by oss_v2_check.py, which runs each of its checks with a store.
 """
 
 import base64
@@ -8,20 +8,11 @@ import hashlib
 
 import alibabacloud_oss_v2 as oss
 
+from checks import Checks, noise
 from oss_v2_store import bucket, refused
 
 PART = 102_400
-CHECKS = []
-
-
-def check(run):
-    CHECKS.append(run)
-    return run
-
-
-def noise(length):
-    return hashlib.shake_128(length.to_bytes(8, "big")).digest(length)
-
+check = Checks()
 
 def head(store, key):
     return store.head_object(oss.HeadObjectRequest(bucket=bucket, key=key))

@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import tempfile
-import traceback
 import urllib.request
 
 import alibabacloud_oss_v2 as oss
@@ -19,18 +18,14 @@ from aliyunsdkcore.client import AcsClient
 from aliyunsdksts.request.v20150401.AssumeRoleRequest import AssumeRoleRequest
 from aliyunsdksts.request.v20150401.GetCallerIdentityRequest import GetCallerIdentityRequest
 
+from checks import Checks, run_all
 from keys import access_key
 
 endpoint, bucket_name, keys_file = sys.argv[1:4]
 key_id, secret = access_key(keys_file)
 client = AcsClient(key_id, secret, "cn-hangzhou")
 ROLE = "acs:ram::1000000000000001:role/uploader"
-checks = []
-
-
-def check(run):
-    checks.append(run)
-    return run
+check = Checks()
 
 
 def call(request, by=client):
@@ -222,14 +217,4 @@ def wrong_keys_are_refused_by_code():
     refused("InvalidAccessKeySecret", lambda: assume(by=AcsClient(key_id, "wrong", "cn-hangzhou")))
 
 
-failed = 0
-for run in checks:
-    try:
-        run()
-        print(f"ok    {run.__name__}")
-    except Exception:
-        failed += 1
-        print(f"FAIL  {run.__name__}")
-        traceback.print_exc()
-print(f"{len(checks) - failed} passed, {failed} failed")
-sys.exit(1 if failed else 0)
+run_all("sts", [(run.__name__, run) for run in check])
