@@ -1,8 +1,8 @@
 """Runs cargo-mutants over vodferry-engine, in a copy, and compares what no test catches with survivors.md.
 
 Two passes, because a mutant costs what is built for it: first every mutant against the unit tests alone (one crate is built), then
-those that they miss against the simulation. Run by scripts/mutants.sh. From the environment: SHARD=0/4 takes a quarter, SEEDS=300
-sets the worlds of the simulation, JOBS=2 the mutants at once. Exit status 1: a survivor is not explained, or fewer than 90 % are caught.
+those that they miss against the simulation. Run by scripts/mutants.sh. From the environment: SHARD=0/4 takes a quarter, SINCE=main~20
+what changed since then, SEEDS=300 sets the worlds of the simulation, JOBS=2 the mutants at once. Exit status 1: a survivor is not explained, or fewer than 90 % are caught.
 """
 
 import os
@@ -26,7 +26,7 @@ def main() -> int:
     tool = installed()
     began = time.monotonic()
     lay_out(["engine"])
-    units = mutate(tool, "units", ["--lib"], shard() + ["--timeout", "40"])
+    units = mutate(tool, "units", ["--lib"], some() + ["--timeout", "40"])
     missed = units["missed"]
     if missed:
         lay_out(["engine", "testkit"])
@@ -84,9 +84,14 @@ def lay_out(crates: list[str]) -> None:
         shutil.rmtree(COPY / "crates/testkit/examples", ignore_errors=True)
 
 
-def shard() -> list[str]:
-    asked = os.environ.get("SHARD")
-    return ["--shard", asked] if asked else []
+def some() -> list[str]:
+    shard, since = os.environ.get("SHARD"), os.environ.get("SINCE")
+    asked = ["--shard", shard] if shard else []
+    if since:
+        changes = PLACE / "since.diff"
+        changes.write_bytes(subprocess.check_output(["git", "diff", since, "--", "crates/engine/src"], cwd=ROOT))
+        asked += ["--in-diff", str(changes)]
+    return asked
 
 
 def mutate(tool: str, name: str, tests: list[str], options: list[str]) -> dict[str, list[str]]:

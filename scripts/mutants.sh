@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Defects on purpose: do the tests notice? First the list in mutants/list.toml, each entry by its named test; then every mutant that
-# cargo-mutants makes of the engine, in a copy. SHARD=0/4 takes a quarter of the latter; ONLY=text some entries of the list.
+# cargo-mutants makes of the engine, in a copy. SHARD=0/4 takes a quarter of the latter, SINCE=commit what changed since; ONLY=text
+# some entries of the list.
 # PARTS="list engine" restricts it to one of the two.
 set -euo pipefail
 cd "$(dirname "$0")/.."
