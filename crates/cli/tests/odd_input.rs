@@ -529,6 +529,18 @@ fn time_outs_are_kept() {
     let ran = Ran::of(&mut command).fails(4, "no reply");
     assert!(began.elapsed().as_secs() < 25, "the default of 30 s was not taken: {ran:?}");
     assert!(ran.event("retry").text("message").contains("no reply"), "{ran:?}");
+    // Each is the only one that is short; TLS is part of connecting.
+    let tls = url.replace("http://", "https://");
+    let (idle, connect, request) = ("--idle-timeout", "--connect-timeout", "--request-timeout");
+    for (url, short, long) in [(&tls, connect, [idle, request]), (&url, request, [idle, connect])] {
+        let mut command = env.command(&["upload", "a.mp4", "--endpoint", url, "--bucket", "films"]);
+        command.args([short, "300ms", long[0], "60s", long[1], "60s", "--slowest", "10MiB/s"]);
+        command.args(["--retry-for", "1s"]);
+        command.env("VODFERRY_ACCESS_KEY_ID", "AK").env("VODFERRY_ACCESS_KEY_SECRET", "hush");
+        let began = std::time::Instant::now();
+        let ran = Ran::of(&mut command).fails(4, "127.0.0.1");
+        assert!(began.elapsed().as_secs() < 25, "{short}: {ran:?}");
+    }
     for flag in ["--idle-timeout", "--connect-timeout"] {
         for value in ["0", "soon", "-1", ""] {
             let args = ["upload", "a.mp4", "--server", "http://127.0.0.1:1", flag, value];

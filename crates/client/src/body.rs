@@ -55,6 +55,11 @@ impl Body {
         self.remaining
     }
 
+    /// To be told of the reply while the body is on its way; taken before the body is.
+    pub fn reply_watch(&self) -> ReplyWatch {
+        ReplyWatch(self.meter.as_ref().map(|meter| meter.watch.clone()))
+    }
+
     /// The next piece; `None` at the end, and after an error.
     pub async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
@@ -121,6 +126,20 @@ impl Body {
             (meter.tell)(meter.sent);
         }
         piece
+    }
+}
+
+/// Where an [`Http`](crate::Http) tells that a reply moves, so that one that is slow is not taken for silence:
+/// [`Timeouts::idle`](crate::Timeouts::idle) counts from the last time. Who tells nothing has `idle` for the whole reply.
+#[derive(Clone, Debug)]
+pub struct ReplyWatch(Option<Arc<Watch>>);
+
+impl ReplyWatch {
+    /// The head of the reply came (0 bytes), or so many bytes more of its body.
+    pub fn moved(&self, bytes: usize) {
+        if let Some(watch) = &self.0 {
+            watch.replied(bytes as u64);
+        }
     }
 }
 

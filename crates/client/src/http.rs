@@ -16,7 +16,8 @@ pub trait Http: Send + Sync + 'static {
     /// Sends `request` with `body`; dropping the future cuts the request.
     ///
     /// The response's body must be bounded (1 MiB is plenty for this protocol), its header names in lower case. A body that fails
-    /// under way makes the request fail; why, the body remembers. A success is believed only when the body was taken to its end.
+    /// under way makes the request fail; why, the body remembers. A success is believed only when the body was taken to its end. How the
+    /// reply comes is told to [`Body::reply_watch`].
     fn send(
         &self,
         request: Request,

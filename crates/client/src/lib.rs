@@ -84,7 +84,7 @@ mod windows;
 
 pub use app_server::AppServer;
 pub use authorizer::{Authorizer, BoxFuture, GrantRequest, News, UploadGrant};
-pub use body::{Body, BodyError};
+pub use body::{Body, BodyError, ReplyWatch};
 pub use bucket::{
     AppendResult, Bucket, BucketBuilder, Initiate, ListObjects, Listed, ListedObject, ListedUpload,
     Listing, ObjectHead, Progress, PutOptions, ResumableUpload, UploadTask,

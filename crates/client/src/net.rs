@@ -206,8 +206,10 @@ async fn send(
     request: Request,
     body: Body,
 ) -> Result<Response, TransportError> {
+    let watch = body.reply_watch();
     let request = outgoing(request, body)?;
     let mut reply = client.execute(request).await.map_err(|error| explain(error, whom, false))?;
+    watch.moved(0);
     if let Some(peer) = reply.remote_addr() {
         route.leads_to(peer);
     }
@@ -219,6 +221,7 @@ async fn send(
         }
     }
     while let Some(piece) = reply.chunk().await.map_err(|error| explain(error, whom, true))? {
+        watch.moved(piece.len());
         if response.body.len() + piece.len() > MOST_REPLY {
             let text = format!("{whom} answered with more than {MOST_REPLY} bytes");
             return Err(TransportError::new(TransportErrorKind::Protocol, text));

@@ -192,7 +192,7 @@ pub struct Timeouts {
     pub connect: Duration,
     /// Without a byte moving in either direction. Default 30 s.
     pub idle: Duration,
-    /// For a whole request, plus the time its body takes at `slowest`. Time spent waiting for the bandwidth limit does not count. Default 60 s.
+    /// For a whole request, plus the time that its body and the reply's take at `slowest`. Time spent waiting for the bandwidth limit does not count. Default 60 s.
     pub request: Duration,
     /// Bytes per second below which a part is given up and sent anew, at least 1. Default 8 KiB/s.
     pub slowest: u64,
@@ -210,9 +210,9 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// For a whole request with a body of `length` bytes.
-    pub(crate) fn for_body(&self, length: u64) -> Duration {
-        self.request.saturating_add(Duration::from_secs(length / self.slowest.max(1)))
+    /// For a whole request that moves so many bytes both ways.
+    pub(crate) fn for_bytes(&self, bytes: u64) -> Duration {
+        self.request.saturating_add(Duration::from_secs(bytes / self.slowest.max(1)))
     }
 }
 
@@ -247,10 +247,10 @@ mod tests {
     #[test]
     fn a_large_part_gets_more_time() {
         let timeouts = Timeouts::default();
-        assert_eq!(timeouts.for_body(0), Duration::from_secs(60));
-        assert_eq!(timeouts.for_body(8 << 20), Duration::from_secs(60 + 1024));
+        assert_eq!(timeouts.for_bytes(0), Duration::from_secs(60));
+        assert_eq!(timeouts.for_bytes(8 << 20), Duration::from_secs(60 + 1024));
         let none = Timeouts { slowest: 0, ..timeouts };
-        assert_eq!(none.for_body(10), Duration::from_secs(70));
+        assert_eq!(none.for_bytes(10), Duration::from_secs(70));
     }
 
     #[test]

@@ -112,12 +112,12 @@ pub(crate) async fn exchange(
     let mut request = request_for(signature, &op, authority, &digests, &object, at_ms)?;
     let body = body.unwrap_or_else(|| Body::from_bytes(std::mem::take(&mut request.body)));
     let watch = Arc::new(Watch::new(means.timeouts, body.remaining()));
-    let body = match &op {
-        Op::UploadPart { .. } | Op::PutObject { .. } => {
-            body.metered(Meter::new(means.limit.clone(), watch.clone(), sent))
+    let of_the_file = matches!(op, Op::UploadPart { .. } | Op::PutObject { .. });
+    let body = body.metered(Meter::new(means.limit.clone(), watch.clone(), move |bytes| {
+        if of_the_file {
+            sent(bytes);
         }
-        _ => body,
-    };
+    }));
     let response = send(means, &subject(&op), request, body, &watch).await?;
     if let Some(told) = crc64 {
         digests.crc64 = told.get().copied();

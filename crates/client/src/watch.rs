@@ -31,6 +31,8 @@ struct State {
     moved: Instant,
     /// The body was handed over whole; the reply is awaited.
     over: bool,
+    /// Bytes of the reply so far; `None` before its head.
+    replied: Option<u64>,
     /// Since when the body waits for the bandwidth limit.
     held_since: Option<Instant>,
     held: Duration,
@@ -45,6 +47,7 @@ impl Watch {
             begun: now,
             moved: now,
             over: length == 0,
+            replied: None,
             held_since: None,
             held: Duration::ZERO,
             fault: None,
@@ -66,6 +69,13 @@ impl Watch {
         }
         state.moved = now;
         state.over = over;
+    }
+
+    /// The head of the reply came, or `bytes` more of its body.
+    pub(crate) fn replied(&self, bytes: u64) {
+        let mut state = self.state();
+        state.moved = Instant::now();
+        state.replied = Some(state.replied.unwrap_or_default().saturating_add(bytes));
     }
 
     /// The body could not be read: why.
@@ -95,16 +105,23 @@ impl Watch {
         let state = self.state();
         let now = Instant::now();
         let far = now + Duration::from_secs(86_400);
-        let held = state.held + state.held_since.map_or(Duration::ZERO, |since| now - since);
-        let whole = self.timeouts.for_body(self.length).saturating_add(held);
+        // Who answers does not wait for the rest of the body.
+        let held_since = state.held_since.filter(|_| state.replied.is_none());
+        let held = state.held + held_since.map_or(Duration::ZERO, |since| now - since);
+        let bytes = self.length.saturating_add(state.replied.unwrap_or_default());
+        let whole = self.timeouts.for_bytes(bytes).saturating_add(held);
         let whole = state.begun.checked_add(whole).unwrap_or(far);
         // The pieces are large: a line as slow as permitted takes its time for one.
-        let slack = if state.over { self.length.min(KERNEL_BUFFER) } else { PIECE as u64 };
+        let slack = match (state.replied, state.over) {
+            (Some(_), _) => 0,
+            (None, true) => self.length.min(KERNEL_BUFFER),
+            (None, false) => PIECE as u64,
+        };
         let idle = self
             .timeouts
             .idle
             .saturating_add(Duration::from_secs(slack / self.timeouts.slowest.max(1)));
-        let moved = if state.held_since.is_some() { now } else { state.moved };
+        let moved = if held_since.is_some() { now } else { state.moved };
         let idle = moved.checked_add(idle).unwrap_or(far);
         if idle <= whole {
             (idle, "no byte moved for too long")
@@ -148,6 +165,36 @@ mod tests {
             () = moving => unreachable!(),
         };
         assert_eq!(expired, (60 + 1024, "it took too long"));
+    }
+
+    /// How long a request of `length` bytes lasts whose reply comes so many bytes every five seconds.
+    async fn replying(watch: &Watch, bytes: u64, pieces: u32) -> (u64, &'static str) {
+        let moving = async {
+            for _ in 0..pieces {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                watch.replied(bytes);
+            }
+        };
+        tokio::join!(expires_after(watch), moving).0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_that_moves_is_given_its_time_and_one_that_trickles_is_not() {
+        let steady = Watch::new(Timeouts::default(), 0);
+        let (after, text) = replying(&steady, 5 * (8 << 10), 100).await;
+        assert!((530..=560).contains(&after), "{after} s");
+        assert_eq!(text, "no byte moved for too long");
+        let trickle = Watch::new(Timeouts::default(), 0);
+        assert_eq!(replying(&trickle, 1, 100).await, (60, "it took too long"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reply_before_the_limit_let_the_body_go_is_waited_for_no_longer_than_others() {
+        let watch = Watch::new(Timeouts::default(), 1024);
+        watch.hold();
+        let (after, text) = replying(&watch, 0, 1).await;
+        assert!((35..=65).contains(&after), "{after} s");
+        assert_eq!(text, "no byte moved for too long");
     }
 
     #[tokio::test(start_paused = true)]

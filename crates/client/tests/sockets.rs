@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use vodferry::{
     Backoff, Budget, Credential, Error, ErrorKind, Event, File, FileState, Options, Proxy, Target,
-    Uploader,
+    Timeouts, Uploader,
 };
 
 const LENGTH: usize = 90_000;
@@ -109,9 +109,15 @@ where
 
 /// The upload to `endpoint` is given up for time, soon.
 async fn times_out(endpoint: &str) {
+    times_out_with(endpoint, |_| {}).await;
+}
+
+async fn times_out_with(endpoint: &str, change: impl FnOnce(&mut Timeouts)) {
     let dir = folder();
     let begun = Instant::now();
-    let error = put(dir.path(), endpoint, options(dir.path())).await.unwrap_err();
+    let mut options = options(dir.path());
+    change(&mut options.timeouts);
+    let error = put(dir.path(), endpoint, options).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Network, "TimedOut"), "{error}");
     assert!(error.hint().is_some() && error.message().contains("127.0.0.1"), "{error}");
     let took = begun.elapsed();
@@ -158,7 +164,39 @@ async fn an_answer_that_trickles_for_ever_is_given_up() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    times_out(&format!("http://{}", serve(trickling).await)).await;
+    let endpoint = format!("http://{}", serve(trickling).await);
+    times_out_with(&endpoint, |timeouts| timeouts.request = Duration::from_millis(400)).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_slow_but_moves_is_waited_for() {
+    let slow = |mut stream: TcpStream| async move {
+        read_request(&mut stream).await;
+        let (mut reply, mut whole) = tokio::io::duplex(1000);
+        stored(&mut reply).await;
+        drop(reply);
+        let mut bytes = Vec::new();
+        whole.read_to_end(&mut bytes).await.unwrap();
+        let head = String::from_utf8(bytes).unwrap().replace("Length: 0", "Length: 12");
+        let _ = stream.write_all(head.as_bytes()).await;
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let _ = stream.write_all(b" ").await;
+        }
+        read_request(&mut stream).await;
+    };
+    let dir = folder();
+    let begun = Instant::now();
+    let endpoint = format!("http://{}", serve(slow).await);
+    put(dir.path(), &endpoint, options(dir.path())).await.unwrap();
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(1200) && took < Duration::from_secs(5), "{took:?}");
+}
+
+/// The connection's own time, and no other, is short.
+fn only_connecting(timeouts: &mut Timeouts) {
+    timeouts.idle = Duration::from_secs(60);
+    timeouts.request = Duration::from_secs(60);
 }
 
 #[tokio::test]
@@ -167,7 +205,7 @@ async fn a_handshake_that_is_not_answered_is_given_up() {
         tokio::time::sleep(Duration::from_secs(60)).await;
         drop(stream);
     };
-    times_out(&format!("https://{}", serve(silent).await)).await;
+    times_out_with(&format!("https://{}", serve(silent).await), only_connecting).await;
 }
 
 #[cfg(target_os = "linux")]
@@ -179,7 +217,7 @@ async fn a_connection_that_is_not_taken_is_given_up() {
     let listener = socket.listen(0).unwrap();
     let address = listener.local_addr().unwrap();
     let _fill = [TcpStream::connect(address).await.unwrap()];
-    times_out(&format!("http://{address}")).await;
+    times_out_with(&format!("http://{address}"), only_connecting).await;
 }
 
 #[tokio::test]

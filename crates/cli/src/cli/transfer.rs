@@ -129,7 +129,7 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_name = "DURATION", env = "VODFERRY_IDLE_TIMEOUT", value_parser = units::parse_timeout)]
     pub(crate) idle_timeout: Option<Duration>,
 
-    /// Give a request up after this long, plus the time its body takes at --slowest; what --limit holds back does not count [default: 60s]
+    /// Give a request up after this long, plus the time that its body and the reply's take at --slowest; what --limit holds back does not count [default: 60s]
     #[arg(long, value_name = "DURATION", env = "VODFERRY_REQUEST_TIMEOUT", value_parser = units::parse_timeout)]
     pub(crate) request_timeout: Option<Duration>,
 

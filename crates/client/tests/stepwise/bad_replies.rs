@@ -98,6 +98,52 @@ async fn without_an_md5_a_part_is_held_against_the_crc_of_what_left() {
     assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
 }
 
+/// A port that takes the document of a Complete, and answers it, each a moment later.
+struct Slow(Arc<dyn Http>);
+
+impl Http for Slow {
+    fn send(
+        &self,
+        request: Request,
+        mut body: Body,
+    ) -> BoxFuture<'static, Result<Response, TransportError>> {
+        if !request.query.iter().any(|(name, _)| name == "uploadId")
+            || request.method != vodferry::Method::Post
+        {
+            return self.0.send(request, body);
+        }
+        let http = self.0.clone();
+        Box::pin(async move {
+            let moment = Duration::from_millis(400);
+            tokio::time::sleep(moment).await;
+            let mut document = Vec::new();
+            while let Some(piece) = body.next().await {
+                document.extend_from_slice(&piece.unwrap());
+            }
+            tokio::time::sleep(moment).await;
+            http.send(request, Body::from_bytes(document)).await
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_complete_that_moves_is_given_its_time() {
+    let desk = Desk::new(PART as usize * 2);
+    let (http, mut script): (_, Script) = script();
+    let mut options: Options = desk.options();
+    options.timeouts.idle = Duration::from_millis(600);
+    options.timeouts.slowest = 10 << 20;
+    let uploader = Uploader::builder().options(options).http(Arc::new(Slow(http))).build().unwrap();
+    let mut events = uploader.events();
+    uploader.add(desk.file()).unwrap();
+    uploader.start();
+    script.be_good().await;
+    assert_eq!(uploader.wait().await[0].state, FileState::Succeeded);
+    while let Some(event) = events.try_next() {
+        assert!(!matches!(event, Event::Retry { .. }), "{event:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_part_that_never_arrives_as_sent_fails_the_file() {
     let desk = Desk::new(PART as usize * 2);
