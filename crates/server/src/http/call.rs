@@ -63,7 +63,10 @@ impl Call {
             Some(authority) => authority.as_str().to_owned(),
             None => text(parts.headers.get(header::HOST)).unwrap_or_default().into_owned(),
         };
-        let head_error = host_error(&parts).map(Cow::Borrowed).or_else(|| doubled(&parts));
+        let head_error = host_error(&parts)
+            .map(Cow::Borrowed)
+            .or_else(|| doubled(&parts))
+            .or_else(|| not_text(&parts));
         let headers = with_host(&mut parts);
         let query = decode_query(parts.uri.query().unwrap_or_default());
         Call {
@@ -207,6 +210,17 @@ fn doubled(parts: &Parts) -> Option<Cow<'static, str>> {
     Some(format!("A request must have one {name} only.").into())
 }
 
+/// Headers are kept, given back and signed as text; replaced bytes would be somebody else's name.
+fn not_text(parts: &Parts) -> Option<Cow<'static, str>> {
+    let matters = |name: &str| name.starts_with("x-oss-") || oss::is_kept(name);
+    let mut headers = parts.headers.iter().filter(|(name, _)| matters(name.as_str()));
+    let (name, _) = headers.find(|(_, value)| std::str::from_utf8(value.as_bytes()).is_err())?;
+    Some(
+        format!("The header {name} is no UTF-8; encode it, in a file name as filename*=UTF-8''….")
+            .into(),
+    )
+}
+
 fn text(value: Option<&http::HeaderValue>) -> Option<Cow<'_, str>> {
     let text = String::from_utf8_lossy(value?.as_bytes());
     Some(match text {
@@ -266,6 +280,21 @@ mod tests {
         assert!(call("http://a/k", &[]).head_error.is_some());
         assert!(call("/k", &[("host", "a")]).head_error.is_none());
         assert!(call("/k", &[("host", "a"), ("host", "a")]).head_error.is_some());
+    }
+
+    #[test]
+    fn what_is_signed_or_kept_is_text() {
+        let with = |name: &str, value: &[u8]| {
+            let request = http::Request::builder().method("PUT").uri("/k").header("host", "a");
+            let request = request.header(name, value).body(()).unwrap();
+            let peer = Peer { ip: IpAddr::from([127, 0, 0, 1]), secure: false, via: None };
+            Call::new(RequestId::new(), peer, request.into_parts().0).head_error
+        };
+        for name in ["x-oss-meta-a", "x-oss-callback", "content-disposition", "content-type"] {
+            assert!(with(name, b"M\xfcller").is_some_and(|told| told.contains(name)), "{name}");
+            assert_eq!(with(name, "Müller".as_bytes()), None, "{name}");
+        }
+        assert_eq!(with("user-agent", b"M\xfcller"), None);
     }
 
     #[test]

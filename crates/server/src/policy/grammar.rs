@@ -26,24 +26,29 @@ use super::{Effect, Policy, Statement};
 #[error("{0}")]
 pub struct PolicyError(String);
 
+impl PolicyError {
+    /// The text quotes what it was found in, line breaks and all.
+    fn new(text: &str) -> PolicyError {
+        PolicyError(text.replace(char::is_control, " "))
+    }
+}
+
 impl Policy {
     /// Reads a policy as it is written.
     ///
     /// # Errors
     /// When it is not JSON, or has anything that is not understood here.
     pub fn parse(text: &str) -> Result<Policy, PolicyError> {
-        let document: Document = serde_json::from_str(text).map_err(|error| {
-            // It quotes what it found, line breaks and all.
-            let told: String = error.to_string().replace(char::is_control, " ");
-            PolicyError(format!("the policy is not understood: {told}"))
-        })?;
+        let document: Document = serde_json::from_str(text)
+            .map_err(|error| PolicyError::new(&format!("the policy is not understood: {error}")))?;
         if document.version != "1" {
-            return Err(PolicyError("Version must be \"1\"".to_owned()));
+            return Err(PolicyError::new("Version must be \"1\""));
         }
         let mut statements = Vec::new();
         for (at, statement) in document.statement.0.into_iter().enumerate() {
             let read = read(statement);
-            let read = read.map_err(|what| PolicyError(format!("Statement {}: {what}", at + 1)))?;
+            let read =
+                read.map_err(|what| PolicyError::new(&format!("Statement {}: {what}", at + 1)))?;
             statements.extend(read);
         }
         Ok(Policy { statements })

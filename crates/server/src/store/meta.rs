@@ -17,8 +17,7 @@ pub trait MetaStore: Send + Sync {
     /// Whether there is such a bucket.
     fn bucket_exists<'a>(&'a self, bucket: &'a str) -> Answer<'a, bool>;
 
-    /// Makes a bucket as described; `false` when the same owner made it before, and then only its ACL
-    /// is changed to that of `bucket`.
+    /// Makes a bucket as described; `false` when the same owner made it before, and then it stays as it is.
     ///
     /// # Errors
     /// `BucketAlreadyExists`: another's.

@@ -122,6 +122,32 @@ async fn every_operation_asks_for_its_own_action() {
     }
 }
 
+#[tokio::test]
+async fn who_may_not_publish_does_not_by_making_the_bucket_again() {
+    let server = Server::start().await;
+    server.put("k", b"x").await;
+    let mine = format!("{},{}", allow("oss:*", "*"), deny("oss:PutBucketAcl", "*"));
+    let who = assume(&server, Some(&policy(&mine))).await;
+    let make = |acl: Option<&str>| {
+        let request = server.request(Method::Put, "");
+        acl.map_or(request.clone(), |acl| request.with("x-oss-acl", acl))
+    };
+    for acl in ["public-read-write", "public-read", "private"] {
+        let response = server.send_as(&who, "", make(Some(acl))).await;
+        assert_eq!(refused(&response, 403), "AccessDenied", "{acl}");
+    }
+    assert_eq!(server.send_as(&who, "", make(None)).await.status, 200);
+    let anybody = wire(&server.request(Method::Get, "k"));
+    let response = exchange(server.addr(), Method::Get, &anybody).await;
+    assert_eq!(response.status, 403, "nobody published it");
+    let response = server.send_as(&server.operator(), "", make(Some("public-read"))).await;
+    assert_eq!(response.status, 200, "{}", text(&response));
+    let response = server.send_as(&who, "", make(None)).await;
+    assert_eq!(response.status, 200, "{}", text(&response));
+    let response = exchange(server.addr(), Method::Get, &anybody).await;
+    assert_eq!(response.status, 200, "made again without a word of it, it stays published");
+}
+
 /// A 403 says that the credential is no good, and clients would ask for another.
 #[tokio::test]
 async fn a_bucket_that_is_not_there_is_told_to_a_narrow_credential() {

@@ -21,7 +21,7 @@ use super::arguments::{document, page_limit, text};
 use super::errors::{malformed, not_implemented, service_error};
 use super::receive::known_class;
 use crate::keys::account_of;
-use crate::store::{Bucket, BucketQuery, MetaError};
+use crate::store::{Bucket, BucketQuery};
 
 /// `GET /` on the service's own host: the caller's buckets.
 pub(super) async fn list_buckets(
@@ -79,18 +79,21 @@ pub(super) async fn put_bucket(
         class => known_class("StorageClass", class)?.to_owned(),
     };
     let acl = bucket_acl_header(call)?;
-    if acl.is_none() && owns(app, caller, place).await? {
-        // Made again, it stays as it is.
-        return Ok(made(place));
+    if acl.is_some() {
+        caller.require("oss:PutBucketAcl", place)?;
     }
     let bucket = Bucket {
         name: place.bucket.clone(),
         owner: caller.tenant().to_owned(),
-        acl: acl.unwrap_or_else(|| "private".to_owned()),
+        acl: acl.clone().unwrap_or_else(|| "private".to_owned()),
         storage_class,
         created_ms: app.now_ms(),
     };
-    app.meta.make_bucket(bucket).await.map_err(service_error)?;
+    let new = app.meta.make_bucket(bucket).await.map_err(service_error)?;
+    // Made again, it stays as it is but for what is asked.
+    if let (false, Some(acl)) = (new, acl) {
+        app.meta.set_bucket_acl(&place.bucket, &acl).await.map_err(service_error)?;
+    }
     Ok(made(place))
 }
 
@@ -148,14 +151,6 @@ pub(super) async fn get_bucket_stat(
 pub(super) fn owner_named(tenant: &str) -> Owner {
     let id = account_of(tenant);
     Owner { display_name: id.clone(), id }
-}
-
-async fn owns(app: &App, caller: &Caller, place: &Place) -> Result<bool, ServiceError> {
-    match app.meta.get_bucket(&place.bucket).await {
-        Ok(bucket) => Ok(bucket.owner == caller.tenant()),
-        Err(MetaError::NoSuchBucket(_)) => Ok(false),
-        Err(error) => Err(service_error(error)),
-    }
 }
 
 fn location(app: &App) -> String {

@@ -23,11 +23,8 @@ pub(super) fn make(db: &Connection, quotas: &Quotas, bucket: &Bucket) -> Result<
             bucket.storage_class,
             int(bucket.created_ms)
         ])?;
-    if made == 0 {
-        if get(db, &bucket.name)?.owner != bucket.owner {
-            return Err(MetaError::BucketAlreadyExists(bucket.name.clone()));
-        }
-        set_acl(db, &bucket.name, &bucket.acl)?;
+    if made == 0 && get(db, &bucket.name)?.owner != bucket.owner {
+        return Err(MetaError::BucketAlreadyExists(bucket.name.clone()));
     }
     Ok(made == 1)
 }
