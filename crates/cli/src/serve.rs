@@ -1,6 +1,7 @@
 //! `vodferry serve`: one line on stdout once requests are served, everything else on stderr, all in the format of the log.
 
 use std::error::Error;
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use vodferry_server::{Config, FirstStart, LogFormat, Running, ServeError, TlsFiles};
@@ -15,8 +16,10 @@ use crate::{output, shell, signals};
 pub(crate) async fn run(args: &ServeArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let interrupted = signals::interrupted(false);
     let config = config(args, settings);
-    // One that has nothing to reload ends with its terminal, as any program does.
-    let reloads = (config.access_log.is_some() || config.tls.is_some()).then(signals::hangups);
+    // On a terminal, and with nothing to reload, it ends with the terminal, as any program does. A service is told to reload whatever it has.
+    let on_terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
+    let reloads = config.access_log.is_some() || config.tls.is_some() || !on_terminal;
+    let reloads = reloads.then(signals::hangups);
     let format = config.log_format;
     let running = vodferry_server::serve(config).await.map_err(explain)?;
     if let Some(first) = running.first_start() {

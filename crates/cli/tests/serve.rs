@@ -159,6 +159,21 @@ fn a_hangup_begins_the_access_log_anew_and_metrics_are_told() {
     assert_eq!(server.process.end().0, Some(0));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_hangup_ends_no_service_that_has_nothing_to_reload() {
+    let env = TestEnv::new();
+    let mut server = env.serve(&[]);
+    for _ in 0..3 {
+        server.process.signal("HUP");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::fs::write(env.path("a.mp4"), b"film").unwrap();
+    env.run(&["upload", "a.mp4", "--server", &server.url]).ok();
+    server.process.signal("TERM");
+    assert_eq!(server.process.end().0, Some(0));
+}
+
 #[test]
 fn a_certificate_needs_its_key_and_both_must_be_there() {
     let env = TestEnv::new();

@@ -14,7 +14,7 @@ const HEAD: &str = "\
 `~/.config/vodferry/config.toml`); the flags that win over it are in [cli.md](cli.md). Each setting may be left out, and a name that is not
 known is an error. Times are seconds, whole or broken; sizes are bytes.
 
-On SIGHUP the access log is opened again, and certificate and key are read again; all else takes a restart.
+On SIGHUP the access log is opened again, and certificate and key are read again; all else takes a restart. On a terminal a server that has neither ends, as any program does.
 ";
 
 const TAIL: &str = "\
