@@ -150,23 +150,25 @@ impl Checker {
             Err(fault) if let FaultKind::Transient(kind) = fault.kind => {
                 patience.failed();
                 patience.mismatches += u32::from(kind == ErrorKind::Integrity);
-                if !doomed {
-                    patience.back_off(now, id, newest, asked(fault), backoff);
+                match doomed {
+                    false => patience.back_off(now, id, newest, asked(fault), backoff),
+                    true => patience.may_back_off(newest),
                 }
             }
             // A reply to something else.
             Ok(_) => {
                 patience.failed();
                 patience.latest = patience.latest.max(now + longest(backoff));
-                if !doomed {
-                    patience.back_off(now, id, newest, 0, backoff);
+                match doomed {
+                    false => patience.back_off(now, id, newest, 0, backoff),
+                    true => patience.may_back_off(newest),
                 }
             }
             // Not always a failure; too many are counted rather than too few.
             Err(fault) if matches!(fault.kind, FaultKind::ClockSkew | FaultKind::Relist) => {
                 patience.failures += 1;
                 patience.may_open(now, asked(fault));
-                (patience.wave, patience.unsure) = (Some(newest), true);
+                patience.may_back_off(newest);
             }
             Err(_) => {}
         }
@@ -470,6 +472,11 @@ impl Patience {
         self.asked = wish.max(self.backoff.saturating_sub(now));
     }
 
+    /// Something failed that may begin a back-off.
+    fn may_back_off(&mut self, newest: EffectId) {
+        (self.wave, self.unsure) = (Some(newest), true);
+    }
+
     /// Request `id` failed: the least that is waited for it. Those under way when a back-off began are part of the same failure, and
     /// only what the server asks for makes the pause longer.
     fn back_off(&mut self, now: u64, id: EffectId, newest: EffectId, wish: u64, backoff: Backoff) {
@@ -488,7 +495,9 @@ impl Patience {
         self.may_open(now, wish);
         let (least, most) = bounds(backoff, self.pauses);
         self.backoff = now + least.max(self.asked);
-        self.longest = self.longest.max(self.backoff).max(now + most);
+        // Some of what failed may have begun a back-off unseen, and each one doubles the next.
+        let (_, highest) = bounds(backoff, self.pauses.max(self.failures));
+        self.longest = self.longest.max(self.backoff).max(now + highest);
         self.later = Some((now, if self.asked > 0 { 0 } else { most }));
     }
 
