@@ -1,7 +1,8 @@
 """Applies each defect of list.toml to a copy of the crates and demands that its test fails by an assertion.
 
 Run by scripts/mutants.sh. Exit status: 0 when each test passes without a defect and fails with its own, else 1.
-ONLY=text restricts it to the defects whose words hold the text.
+ONLY=text restricts it to the defects whose words hold the text. A defect that names a `rule` must break that promise in the simulation as
+well, which shows that the promise is one.
 """
 
 import json
@@ -21,6 +22,9 @@ COPY = PLACE / "defects"
 CRATES = ["client", "engine", "exchange", "lanes", "oss", "testkit", "vod"]
 # A test that hangs on a defect is not an assertion.
 PATIENCE_S = 300
+SIMULATION = ("engine", "simulation", "every_promise_holds_in_every_world")
+# Fewer than what the simulation wants to have seen everything in.
+WORLDS = 1_900
 
 
 def main() -> int:
@@ -29,7 +33,8 @@ def main() -> int:
     defects = [defect for defect in defects if only in defect["what"]]
     lay_out()
     began = time.monotonic()
-    bad = sum(not passes(*test) for test in sorted({test_of(defect) for defect in defects}))
+    tests = {test_of(defect) for defect in defects} | {SIMULATION for defect in defects if "rule" in defect}
+    bad = sum(not passes(*test) for test in sorted(tests))
     if bad:
         print(f"defects: {bad} of the named tests do not pass without a defect")
         return 1
@@ -109,12 +114,26 @@ def is_caught(defect: dict) -> bool:
                 status, text = run(crate, binary, name)
                 failed = status == 101 and "1 failed" in text and "panicked at" in text
                 verdict = "" if failed else f"SURVIVED {name}" if status == 0 else f"no assertion failed (status {status})"
+            if not verdict and "rule" in defect:
+                verdict, text = breaks(defect["rule"])
         finally:
             path.write_text(original)
     print(f"  {time.monotonic() - began:5.1f} s  {'caught' if not verdict else verdict}: {defect['what']}", flush=True)
     if verdict and "SURVIVED" not in verdict and text:
         print("\n".join(text.splitlines()[-20:]))
     return not verdict
+
+
+def breaks(rule: str) -> tuple[str, str]:
+    crate, target, name = SIMULATION
+    binary, text = build(crate, target)
+    if binary is None:
+        return "does not compile", text
+    status, text = run(crate, binary, name)
+    if status == 0:
+        return f"SURVIVED the simulation, {rule!r} too", text
+    broken = re.findall(r"^broken in \d+ worlds: (.*)$", text, flags=re.M)
+    return ("" if rule in broken else f"{rule!r} holds in the simulation, and does not: {broken}"), ""
 
 
 def build(crate: str, target: str) -> tuple[Path | None, str]:
@@ -150,6 +169,7 @@ def environment() -> dict[str, str]:
         "CARGO_PROFILE_DEV_OPT_LEVEL": "0",
         "CARGO_PROFILE_DEV_DEBUG": "false",
         "CARGO_INCREMENTAL": "1",
+        "SEEDS": str(WORLDS),
         "RUSTFLAGS": os.environ.get("RUSTFLAGS", "") + " --cap-lints=warn",
     }
 
