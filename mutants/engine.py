@@ -2,7 +2,9 @@
 
 Two passes, because a mutant costs what is built for it: first every mutant against the unit tests alone (one crate is built), then
 those that they miss against the simulation. Run by scripts/mutants.sh. From the environment: SHARD=0/4 takes a quarter, SINCE=main~20
-what changed since then, SEEDS=300 sets the worlds of the simulation, JOBS=2 the mutants at once. Exit status 1: a survivor is not explained, or fewer than 90 % are caught.
+what changed since then, SEEDS=300 sets the worlds of the simulation, JOBS=2 the mutants at once.
+
+Exit status 1: a survivor is not explained, or fewer than 90 % are caught.
 """
 
 import os
