@@ -278,7 +278,13 @@ impl World {
             return Err(fault(FaultKind::Fatal(ErrorKind::Io), "NoSource"));
         };
         self.looked_at.insert(file, (version, identity.clone()));
-        let found = self.journals.load(file, &identity);
+        let mut found = self.journals.load(file, &identity);
+        if found.is_none() && self.mishap() {
+            found = self.journals.stray(&identity, &mut self.rng);
+            if found.is_some() {
+                self.coverage.hit("fault", "checkpoint of other content");
+            }
+        }
         if self.journals.is_shut_out(file) {
             self.coverage.hit("story", "journal held by another file");
             self.checker.journal_failed(file);

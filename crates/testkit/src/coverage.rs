@@ -13,6 +13,7 @@ const EXPECTED: &[(&str, &[&str])] = &[
             "append failure",
             "append failure: end",
             "another kind of reply",
+            "checkpoint of other content",
             "clock jump",
             "clock skew",
             "credential expired",

@@ -29,7 +29,7 @@ impl Journals {
     /// Opens the journal of `source` for `file` and reads it; nothing is read (or kept) while another file holds it.
     pub fn load(&mut self, file: FileId, source: &Source) -> Option<Checkpoint> {
         self.release(file);
-        let name = format!("{:?}-{}-{}", source.length, source.modified_ms, source.fingerprint);
+        let name = name(source);
         let journal = self.by_source.entry(name.clone()).or_default();
         if journal.holder.is_some() {
             self.open.insert(file, None);
@@ -38,6 +38,15 @@ impl Journals {
         journal.holder = Some(file);
         self.open.insert(file, Some(name));
         read(&journal.records)
+    }
+
+    /// What one of the other journals holds, if any holds something: a file copied to this one's name, or two contents with one name.
+    pub fn stray(&self, source: &Source, rng: &mut Rng) -> Option<Checkpoint> {
+        let own = name(source);
+        let others = self.by_source.iter().filter(|(name, _)| **name != own);
+        let found: Vec<Checkpoint> = others.filter_map(|(_, j)| read(&j.records)).collect();
+        let at = rng.below(found.len().max(1) as u64);
+        found.into_iter().nth(at as usize)
     }
 
     /// Appends a record. Errs when the file has no journal open.
@@ -118,6 +127,11 @@ impl Journals {
             journal.holder = None;
         }
     }
+}
+
+/// Under which the journal of this content is found.
+fn name(source: &Source) -> String {
+    format!("{:?}-{}-{}", source.length, source.modified_ms, source.fingerprint)
 }
 
 /// Reads a journal as the real one is read: the last Begin counts, the last record of a part counts.

@@ -89,7 +89,9 @@ impl Checker {
                 }
                 watch.stage = Stage::Granting;
                 if let (Ok((source, found)), Some(version)) = (result, version) {
-                    self.load(file, source, found.as_ref(), version, coverage);
+                    // One of other content is none.
+                    let found = found.as_ref().filter(|found| found.begin.source == *source);
+                    self.load(file, source, found, version, coverage);
                 }
             }
             Input::Broken { .. } | Input::Finished { .. } | Input::Grown { .. } => {
