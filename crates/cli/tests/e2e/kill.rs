@@ -154,6 +154,7 @@ fn the_ledger_sees_a_broken_promise() {
     assert!(!is_broken(vec![lost.clone(), seen(1, 20, false)], &[1]), "a lost reply");
     assert!(!is_broken(vec![kept.clone(), listed(2, 20, true)], &[1]), "nothing sent again");
     assert!(is_broken(vec![kept.clone(), seen(1, 20, false)], &[]), "the client was told");
+    assert!(is_broken(vec![kept.clone(), seen(1, 12, false)], &[]), "sent twice at once");
     assert!(is_broken(vec![kept.clone(), seen(2, 20, false)], &[1]), "it was logged");
     assert!(is_broken(vec![lost, listed(2, 20, true), seen(2, 30, false)], &[2]), "listed");
     assert!(is_broken(vec![kept, listed(2, 20, false)], &[1]), "the server forgot it");
