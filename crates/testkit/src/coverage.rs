@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use vodferry_engine::{Event, FileState, Op};
+
 use crate::pairs::Pairs;
 
 /// Everything that a simulation must have reached at least once, by group.
@@ -220,6 +222,52 @@ impl fmt::Display for Coverage {
             writeln!(f, "  {count:>9}  {name}")?;
         }
         Ok(())
+    }
+}
+
+/// As coverage names an operation.
+pub(crate) fn op_name(op: &Op) -> &'static str {
+    match op {
+        Op::AbortMultipartUpload { .. } => "Abort",
+        Op::CompleteMultipartUpload { .. } => "Complete",
+        Op::HeadObject { .. } => "Head",
+        Op::InitiateMultipartUpload => "Initiate",
+        Op::ListMultipartUploads => "ListUploads",
+        Op::ListParts { .. } => "ListParts",
+        Op::PutObject { .. } => "Put",
+        Op::UploadPart { .. } => "UploadPart",
+    }
+}
+
+/// An event.
+pub(crate) fn event_name(event: &Event) -> &'static str {
+    match event {
+        Event::Canceled { .. } => "Canceled",
+        Event::Ended { .. } => "Ended",
+        Event::Failed { .. } => "Failed",
+        Event::PartAcknowledged { .. } => "PartAcknowledged",
+        Event::Progress { .. } => "Progress",
+        Event::Resumed { .. } => "Resumed",
+        Event::Retry { .. } => "Retry",
+        Event::RetryResume { .. } => "RetryResume",
+        Event::Started { .. } => "Started",
+        Event::Succeeded { object, .. } if !object.verified => "Succeeded unverified",
+        Event::Succeeded { .. } => "Succeeded",
+        Event::TokenExpired { .. } => "TokenExpired",
+        Event::Warning { .. } => "Warning",
+    }
+}
+
+/// A state of a file.
+pub(crate) fn state_name(state: FileState) -> &'static str {
+    match state {
+        FileState::Waiting => "Waiting",
+        FileState::Active => "Active",
+        FileState::Paused => "Paused",
+        FileState::Expired => "Expired",
+        FileState::Succeeded => "Succeeded",
+        FileState::Failed => "Failed",
+        FileState::Canceled => "Canceled",
     }
 }
 

@@ -29,4 +29,5 @@ pub mod world;
 mod app;
 mod commands;
 mod shell;
+mod wire;
 mod writer;

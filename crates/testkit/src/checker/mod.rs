@@ -1,31 +1,35 @@
 //! Watches what goes in and out of an engine and says which rule was broken.
 //!
-//! The checker knows the promises, not the machine: it keeps its own books (`books`, filled by `answers` and by the commands
-//! below) of commands, requests, grants and uploads, and compares them with what the engine does. The number in front of a
+//! The checker knows the promises, not the machine: it keeps its own books (`books`, filled by `answers` and by
+//! `commands`) of commands, requests, grants and uploads, and compares them with what the engine does. The number in front of a
 //! violation's name is that of the rule:
 //!
 //! | rule | what | asserted by |
 //! |---|---|---|
-//! | 1 | one terminal event per attempt, Started first, order, silence after removal; commands taken by state alone | `events::event`, `events::ended`, `agrees`, `drained`, `World::judge` |
+//! | 1 | one terminal event per attempt, Started first, order, silence after removal; commands taken by state alone | `events::event`, `events::ended`, `drained`, `World::judge` |
 //! | 2 | progress is monotone, has acknowledged bytes as its floor, ends at the total, is coalesced | `events::event`, `drained` |
-//! | 3 | what the server holds is not sent again; listed before sent; Begin first; Complete names what is held | `traffic::part`, `traffic::append`, `traffic::complete`, `completion::ends_rightly` |
-//! | 4 | lost replies to Initiate and Complete: repeated, looked at, claimed only when seen; checkpoint kept | `completion`, `traffic::part`, `traffic::complete` |
+//! | 3 | what the server holds is not sent again; listed before sent; Begin first; Complete names what is held | `parts::part`, `records::append`, `parts::complete`, `completion::ends_rightly` |
+//! | 4 | lost replies to Initiate and Complete: repeated, looked at, claimed only when seen; checkpoint kept | `completion`, `parts::part`, `parts::complete` |
 //! | 5 | one question at a time, newest credential, expiry told of that alone and when it is due, an authorizer that fails for a while asked again, renewal at 80 % and again when it failed, the upload's place; outages opened by failed requests, ended by acknowledged parts | `grants`, `renewals`, `patience` |
 //! | 6 | `parallel`, `max_in_flight`, `files_at_once`; halving, growth, and as many parts as may be; back-off of every failure, jitter, Retry-After, budgets | `traffic::limits`, `patience` |
-//! | 7 | pause, stop and cancel cut at once; the next file starts; the upload id is kept | `drained`, `keeps_busy`, `traffic::perform`, `traffic::part`, `traffic::append` |
-//! | 8 | never spliced; a changed source fails or begins anew with a grant of its own; one owner per checkpoint; of a growing source only what is final, compared before it counts | `events::event`, `traffic::part`, `traffic::owned_alone`, `written`, `grants`, `World::check_objects` |
-//! | 9 | part sizes: refused, as asked, raised; equal but for the last, or twice as long every thousand; small files in one request | `traffic::append`, `traffic::part`, `traffic::perform`, `World::ask_too_much` |
+//! | 7 | pause, stop and cancel cut at once; the next file starts; the upload id is kept | `drained`, `traffic::perform`, `parts::part`, `records::append` |
+//! | 8 | never spliced; a changed source fails or begins anew with a grant of its own; one owner per checkpoint; of a growing source only what is final, compared before it counts | `events::event`, `parts::part`, `traffic::owned_alone`, `written`, `grants`, `World::check_objects` |
+//! | 9 | part sizes: refused, as asked, raised; equal but for the last, or twice as long every thousand; small files in one request | `records::append`, `parts::part`, `traffic::perform`, `World::ask_too_much` |
 //!
 //! `giving_up` asserts what ADR 0010 says of `OnPartFailure`, `traffic::starts_in_order` what it says of priorities.
 //! What is no rule of its own (runs end, timers lie ahead, every file arrives in the calm) is asserted by the world.
 
 mod answers;
 mod books;
+mod commands;
 mod completion;
+mod drained;
 mod events;
 mod giving_up;
 mod grants;
+mod parts;
 mod patience;
+mod records;
 mod renewals;
 mod traffic;
 mod written;
@@ -33,16 +37,10 @@ mod written;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vodferry_engine::{
-    Config, DEFAULT_PARALLEL, DEFAULT_PART_SIZE, EffectId, FileId, FileSpec, FileState, FileView,
-    GrantId, Input, Now, Op,
+    Config, DEFAULT_PARALLEL, DEFAULT_PART_SIZE, EffectId, FileId, GrantId, Input, Now, Op,
 };
 
 pub(crate) use self::books::{Attempt, FileWatch, Flight, Loaded, Standing, UploadWatch};
-use self::completion::Ending;
-use self::giving_up::Doom;
-use self::patience::Patience;
-use self::written::Written;
-use crate::coverage::Coverage;
 use crate::pairs::{Stage, id_of};
 
 /// A broken rule.
@@ -130,155 +128,6 @@ impl Checker {
         self.offset_ms = offset_ms;
     }
 
-    /// `add` succeeded; `app` is the application's number of the file; `grows`: its length is unknown at first.
-    pub fn added(&mut self, file: FileId, app: usize, spec: &FileSpec, grows: bool) -> Check {
-        let FileSpec { grant, part_size, priority } = spec.clone();
-        let given = grant.is_some();
-        let written = grows.then(Written::default);
-        let watch = FileWatch {
-            app,
-            part_size,
-            priority,
-            given,
-            keeps: given,
-            holds: given,
-            grant,
-            written,
-            ..FileWatch::default()
-        };
-        match self.files.insert(file, watch) {
-            None => Ok(()),
-            Some(_) => broken("1 ids", format!("file id {} was used twice", file.0)),
-        }
-    }
-
-    /// `set_priority` succeeded.
-    pub fn set_priority(&mut self, file: FileId, priority: i32) {
-        self.watch(file, |watch| watch.priority = priority);
-    }
-
-    /// `remove` succeeded.
-    pub fn removed(&mut self, file: FileId) {
-        // Nobody would hear that it stays.
-        let owed = self.at_hand(file).0.filter(|_| self.could_abort(file));
-        self.leave(file, Standing::Removed);
-        self.owe_abort(file, owed);
-    }
-
-    /// `clear` was called.
-    pub fn cleared(&mut self) {
-        let all: Vec<FileId> = self.files.keys().copied().collect();
-        all.into_iter().for_each(|file| self.removed(file));
-    }
-
-    /// `cancel` succeeded.
-    pub fn canceled(&mut self, file: FileId, coverage: &mut Coverage) -> Check {
-        let before = self.files.get(&file).map(|f| f.standing);
-        if matches!(before, None | Some(Standing::Removed | Standing::Succeeded)) {
-            return broken("1 commands", format!("cancel accepted file {} ({before:?})", file.0));
-        }
-        let told_before = before == Some(Standing::Canceled);
-        let could_abort = self.could_abort(file);
-        let (owed, parked) = (self.at_hand(file).0, self.is_parked(file));
-        self.watch(file, FileWatch::put_down);
-        let attempt = self.files.get_mut(&file).and_then(|watch| watch.attempt.take());
-        self.leave(file, Standing::Canceled);
-        if let Some(watch) = self.files.get_mut(&file) {
-            // Its last figure may still be told.
-            watch.attempt = attempt.map(|attempt| Attempt { closing: true, ..attempt });
-            watch.owes_canceled = !told_before;
-            watch.could_abort = could_abort;
-        }
-        if parked {
-            coverage.hit("story", "cancelled while paused, with its upload open");
-        }
-        self.owe_abort(file, owed);
-        Ok(())
-    }
-
-    /// `restore` succeeded.
-    pub fn restored(&mut self, file: FileId) -> Check {
-        let Some(watch) = self.files.get_mut(&file) else {
-            return broken("1 commands", format!("restore accepted unknown file {}", file.0));
-        };
-        if !matches!(watch.standing, Standing::Failed | Standing::Canceled) {
-            let what = format!("restore accepted file {} ({:?})", file.0, watch.standing);
-            return broken("1 commands", what);
-        }
-        watch.standing = Standing::Queued;
-        watch.paused = false;
-        Ok(())
-    }
-
-    /// `start` was called.
-    pub fn started(&mut self) {
-        if !self.running {
-            self.running = true;
-            self.halted = false;
-            if self.config.restart_failed {
-                let failed = |f: &&mut FileWatch| f.standing == Standing::Failed;
-                self.files.values_mut().filter(failed).for_each(|f| f.standing = Standing::Queued);
-            }
-        }
-    }
-
-    /// `stop` was called. A paused list stays paused.
-    pub fn stopped(&mut self) {
-        self.running = false;
-        for watch in self.files.values_mut() {
-            watch.let_go();
-            watch.parked = None;
-        }
-    }
-
-    /// `pause` succeeded.
-    ///
-    /// Pausing one file lets go of its transfer: as after a stop, the next thing told is Started.
-    pub fn paused(&mut self, file: Option<FileId>) {
-        match file {
-            None => {
-                self.paused = true;
-                // What was cut may have arrived: no part is sent before the server was asked.
-                let cut = |f: &Flight| matches!(f.op, Op::UploadPart { .. }).then_some(f.file);
-                let files: Vec<FileId> = self.flights.values().filter_map(cut).collect();
-                files.into_iter().for_each(|file| self.watch(file, |watch| watch.must_list = true));
-            }
-            Some(file) => {
-                self.park(file);
-                self.watch(file, |f| {
-                    f.paused = true;
-                    f.let_go();
-                });
-            }
-        }
-    }
-
-    /// `resume` succeeded.
-    pub fn resumed(&mut self, file: Option<FileId>) {
-        match file {
-            None => self.paused = false,
-            Some(file) => self.watch(file, |f| f.paused = false),
-        }
-    }
-
-    /// The process died; a new engine begins with an empty list.
-    pub fn crashed(&mut self) {
-        self.running = false;
-        self.halted = false;
-        self.paused = false;
-        self.files.clear();
-        self.flights.clear();
-        self.ask = None;
-        self.dated = None;
-        self.owners.clear();
-        self.newest = EffectId(0);
-        self.deadline = None;
-        self.begins.clear();
-        for upload in self.uploads.values_mut() {
-            upload.exempt |= upload.ending;
-        }
-    }
-
     /// A run is under way as far as the events say.
     pub fn is_running(&self) -> bool {
         self.running
@@ -341,103 +190,6 @@ impl Checker {
         self.flights.get(&id).map(|flight| &flight.op)
     }
 
-    /// All outputs were taken: what must be true between two calls. `deadline`: when the engine wants to be woken.
-    pub fn drained(&mut self, list: &[FileView], deadline: Option<u64>) -> Check {
-        if std::mem::take(&mut self.halted) {
-            self.running = false;
-        }
-        for (id, file) in &mut self.files {
-            file.abort_skipped = false;
-            let closed = file.attempt.take_if(|attempt| attempt.closing);
-            if let Some(closed) = closed.filter(|a| a.acknowledged < a.floor) {
-                let what = format!("file {}: {} of {}", id.0, closed.acknowledged, closed.floor);
-                return broken("2 the last acknowledged figure is told", what);
-            }
-            if let Some(early) = file.attempt.as_ref().and_then(|attempt| attempt.early.clone()) {
-                return broken("2 progress is coalesced", early);
-            }
-            if file.owes_changed {
-                return broken("8 a source that changed fails its file", format!("file {}", id.0));
-            }
-        }
-        self.gives_up_in_time()?;
-        self.breaks_rightly()?;
-        self.keeps_busy(list)?;
-        self.renews_in_time(deadline)?;
-        self.tells_outages()?;
-        self.tells_expiry()?;
-        self.fills_the_window()?;
-        self.deadline = deadline;
-        for (id, flight) in &self.flights {
-            let abort = matches!(flight.op, Op::AbortMultipartUpload { .. });
-            if !abort && !self.may_send(flight.file) {
-                let what = format!("request {} of file {} goes on", id.0, flight.file.0);
-                return broken("7 a stopped, paused or cancelled file is cut", what);
-            }
-        }
-        for (id, file) in &self.files {
-            if file.owes_canceled {
-                return broken("1 cancel tells Canceled", format!("file {}", id.0));
-            }
-            if file.owes_abort || file.owes_abort_of.is_some() {
-                return broken(
-                    "10 an upload is aborted, or said to stay",
-                    format!("file {}", id.0),
-                );
-            }
-            let view = list.iter().find(|view| view.id == *id);
-            self.agrees(*id, file, view)?;
-        }
-        match list.iter().find(|view| !self.files.contains_key(&view.id)) {
-            Some(view) => broken("1 list", format!("file {} was never added", view.id.0)),
-            None => Ok(()),
-        }
-    }
-
-    /// Rule 7: a file that left its place is followed by the next one at once.
-    fn keeps_busy(&self, list: &[FileView]) -> Check {
-        let count =
-            |states: &[FileState]| list.iter().filter(|v| states.contains(&v.state)).count();
-        let waiting = count(&[FileState::Waiting]);
-        let under_way = count(&[FileState::Active, FileState::Expired]);
-        let room = under_way < self.config.files_at_once as usize;
-        match self.running && !self.paused && waiting > 0 && room {
-            true => broken(
-                "7 the next file starts",
-                format!("{waiting} wait, {under_way} are under way"),
-            ),
-            false => Ok(()),
-        }
-    }
-
-    fn agrees(&self, id: FileId, file: &FileWatch, view: Option<&FileView>) -> Check {
-        let state = view.map(|view| view.state);
-        let fits = match file.standing {
-            Standing::Removed => state.is_none(),
-            Standing::Succeeded => state == Some(FileState::Succeeded),
-            Standing::Failed => state == Some(FileState::Failed),
-            Standing::Canceled => state == Some(FileState::Canceled),
-            Standing::Queued => matches!(
-                state,
-                Some(
-                    FileState::Waiting | FileState::Active | FileState::Paused | FileState::Expired
-                )
-            ),
-        };
-        if !fits {
-            let what = format!("file {} is {:?}, listed as {state:?}", id.0, file.standing);
-            return broken("1 list", what);
-        }
-        let told = file.attempt.as_ref().and_then(|a| a.told);
-        match (told, view) {
-            (Some((told, _)), Some(view)) if view.acknowledged != told => broken(
-                "2 list",
-                format!("file {}: told {told}, listed {}", id.0, view.acknowledged),
-            ),
-            _ => Ok(()),
-        }
-    }
-
     /// The part size that a file asks for; 0 asks for the configuration's.
     fn asked_size(&self, of_file: u64) -> u64 {
         let asked = [of_file, self.config.part_size, DEFAULT_PART_SIZE];
@@ -467,43 +219,6 @@ impl Checker {
     /// The server's time as far as the engine knows it.
     fn server_ms(&self) -> i64 {
         self.now.wall_ms.saturating_add(self.offset_ms)
-    }
-
-    fn leave(&mut self, file: FileId, standing: Standing) {
-        let abort = self.config.on_cancel == vodferry_engine::OnCancel::Abort;
-        let Some(watch) = self.files.get_mut(&file) else { return };
-        watch.standing = standing;
-        watch.attempt = None;
-        watch.load = None;
-        watch.appends.clear();
-        watch.paused = false;
-        watch.upload = None;
-        watch.loaded = None;
-        watch.owes_canceled = false;
-        watch.owes_abort = false;
-        watch.owes_abort_of = None;
-        watch.parked = None;
-        watch.open = false;
-        watch.abort_skipped = false;
-        watch.owes_changed = false;
-        watch.must_list = false;
-        watch.signed = None;
-        watch.patience = Patience::default();
-        watch.ending = Ending::default();
-        watch.doom = Doom::default();
-        if abort {
-            let app = watch.app;
-            self.uploads.values_mut().filter(|u| u.app == app).for_each(|u| u.exempt = true);
-        }
-    }
-
-    fn owe_abort(&mut self, file: FileId, upload_id: Option<String>) {
-        let aborts = self.config.on_cancel == vodferry_engine::OnCancel::Abort;
-        self.watch(file, |watch| watch.owes_abort_of = upload_id.filter(|_| aborts));
-    }
-
-    fn is_parked(&self, file: FileId) -> bool {
-        self.files.get(&file).is_some_and(|watch| watch.parked.is_some())
     }
 
     fn watch(&mut self, file: FileId, change: impl FnOnce(&mut FileWatch)) {
