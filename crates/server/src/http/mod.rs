@@ -13,6 +13,7 @@ mod body;
 mod call;
 mod caller;
 mod cors;
+mod first_start;
 mod health;
 mod json;
 mod listen;
@@ -26,6 +27,7 @@ mod reports;
 mod request_id;
 mod rpc;
 mod serve;
+mod serve_error;
 mod sts;
 mod tls;
 mod video;
@@ -44,7 +46,9 @@ use crate::config::Config;
 use crate::keys::LiveKeys;
 use crate::store::{BlobStore, Clock, MetaStore};
 
-pub use serve::{Environment, FirstStart, Running, ServeError, serve, serve_in};
+pub use first_start::FirstStart;
+pub use serve::{Environment, Running, serve, serve_in};
+pub use serve_error::ServeError;
 pub use tls::TlsError;
 
 /// What all requests share.

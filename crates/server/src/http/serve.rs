@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,17 +13,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
+use super::first_start::FirstStart;
 use super::listen::accept;
 use super::observe::{AccessLog, Metrics, serve_metrics};
 use super::proxies::Proxies;
-use super::tls::{Tls, TlsError};
+use super::serve_error::ServeError;
+use super::tls::Tls;
 use crate::callback::Callbacks;
-use crate::config::{Config, ConfigError};
-use crate::keys::{self, KEYS_FILE, Keys, KeysError, LiveKeys};
+use crate::config::Config;
+use crate::keys::{self, Keys, LiveKeys};
 use crate::store::{
-    BlobError, BlobStore, Clock, CommitWatch, DATABASE_FILE, DiskBlobs, Fs, Janitor,
-    JanitorOptions, LOG_FILE, MetaError, MetaStore, OpenError, Quotas, RealFs, SqliteOptions,
-    SqliteStore, lost, make_private_folder, wall_clock,
+    BlobStore, Clock, CommitWatch, DATABASE_FILE, DiskBlobs, Fs, Janitor, JanitorOptions, LOG_FILE,
+    MetaStore, Quotas, RealFs, SqliteOptions, SqliteStore, lost, make_private_folder, wall_clock,
 };
 
 /// Starts a server: makes the data folder, keys and bucket when they are missing, and listens. When
@@ -219,98 +220,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.serving.abort();
     }
-}
-
-/// What a first start made, for a person to read. Holds no secret, only where the secrets are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirstStart {
-    /// The URL that clients are told.
-    pub endpoint: String,
-    /// Bucket of uploaded videos.
-    pub bucket: String,
-    /// Id of the operator's access key.
-    pub access_key_id: String,
-    /// The file with its secret and with the bearer token of the application server.
-    pub keys_file: PathBuf,
-    /// Commands to try, one per line.
-    pub commands: Vec<String>,
-}
-
-impl FirstStart {
-    fn of(config: &Config, endpoint: &str, keys: &Keys) -> FirstStart {
-        let create = format!(
-            "curl -H 'Content-Type: application/json' -d '{{\"FileName\":\"film.mp4\"}}' {endpoint}/api/upload-auth/create"
-        );
-        FirstStart {
-            endpoint: endpoint.to_owned(),
-            bucket: config.bucket.clone(),
-            access_key_id: keys.root().map(|key| key.id.clone()).unwrap_or_default(),
-            keys_file: config.data.join(KEYS_FILE),
-            commands: vec![
-                format!("vodferry upload film.mp4 --server {endpoint}"),
-                create,
-                format!("curl {endpoint}/health/ready"),
-            ],
-        }
-    }
-}
-
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// Another process listens there.
-    #[error("{addr} is taken: another program listens there")]
-    AddressInUse {
-        /// The configured address.
-        addr: SocketAddr,
-        /// Its setting: `listen` or `metrics_listen`.
-        setting: &'static str,
-    },
-    /// The address cannot be listened on for another reason.
-    #[error("cannot listen on {addr}")]
-    Listen {
-        /// The configured address.
-        addr: SocketAddr,
-        /// Its setting: `listen` or `metrics_listen`.
-        setting: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The data folder cannot be made.
-    #[error("cannot make the data folder {path}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A setting is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The access log cannot be opened.
-    #[error("cannot write the access log {}", path.display())]
-    AccessLog {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Certificate or key cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The keys cannot be read or made.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// The blobs cannot be opened, for example because another server uses the folder.
-    #[error(transparent)]
-    Blobs(#[from] BlobError),
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Database(#[from] OpenError),
-    /// The database is open and does not work.
-    #[error(transparent)]
-    Meta(#[from] MetaError),
 }
 
 struct Opened {

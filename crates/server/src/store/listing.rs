@@ -1,7 +1,7 @@
 //! Buckets and what is in them, page by page.
 
 use super::ObjectInfo;
-use super::meta::header;
+use super::values::header;
 
 /// A bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]

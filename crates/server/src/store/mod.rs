@@ -29,6 +29,7 @@ mod report;
 mod running;
 mod sqlite;
 mod steady;
+mod values;
 mod video;
 
 use std::pin::Pin;
@@ -51,15 +52,16 @@ pub use listing::{
     UploadPage,
 };
 pub(crate) use lost::lost;
-pub use meta::{
-    Answer, AppendObject, Complete, Completed, CopyObject, Extent, MetaStore, Object, ObjectInfo,
-    Part, PartList, PartPage, PutObject,
-};
+pub use meta::{Answer, MetaStore};
 pub use meta_error::MetaError;
 pub use quota::{Quota, Quotas};
 pub use report::{NewReport, Report, ReportQuery};
 pub use running::RunningMd5;
 pub use sqlite::{Commit, CommitWatch, OpenError, SqliteOptions, SqliteStore};
+pub use values::{
+    AppendObject, Complete, Completed, CopyObject, Extent, Object, ObjectInfo, Part, PartList,
+    PartPage, PutObject,
+};
 pub use video::{NewVideo, Video, VideoStatus};
 
 /// Milliseconds since 1970. The wall clock, or in tests one that jumps.

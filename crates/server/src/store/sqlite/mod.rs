@@ -30,13 +30,11 @@ use self::group::{Readers, Writer};
 pub(super) use self::inspect::{Inspection, NamedBlob, NamedSmall, WrongVideo};
 pub use self::schema::OpenError;
 pub(super) use self::snapshot::{SnapshotError, snapshot};
-use super::meta::{
-    Answer, AppendObject, Complete, Completed, CopyObject, MetaStore, Object, ObjectInfo, Part,
-    PartPage, PutObject,
-};
 use super::{
-    Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, KeyQuery, MetaError, NewReport,
-    NewVideo, ObjectPage, Page, Quotas, Report, ReportQuery, RunningMd5, UploadPage, Video,
+    Answer, AppendObject, Blob, BlobId, Bucket, BucketDocument, BucketQuery, BucketUse, Complete,
+    Completed, CopyObject, KeyQuery, MetaError, MetaStore, NewReport, NewVideo, Object, ObjectInfo,
+    ObjectPage, Page, Part, PartPage, PutObject, Quotas, Report, ReportQuery, RunningMd5,
+    UploadPage, Video,
 };
 
 /// A [`MetaStore`] in one SQLite file.
