@@ -108,7 +108,7 @@ impl Aborts {
 /// What is told of an upload that cannot be given up as no credential is there to do it with.
 pub(crate) fn abort_skipped(upload_id: &str) -> ErrorInfo {
     let mut message = String::from(
-        "the parts stay at the server, as no usable credential is there to abort upload ",
+        "the parts stay at the server: no usable credential is there to abort upload ",
     );
     message.push_str(upload_id);
     ErrorInfo {
@@ -174,6 +174,33 @@ mod tests {
     fn an_abort_is_not_tried_again_with_a_credential_refused_meanwhile() {
         let (mut s, abort, initiate) = cancelled_and_restored();
         s.answer(initiate, Err(fault(FaultKind::Expired)));
+        s.answer(abort, Err(no_reply()));
+        s.pass(60_000);
+        assert!(!s.drain().iter().any(aborts));
+    }
+
+    #[test]
+    fn nor_with_one_of_which_token_expired_was_told() {
+        let mut s =
+            Script::new(Config { on_cancel: OnCancel::Abort, authorizer: false, ..config() });
+        let now = s.now.wall_ms;
+        let spec = FileSpec { grant: Some(grant(1, Some(now + 50_000))), ..FileSpec::default() };
+        let file = s.engine.add(s.now, spec).expect("a valid spec");
+        s.engine.start(s.now);
+        s.load(MIB, None);
+        s.started_event();
+        let (id, _) = s.perform();
+        let result = Ok(Reply::Initiated { upload_id: "U".into() });
+        s.engine.handle(s.now, Input::Answer { id, result, server_date_ms: Some(now) });
+        s.saved(true);
+        s.engine.cancel(s.now, file).expect("it is under way");
+        let abort = performed(s.drain(), |op| matches!(op, Op::AbortMultipartUpload { .. }));
+        s.pass(60_000);
+        s.engine.restore(s.now, file).expect("it was cancelled");
+        s.engine.start(s.now);
+        s.load(MIB, None);
+        let told = |output: &Output| matches!(output, Output::Event(Event::TokenExpired { .. }));
+        assert!(s.drain().iter().any(told));
         s.answer(abort, Err(no_reply()));
         s.pass(60_000);
         assert!(!s.drain().iter().any(aborts));

@@ -62,12 +62,12 @@ impl Access {
         self.told = false;
     }
 
-    /// TokenExpired is told: the grant is over, whatever the clock may say later.
-    pub(crate) fn give_up(&mut self) {
+    /// TokenExpired is told: the grant is over, whatever the clock may say later. Gives its id.
+    pub(crate) fn give_up(&mut self) -> Option<GrantId> {
         self.told = true;
-        if let Some(held) = &mut self.held {
-            held.refused = true;
-        }
+        let held = self.held.as_mut()?;
+        held.refused = true;
+        Some(held.grant.id)
     }
 
     /// Forgets the grant: its place is gone.

@@ -40,7 +40,7 @@ pub(crate) struct Desk {
     pub(crate) goodput: Option<u64>,
     /// Bodies on their way: parts and whole small files, of all files.
     pub(crate) bodies: u32,
-    /// Grants that the server called expired.
+    /// Grants that the server called expired, or of which TokenExpired was told.
     pub(crate) refused: Set<GrantId>,
     /// What was taken back is `None`.
     queue: VecDeque<Option<Output>>,

@@ -161,7 +161,9 @@ impl Transfer {
     }
 
     fn tell_expired(&mut self, desk: &mut Desk) {
-        self.access.give_up();
+        if let Some(grant) = self.access.give_up() {
+            desk.refused.insert(grant);
+        }
         let (file, video_id) = (self.owner.file, self.video_id.clone());
         desk.event(Event::TokenExpired { file, video_id });
     }
