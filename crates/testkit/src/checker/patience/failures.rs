@@ -108,7 +108,11 @@ impl Checker {
             let patience = &mut watch.patience;
             patience.hold_back(now, fault, backoff);
             match fault.kind {
-                FaultKind::SlowDown => patience.slowed(now, true),
+                // Storage, complaining within this pause, begins none of its own.
+                FaultKind::SlowDown => {
+                    patience.slowed(now, true);
+                    patience.complained = Some(now);
+                }
                 FaultKind::Transient(_) => {
                     patience.failed_asking();
                     let wish = fault.retry_after_ms.unwrap_or(0).min(LONGEST_WISH_MS);
