@@ -3,11 +3,12 @@
 use alloc::vec::Vec;
 
 use crate::checkpoint::Record;
+use crate::complete::gone;
 use crate::desk::Desk;
 use crate::flight::{Flight, What};
 use crate::parts::{Parts, by_number};
 use crate::transfer::{Phase, Transfer};
-use crate::vocab::{EffectId, ErrorKind, Event, Fault, FaultKind, Now, PartInfo, Reply, Source};
+use crate::vocab::{EffectId, ErrorKind, Event, Fault, FaultKind, Now, PartInfo, Reply};
 
 impl Transfer {
     /// A request was answered. One that is not in flight (any more) changes nothing.
@@ -105,7 +106,9 @@ impl Transfer {
             }
         };
         // Alive with parts missing: no Complete sent so far was carried out, whatever became of its reply.
-        upload.full &= refused || parts.complete();
+        if !refused && !parts.complete() {
+            upload.whole = 0;
+        }
         let (file, unsaved) = (self.owner.file, upload.unsaved);
         if resumes {
             let (parts, bytes) = match plan.grows_to() {
@@ -185,14 +188,18 @@ impl Transfer {
     /// Every part is stored. The record that says so must survive a power loss before Complete may be sent: a checkpoint
     /// with parts missing proves that it never was.
     pub(crate) fn save_last(&mut self, desk: &mut Desk, part: PartInfo) {
-        let (length, grows) = (self.length(), self.source.as_ref().is_some_and(Source::grows));
-        let Some(upload) = &mut self.upload else { return };
-        upload.full = true;
+        let (Some(upload), Some(parts)) = (&mut self.upload, &self.parts) else { return };
+        let (plan, count) = (parts.plan(), parts.plan().count());
+        if !upload.recorded.is_empty() && upload.whole > count {
+            // The upload is gone, and was completed with more than there is now.
+            return self.begin_anew(desk, gone());
+        }
+        upload.whole = count;
         if upload.unsaved {
             self.phase = Phase::Completing;
             return;
         }
-        if let Some(length) = length.filter(|_| grows) {
+        if let (Some(length), Some(_)) = (plan.length(), plan.grows_to()) {
             desk.append(self.owner, Record::Length(length), false);
         }
         self.phase = Phase::SavingLast(desk.append(self.owner, Record::Part(part), true));

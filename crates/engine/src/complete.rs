@@ -31,7 +31,7 @@ impl Transfer {
 
     /// The upload is gone. Had all its parts been recorded, Complete may have been carried out; otherwise it was never sent.
     pub(crate) fn vanished(&mut self, desk: &mut Desk, fault: Fault) {
-        if !self.upload.as_ref().is_some_and(|u| u.full) {
+        if !self.upload.as_ref().is_some_and(|u| u.whole > 0) {
             return self.begin_anew(desk, fault);
         }
         let grows = self.parts.as_ref().filter(|parts| parts.plan().grows_to().is_some());
@@ -88,9 +88,7 @@ impl Transfer {
             ErrorInfo {
                 kind: ErrorKind::Service,
                 code: "CompletionUnknown".into(),
-                message: "all parts were sent and the upload is gone, but the credential may not look whether the \
-                          object exists"
-                    .into(),
+                message: "the upload is gone, and its object may not be looked at".into(),
                 request_id: String::new(),
             },
         );
@@ -112,7 +110,8 @@ impl Transfer {
     }
 }
 
-fn gone() -> Fault {
+/// Of an upload that was not completed with this content.
+pub(crate) fn gone() -> Fault {
     Fault {
         kind: FaultKind::NoSuchUpload,
         code: "NoSuchUpload".into(),

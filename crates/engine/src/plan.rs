@@ -3,7 +3,6 @@
 use core::ops::Range;
 
 use crate::config::{DEFAULT_PART_SIZE, MAX_PART_SIZE, MAX_PARTS, SMALL_FILE};
-use crate::map::Set;
 use crate::vocab::PartInfo;
 
 /// Raised part sizes are multiples of this.
@@ -128,10 +127,10 @@ impl Plan {
         range.end - range.start
     }
 
-    /// Whether these parts are all of the plan.
+    /// Whether these parts, each of them once, are all of the plan.
     pub(crate) fn covered_by(&self, parts: &[PartInfo]) -> bool {
-        let fitting: Set<u32> = parts.iter().filter(|p| self.fits(p)).map(|p| p.number).collect();
-        self.length.is_some() && fitting.len() == self.count as usize
+        let fitting = parts.iter().filter(|p| self.fits(p)).count();
+        self.length.is_some() && fitting == self.count as usize
     }
 
     pub(crate) fn fits(&self, part: &PartInfo) -> bool {

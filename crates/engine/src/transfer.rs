@@ -414,7 +414,7 @@ fn too_long() -> ErrorInfo {
     ErrorInfo {
         kind: ErrorKind::Misuse,
         code: "TooLarge".into(),
-        message: "the source needs more than 10,000 parts: a larger part_size or max_buffered allows for more".into(),
+        message: "the file needs more than 10,000 parts: a larger part_size or max_buffered allows for more".into(),
         request_id: String::new(),
     }
 }

@@ -21,12 +21,13 @@ pub(crate) const MOST_DETOURS: u32 = 3;
 pub(crate) struct Upload {
     pub(crate) id: String,
     pub(crate) target: Target,
-    /// What a checkpoint says of its parts, until they are reconciled with the server's listing.
+    /// What a checkpoint says of its parts, until they are reconciled with the server's listing; of one that is gone, until the
+    /// content is known to be what was completed.
     pub(crate) recorded: Vec<PartInfo>,
     /// This run saw it alive: Initiate, a part or a listing was answered for this id.
     pub(crate) alive: bool,
-    /// All parts were recorded at some time: Complete may have been sent.
-    pub(crate) full: bool,
+    /// So many parts were recorded at some time, and were all: Complete may have been sent. Else 0.
+    pub(crate) whole: u32,
     /// Found in a checkpoint, and Resumed was not told yet.
     pub(crate) resumes: bool,
     /// Its Begin could not be stored: what stands in the checkpoint is another upload, and no part of this one may join it.
@@ -44,6 +45,7 @@ impl Transfer {
         }
         let Some(plan) = Plan::of(source.length, begin.part_size, begin.grows_to) else { return };
         let whole = length.and_then(|length| plan.finish(length)).unwrap_or(plan);
+        let all = whole.covered_by(&parts);
         self.parts = Some(Parts::new(plan));
         self.in_checkpoint = true;
         if begin.video_id.is_some() {
@@ -52,7 +54,7 @@ impl Transfer {
         self.upload = Some(Upload {
             id: begin.upload_id,
             target: self.access.target().cloned().unwrap_or(begin.target),
-            full: whole.covered_by(&parts),
+            whole: if all { whole.count() } else { 0 },
             recorded: parts,
             alive: false,
             resumes: true,
@@ -132,7 +134,7 @@ impl Transfer {
             target,
             recorded: Vec::new(),
             alive: true,
-            full: false,
+            whole: 0,
             resumes: false,
             unsaved: false,
         });

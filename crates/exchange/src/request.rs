@@ -156,7 +156,7 @@ fn object_headers(headers: &[(String, String)]) -> Result<Vec<(String, String)>,
             return Err("the value of a header must not hold control characters");
         }
         if RESERVED.contains(&name.as_str()) {
-            return Err("a header given for the object is one that signing or sending sets");
+            return Err("a header of the object is one that signing or sending sets");
         }
         out.push((name, value.clone()));
     }

@@ -55,7 +55,7 @@ impl AddressError {
                 "the bucket name is not valid: 3 to 63 of a-z, 0-9 and -, no - at either end"
             }
             AddressError::Key => {
-                "the key is not valid: 1 to 1023 bytes that do not begin with a slash or backslash"
+                "the key is not valid: 1 to 1023 bytes that begin with neither / nor \\"
             }
             AddressError::DotKey => "the key . or .. cannot be sent over HTTP",
         }

@@ -291,6 +291,22 @@ fn after_a_crash_in_complete_equal_content_does_not_travel_again() {
     assert!(matches!(s.perform().1, Op::HeadObject { length, .. } if length == 2 * MIB));
 }
 
+#[test]
+fn a_source_that_ends_before_what_was_completed_begins_anew() {
+    let mut s = looked_at(Some(begun(Vec::from([part(1, MIB), part(2, MIB)]), Some(2 * MIB))));
+    let (id, _) = s.perform();
+    s.answer(id, Err(fault(FaultKind::NoSuchUpload)));
+    grown(&mut s, 0..MIB);
+    finished(&mut s, MIB);
+    // Equal as far as it goes; Complete, which may have been carried out, named more.
+    let first = compared(&mut s, 1, "E");
+    s.stored(first);
+    let initiates = |output: &Output| {
+        matches!(output, Output::Effect(Effect::Perform { op: Op::InitiateMultipartUpload, .. }))
+    };
+    assert!(s.drain().iter().any(initiates));
+}
+
 /// The first of the two parts was compared; then the list is paused, and the server asked again.
 fn compared_and_interrupted() -> (Script, EffectId) {
     let mut s = completed_before();
