@@ -15,6 +15,8 @@ need make make
 case "${1:-test}" in
 test)
 	need wasm-opt binaryen
+	# The order of syncs; without it that test says that it is skipped.
+	[ "$(uname)" != Linux ] || need strace strace
 	# The link emulator's tests need root anyway; without it they say that they are skipped.
 	[ "$(id -u)" != 0 ] || { need ip iproute2; need unshare util-linux; need nsenter util-linux; need find findutils; }
 	python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)

@@ -19,6 +19,8 @@ pub mod observer;
 pub mod pty;
 pub mod recorder;
 pub mod secrets;
+#[cfg(target_os = "linux")]
+pub mod strace;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -94,9 +96,19 @@ impl TestEnv {
 
     /// A server at this address, for example that of one that was killed before.
     pub fn serve_at(&self, listen: &str, more: &[&str]) -> Server {
-        let data = self.path("data");
+        self.served_by(self.serve_command(listen, more))
+    }
+
+    /// What starts a server there.
+    pub fn serve_command(&self, listen: &str, more: &[&str]) -> Command {
         let mut command = self.command(&["serve", "--listen", listen, "--data"]);
-        command.arg(&data).args(more);
+        command.arg(self.path("data")).args(more);
+        command
+    }
+
+    /// The server that this command starts.
+    pub fn served_by(&self, command: Command) -> Server {
+        let data = self.path("data");
         let mut process = Process::spawn(command);
         let began = Instant::now();
         while began.elapsed() < PATIENCE {

@@ -20,4 +20,6 @@ mod reach;
 mod roaming;
 mod sizes;
 mod storm;
+#[cfg(target_os = "linux")]
+mod synced;
 mod ways;
