@@ -349,6 +349,9 @@ impl Shell {
             Told::Stored(Stored::Loaded { id, file, result }) => {
                 let result = result.map(|(source, checkpoint)| {
                     let identity = source.identity().clone();
+                    if let Some(begin) = checkpoint.as_ref().map(|checkpoint| &checkpoint.begin) {
+                        source.resumes(begin);
+                    }
                     if let Some(entry) = state.files.get_mut(&file) {
                         if entry.feed.is_none() {
                             entry.feed = self.feed(file, &source, entry.file.part_size);

@@ -5,6 +5,7 @@
 //! compares its content part by part.
 
 mod content;
+mod cut;
 mod file;
 mod growing;
 mod stream;
@@ -16,7 +17,9 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use vodferry_engine::{Fault, FaultKind, FileId, Input, PartInfo, Source as Identity, Target};
+use vodferry_engine::{
+    Begin, Fault, FaultKind, FileId, Input, PartInfo, Source as Identity, Target,
+};
 
 pub use content::Content;
 use content::Held;
@@ -159,8 +162,15 @@ impl Source {
         matches!(self, Source::Stream(_))
     }
 
+    /// It goes on with an earlier upload: a stream makes room for parts as long as those.
+    pub(crate) fn resumes(&self, begin: &Begin) {
+        if let Source::Stream(stream) = self {
+            stream.resumes(begin);
+        }
+    }
+
     /// What tells the engine how it grows, the first time it is asked for; nothing where the length is known. No more than
-    /// `most` bytes of a stream are in memory.
+    /// `most` bytes of a stream are in memory, or one part of the upload that it [`resumes`](Source::resumes), where that is more.
     pub(crate) fn feed(
         &self,
         file: FileId,

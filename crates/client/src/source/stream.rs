@@ -1,7 +1,7 @@
 //! Bytes that come once and in order: a pipe, a socket, a program's output.
 //!
-//! What was read stays in memory until the server has it, so that a part can be sent again; no more is read than the budget allows.
-//! Then it is let go of, and only its ETag remembered.
+//! What was read stays in memory until the server has it, so that a part can be sent again; no more is read than the budget allows, or
+//! one part needs. Then it is let go of, and only its ETag remembered.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::Notify;
-use vodferry_engine::{Fault, FaultKind, FileId, Input, PartInfo, Source as Identity};
+use vodferry_engine::{Begin, Fault, FaultKind, FileId, Input, PartInfo, Source as Identity};
 
+use super::cut::Cut;
 use super::growing::gave_up;
 use super::{Feed, changed, fault};
 use crate::limit::PIECE;
@@ -45,6 +46,8 @@ struct State {
     begins: HashMap<u32, u64>,
     /// Parts whose bytes are gone, by where they begin.
     stored: HashMap<u64, PartInfo>,
+    /// The parts of the earlier upload that is gone on with.
+    cut: Option<Cut>,
 }
 
 impl Stream {
@@ -109,6 +112,11 @@ impl Stream {
         self.room.notify_one();
     }
 
+    pub(super) fn resumes(&self, begin: &Begin) {
+        self.state().cut = Some(Cut::of(begin));
+        self.room.notify_one();
+    }
+
     pub(super) fn feed(
         self: Arc<Stream>,
         file: FileId,
@@ -139,7 +147,7 @@ impl Stream {
         let mut end = 0_u64;
         loop {
             let room = loop {
-                let room = most.saturating_sub(self.state().held);
+                let room = self.state().room(most, end);
                 if room > 0 {
                     break room;
                 }
@@ -194,6 +202,13 @@ async fn fill(reader: &mut Reader, piece: &mut BytesMut, size: usize) -> io::Res
 }
 
 impl State {
+    /// Bytes that may be read from this place on. The part that begins there or goes on there always has room: it is sent, and let go
+    /// of, when it is whole.
+    fn room(&self, most: u64, at: u64) -> u64 {
+        let part = self.cut.map_or(0, |cut| cut.length_at(at));
+        most.max(part).saturating_sub(self.held)
+    }
+
     /// What is in one piece from this place on; never empty.
     fn from(&self, at: u64) -> Option<&[u8]> {
         let (begin, bytes) = self.pieces.range(..=at).next_back()?;

@@ -3,4 +3,5 @@
 mod files;
 mod harbour;
 mod sources;
+mod streams;
 mod video_api;
