@@ -8,6 +8,7 @@ mod content;
 mod cut;
 mod file;
 mod growing;
+mod intake;
 mod stream;
 
 use std::fmt::Display;

@@ -6,30 +6,24 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use bytes::Bytes;
+use tokio::io::AsyncRead;
 use tokio::sync::Notify;
 use vodferry_engine::{Begin, Fault, FaultKind, FileId, Input, PartInfo, Source as Identity};
 
 use super::cut::Cut;
 use super::growing::gave_up;
+use super::intake::Intake;
 use super::{Feed, changed, fault};
-use crate::limit::PIECE;
-
-/// A writer that pauses is not waited for once so many bytes are there.
-const LEAST: usize = 16 << 10;
-
-type Reader = Pin<Box<dyn AsyncRead + Send>>;
 
 /// A stream, and what of it is in memory.
 pub(crate) struct Stream {
     name: String,
     identity: Identity,
-    reader: Mutex<Option<Reader>>,
+    intake: Mutex<Option<Intake>>,
     claimed: AtomicBool,
     state: Mutex<State>,
     /// Bytes were let go of.
@@ -57,7 +51,7 @@ impl Stream {
         Stream {
             name: name.to_owned(),
             identity: Identity { length: None, modified_ms: 0, fingerprint },
-            reader: Mutex::new(Some(Box::pin(reader))),
+            intake: Mutex::new(Some(Intake::new(reader))),
             claimed: AtomicBool::new(false),
             state: Mutex::default(),
             room: Notify::new(),
@@ -123,9 +117,9 @@ impl Stream {
         most: u64,
         tell: impl Fn(Input) -> bool + Send + Sync + 'static,
     ) -> Option<Feed> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let intake = self.intake.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(Box::pin(async move {
-            let last = match self.pump(reader, file, most, &tell).await {
+            let last = match self.pump(intake, file, most, &tell).await {
                 Ok(length) => Input::Finished { file, length },
                 Err(error) => {
                     let message = format!("cannot read {}: {error}", self.name);
@@ -139,7 +133,7 @@ impl Stream {
     /// Reads to the end, and gives the length.
     async fn pump(
         &self,
-        mut reader: Reader,
+        mut intake: Intake,
         file: FileId,
         most: u64,
         tell: &(impl Fn(Input) -> bool + Send + Sync),
@@ -153,9 +147,7 @@ impl Stream {
                 }
                 self.room.notified().await;
             };
-            let size = usize::try_from(room).unwrap_or(PIECE).min(PIECE);
-            let mut piece = BytesMut::with_capacity(size);
-            let ended = fill(&mut reader, &mut piece, size).await?;
+            let (piece, ended) = intake.next(room).await?;
             if piece.is_empty() {
                 return Ok(end);
             }
@@ -163,7 +155,7 @@ impl Stream {
             end += piece.len() as u64;
             let mut state = self.state();
             state.held += piece.len() as u64;
-            state.pieces.insert(begin, piece.freeze());
+            state.pieces.insert(begin, piece);
             drop(state);
             if !tell(Input::Grown { file, range: begin..end }) {
                 return Err(io::ErrorKind::Interrupted.into());
@@ -186,19 +178,6 @@ impl Stream {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Reads so many bytes; fewer when the writer pauses, or has ended: `true`.
-async fn fill(reader: &mut Reader, piece: &mut BytesMut, size: usize) -> io::Result<bool> {
-    let mut limited = reader.take(size as u64);
-    while piece.len() < size {
-        tokio::select! {
-            biased;
-            read = limited.read_buf(piece) => if read? == 0 { return Ok(true) },
-            () = std::future::ready(()), if piece.len() >= LEAST => break,
-        }
-    }
-    Ok(false)
 }
 
 impl State {
@@ -247,6 +226,7 @@ impl fmt::Debug for Stream {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
     use std::sync::mpsc;
 
     use proptest::prelude::*;
