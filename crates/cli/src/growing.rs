@@ -112,6 +112,8 @@ impl Look {
     /// `None` where there is no file yet.
     fn at(path: &Path) -> io::Result<Option<Look>> {
         match fs::metadata(path) {
+            // Not opened then: opening a pipe would wait for its writer.
+            Ok(meta) if !meta.is_file() => Err(io::Error::other("it is not a regular file")),
             Ok(meta) => Ok(Some(Look { length: meta.len(), modified: meta.modified().ok() })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -192,6 +194,21 @@ mod tests {
             assert_eq!(told.recv().unwrap(), grown..end);
         }
         assert_eq!(watching.join().unwrap(), Ok(25));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        for path in [pipe, folder.path().to_owned()] {
+            let (tell, told) = channel();
+            thread::spawn(move || tell.send(watch(&path, Duration::from_millis(1), |_| {})));
+            let refused = told.recv_timeout(Duration::from_secs(20)).expect("an answer");
+            assert!(refused.unwrap_err().contains("not a regular file"));
+        }
     }
 
     #[test]

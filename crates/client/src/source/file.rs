@@ -27,14 +27,7 @@ impl RegularFile {
     pub(crate) fn open(path: &Path) -> Result<RegularFile, Fault> {
         let shown = path.display();
         let io = |error| Error::io(format_args!("cannot read {shown}"), error).into_fault();
-        // Looked at before it is opened: opening a pipe would wait for its writer.
-        let seen = std::fs::metadata(path).map_err(io)?;
-        if seen.is_dir() {
-            return Err(refuse("IsADirectory", format!("{shown} is a directory")));
-        }
-        if !seen.is_file() {
-            return Err(refuse("NotAFile", format!("{shown} is not a regular file")));
-        }
+        regular(path, &std::fs::metadata(path).map_err(io)?)?;
         let file = File::open(path).map_err(io)?;
         let meta = file.metadata().map_err(io)?;
         let (length, modified) = (meta.len(), meta.modified().ok());
@@ -88,6 +81,18 @@ impl RegularFile {
     fn is_same(&self, meta: &Metadata) -> bool {
         Some(meta.len()) == self.identity.length && meta.modified().ok() == self.modified
     }
+}
+
+/// Refuses what is no regular file. Looked at before it is opened: opening a pipe would wait for its writer.
+pub(super) fn regular(path: &Path, seen: &Metadata) -> Result<(), Fault> {
+    let shown = path.display();
+    if seen.is_dir() {
+        return Err(refuse("IsADirectory", format!("{shown} is a directory")));
+    }
+    if !seen.is_file() {
+        return Err(refuse("NotAFile", format!("{shown} is not a regular file")));
+    }
+    Ok(())
 }
 
 /// Whether another file stands where `meta`'s was. None at all is no swap: what is open stays whole.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vodferry_engine::{ErrorInfo, ErrorKind, Fault, FileId, Input, Source as Identity};
 
-use super::file::read_exact_at;
+use super::file::{read_exact_at, regular};
 use super::{Feed, changed};
 use crate::Error;
 
@@ -104,20 +104,26 @@ impl Growing {
         self.claimed.store(false, Ordering::Relaxed);
     }
 
+    /// Refuses what is there and no regular file; its writer may make it late.
+    pub(super) fn look(&self) -> Result<(), Fault> {
+        match std::fs::metadata(&self.path) {
+            Ok(seen) => regular(&self.path, &seen),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Whether what is there is as long as its writer said.
     pub(super) fn check(&self) -> Result<(), Fault> {
         let Some(length) = self.length.get() else { return Ok(()) };
-        let found = self.file().and_then(File::metadata).map_err(|error| self.unreadable(error))?;
+        let found = self.file()?.metadata().map_err(|error| self.unreadable(error))?;
         if found.len() == *length { Ok(()) } else { Err(self.changed()) }
     }
 
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Fault> {
-        self.file().and_then(|file| read_exact_at(file, buffer, offset)).map_err(
-            |error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => self.changed(),
-                _ => self.unreadable(error),
-            },
-        )
+        read_exact_at(self.file()?, buffer, offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.changed(),
+            _ => self.unreadable(error),
+        })
     }
 
     pub(super) fn changed(&self) -> Fault {
@@ -150,11 +156,13 @@ impl Growing {
         }))
     }
 
-    fn file(&self) -> io::Result<&File> {
+    fn file(&self) -> Result<&File, Fault> {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        let file = File::open(&self.path)?;
+        let unreadable = |error| self.unreadable(error);
+        regular(&self.path, &std::fs::metadata(&self.path).map_err(unreadable)?)?;
+        let file = File::open(&self.path).map_err(unreadable)?;
         Ok(self.file.get_or_init(|| file))
     }
 

@@ -106,7 +106,10 @@ impl Source {
         Ok(match origin {
             Origin::Path(path) => Source::File(RegularFile::open(path)?),
             Origin::Content(held) => Source::Content(held.clone(), held.identity()?),
-            Origin::Growing(growing) => Source::Growing(growing.clone()),
+            Origin::Growing(growing) => {
+                growing.look()?;
+                Source::Growing(growing.clone())
+            }
             Origin::Stream(stream) => Source::Stream(stream.clone()),
         })
     }

@@ -125,6 +125,38 @@ async fn a_file_is_uploaded_while_it_is_written_its_beginning_last() {
     assert_eq!(harbour.journals(), 0);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_regular_file_is_refused_although_it_may_grow() {
+    let harbour = Harbour::open().await;
+    let uploader = harbour.uploader(small_parts(&harbour));
+    let pipe = harbour.dir.path().join("pipe.mp4");
+    let make = || {
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+    };
+    for late in [false, true] {
+        let _ = std::fs::remove_file(&pipe);
+        if !late {
+            make();
+        }
+        let (file, growth) = File::growing(&pipe);
+        let id = uploader.add(file).unwrap();
+        uploader.start();
+        if late {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            make();
+        }
+        growth.ready(0..2 * PART as u64);
+        let waited = tokio::time::timeout(Duration::from_secs(20), uploader.wait()).await;
+        // Whoever waits for a writer has one, so that a failure ends.
+        let _writer = std::fs::File::options().read(true).write(true).open(&pipe).unwrap();
+        let files = waited.expect("nobody waits for a writer");
+        let error = files.into_iter().find(|file| file.id == id).unwrap().error.unwrap();
+        assert_eq!((error.kind, &*error.code), (ErrorKind::Io, "NotAFile"), "{late}");
+    }
+}
+
 #[tokio::test]
 async fn a_writer_that_gives_up_or_lies_fails_the_file() {
     let harbour = Harbour::open().await;
