@@ -1,16 +1,20 @@
 //! Where a download goes: to a file, whole or not at all, or to stdout as it comes.
 //!
-//! For a file, bytes go to a temporary name beside it, are verified, synced and only then named. What is no regular file is never
-//! replaced; a symbolic link stays, and the file that it names is replaced.
+//! For a file, bytes go to a temporary name beside it, are verified, synced and only then named. That name is new and nobody else's: two
+//! downloads to one place do not write into each other. What is no regular file is never replaced; a symbolic link stays, and the file
+//! that it names is replaced.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
 use crate::output;
+
+/// How many names are tried: that even the second is taken means that something is wrong with the folder.
+const TRIES: u32 = 16;
 
 /// A place for the bytes of one object.
 pub(crate) enum Destination {
@@ -68,11 +72,17 @@ impl Draft {
     fn create(path: &Path, force: bool) -> Result<Draft, Failure> {
         let target = real(path, force)?;
         let name = target.file_name().ok_or_else(|| refuse(path, "has no file name"))?;
-        let mut draft = OsString::from(".");
-        draft.push(name);
-        draft.push(format!(".{}.part", std::process::id()));
-        let path = target.with_file_name(draft);
-        let file = File::create(&path).map_err(|error| Failure::file("create", &path, &error))?;
+        // Of `new/` the name is `new` to the library, and a folder to the system: told before anything is downloaded.
+        if !target.as_os_str().as_encoded_bytes().ends_with(name.as_encoded_bytes()) {
+            return Err(refuse(path, "names a folder").hint("name the file inside it"));
+        }
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(refuse(folder, "is no folder").hint("make it, or name another place"));
+        }
+        let created = create_new(folder, any_name);
+        let (path, file) = created.map_err(|error| Failure::file("create", &target, &error))?;
         Ok(Draft { file, path, target, force, published: false })
     }
 
@@ -93,6 +103,26 @@ impl Drop for Draft {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// A file that was not there before, under the first of these names that is free.
+fn create_new(folder: &Path, mut name: impl FnMut() -> String) -> io::Result<(PathBuf, File)> {
+    let mut tries = 0;
+    loop {
+        let path = folder.join(name());
+        tries += 1;
+        match File::create_new(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A hidden name that nobody can guess: a process id is not enough where machines or containers share the folder. Short, and not made
+/// of the final name, which may be as long as names can be.
+fn any_name() -> String {
+    format!(".vodferry-{:016x}.part", RandomState::new().build_hasher().finish())
 }
 
 /// The path at which a rename leaves links alone and replaces nothing but a regular file, and that only with `force`.
@@ -170,6 +200,60 @@ mod tests {
             assert_eq!(refused.exit, ExitCode::File);
             assert!(!refused.hint.unwrap().contains("--force"));
         }
+    }
+
+    #[test]
+    fn two_drafts_of_one_file_do_not_touch_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.mp4");
+        let [mut one, mut other] = [(); 2].map(|()| Destination::file(&target, true).unwrap());
+        one.write(b"all of ").unwrap();
+        other.write(b"other").unwrap();
+        drop(other);
+        one.write(b"one").unwrap();
+        one.publish().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"all of one");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_a_draft_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "mine").unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join("taken")).unwrap();
+        let mut names = ["taken", "taken", "free"].into_iter();
+        let (path, _) = create_new(folder.path(), || names.next().unwrap().to_owned()).unwrap();
+        assert_eq!(path, folder.path().join("free"));
+        assert_eq!(fs::read(&victim).unwrap(), b"mine");
+        let none = create_new(folder.path(), || "taken".to_owned()).unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_names_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("n".repeat(255));
+        fetch(&target, false).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told_before_anything_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        for (path, told) in [
+            ("no/a.mp4", "no is no folder"),
+            ("no/", "names a folder"),
+            ("no/.", "names a folder"),
+            ("file/a.mp4", "cannot look at"),
+        ] {
+            let refused = Destination::file(&folder.path().join(path), true).err().unwrap();
+            assert_eq!(refused.exit, ExitCode::File);
+            assert!(refused.message.contains(told), "{refused}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[cfg(unix)]
