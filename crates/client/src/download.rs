@@ -107,7 +107,8 @@ impl Download {
     ///
     /// # Errors
     ///
-    /// Kind `Misuse` when `url` is not an `http://` or `https://` URL; what the server answered; why it could not be reached.
+    /// Kind `Misuse` when `url` is not an `http://` or `https://` URL, `Protocol` when the reply does not say how long the object is or
+    /// is none of the storage that the URL is signed for; what the server answered; why it could not be reached.
     pub async fn open(http: Arc<dyn Http>, url: &str) -> Result<Download, Error> {
         let request = request(url)?;
         let mut reply = fetch(&*http, &request, Some((0, RANGE - 1)), None).await?;
@@ -122,7 +123,10 @@ impl Download {
             206 => {
                 whole_length(&reply).ok_or_else(|| strange("a partial reply without its place"))?
             }
-            _ => reply.body.len() as u64,
+            _ => {
+                is_whole(&request, &reply)?;
+                reply.body.len() as u64
+            }
         };
         Ok(Download {
             http,
@@ -282,6 +286,27 @@ fn whole_length(reply: &Response) -> Option<u64> {
     (first == 0 && here == reply.body.len() as u64 && here <= whole).then_some(whole)
 }
 
+/// A success without a range can come from anybody: a network that asks for a login answers every request by one. And where a reply
+/// does not say where it ends, one that was cut looks whole.
+fn is_whole(request: &Request, reply: &Response) -> Result<(), Error> {
+    let signed = |(name, _): &(String, String)| {
+        ["Signature", "x-oss-signature"]
+            .iter()
+            .any(|signature| name.eq_ignore_ascii_case(signature))
+    };
+    let by_storage = reply.etag().is_some() || reply.crc64().is_some();
+    if request.query.iter().any(signed) && !by_storage {
+        return Err(strange("what is none of the storage's: it has no ETag"));
+    }
+    match reply.content_length() {
+        Some(length) if length == reply.body.len() as u64 => Ok(()),
+        // The end will show.
+        None if reply.crc64().is_some() => Ok(()),
+        Some(_) => Err(strange("another length than it named")),
+        None => Err(strange("without a length: nobody can tell whether all of it came")),
+    }
+}
+
 fn refused(reply: &Response) -> Error {
     let error = ServiceError::from_response(reply);
     let kind = match reply.status {
@@ -409,6 +434,52 @@ mod tests {
         assert_eq!(result.await.unwrap_err().kind(), ErrorKind::Auth);
         let result = download(10, |_, reply| reply.status = 404);
         assert_eq!(result.await.unwrap_err().kind(), ErrorKind::Service);
+    }
+
+    /// Answers everything by the same.
+    struct Canned(Response);
+
+    impl Http for Canned {
+        fn send(
+            &self,
+            _request: Request,
+            _body: Body,
+        ) -> BoxFuture<'static, Result<Response, TransportError>> {
+            let reply = self.0.clone();
+            Box::pin(async { Ok(reply) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_success_of_somebody_else_is_no_object() {
+        let get = async |url: &str, headers: &[(&str, &str)], body: &str| {
+            let headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+            let reply = Response { status: 200, headers: headers.collect(), body: body.into() };
+            let mut download = match Download::open(Arc::new(Canned(reply)), url).await {
+                Ok(download) => download,
+                Err(error) => return Err(error.kind()),
+            };
+            while download.next().await.map_err(|error| error.kind())?.is_some() {}
+            Ok(download.length())
+        };
+        let strange = Err(ErrorKind::Protocol);
+        let (etag, length) = (("etag", "\"E\""), ("content-length", "9"));
+        let crc64 = vodferry_oss::crc64::crc64(b"some text").to_string();
+        let (right, wrong) = (("x-oss-hash-crc64ecma", &*crc64), ("x-oss-hash-crc64ecma", "1"));
+        for signed in ["http://h/b/k?Expires=1&Signature=a", "http://h/b/k?x-oss-signature=a"] {
+            assert_eq!(get(signed, &[length], "some text").await, strange, "a page");
+            assert_eq!(get(signed, &[("content-length", "0")], "").await, strange, "nothing");
+            assert_eq!(get(signed, &[etag], "some t").await, strange, "cut");
+            assert_eq!(get(signed, &[], "some t").await, strange);
+            assert_eq!(get(signed, &[etag, length], "some text").await, Ok(9));
+            assert_eq!(get(signed, &[right], "some text").await, Ok(9));
+            assert_eq!(get(signed, &[right], "some t").await, Err(ErrorKind::Integrity));
+            assert_eq!(get(signed, &[length, wrong], "some text").await, Err(ErrorKind::Integrity));
+        }
+        let plain = "http://h/file";
+        assert_eq!(get(plain, &[length], "some text").await, Ok(9), "any web server");
+        assert_eq!(get(plain, &[length], "some t").await, strange);
+        assert_eq!(get(plain, &[etag], "some text").await, strange);
     }
 
     #[test]

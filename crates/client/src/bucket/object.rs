@@ -169,6 +169,9 @@ impl Bucket {
         let Some(length) = reply.content_length() else {
             return Err(plain.strange("it has no Content-Length"));
         };
+        if reply.etag().is_none() && reply.request_id().is_none() {
+            return Err(plain.strange("it is none of the storage's, it has no ETag"));
+        }
         Ok(Some(ObjectHead {
             length,
             etag: reply.etag().unwrap_or_default().to_owned(),
@@ -187,7 +190,12 @@ impl Bucket {
     /// What the server answered, or why it could not be reached.
     pub async fn delete_object(&self, key: &str) -> Result<(), Error> {
         let plain = about("deleting", Method::Delete, key)?;
-        self.ask(&plain, &[]).await.map(|_| ())
+        let reply = self.ask(&plain, &[]).await?;
+        // A network that asks for a login answers everything by a page.
+        if reply.status != 204 && reply.request_id().is_none() {
+            return Err(plain.strange("it is none of the storage's, it has no x-oss-request-id"));
+        }
+        Ok(())
     }
 }
 

@@ -95,6 +95,33 @@ async fn a_reply_of_somebody_else_is_no_success() {
     };
     script.next().await.reply(response(200, &[], ""));
     assert_eq!(head.await.unwrap().unwrap_err().kind(), ErrorKind::Protocol);
+
+    let bare = |status, headers: &[(&str, &str)]| {
+        let mut reply = response(status, headers, "");
+        // The id of whoever answers by the script.
+        reply.headers.remove(0);
+        reply
+    };
+    let id = ("x-oss-request-id", "R");
+    let length = ("content-length", "20");
+    for (headers, ours) in [(&[length][..], false), (&[length, id], true)] {
+        let head = {
+            let bucket = bucket.clone();
+            tokio::spawn(async move { bucket.head_object("k").await })
+        };
+        script.next().await.reply(bare(200, headers));
+        let kind = head.await.unwrap().map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(kind, if ours { Ok(()) } else { Err(ErrorKind::Protocol) });
+    }
+    for (status, headers, ours) in [(200, &[][..], false), (200, &[id], true), (204, &[], true)] {
+        let deleted = {
+            let bucket = bucket.clone();
+            tokio::spawn(async move { bucket.delete_object("k").await })
+        };
+        script.next().await.reply(bare(status, headers));
+        let kind = deleted.await.unwrap().map_err(|error| error.kind());
+        assert_eq!(kind, if ours { Ok(()) } else { Err(ErrorKind::Protocol) });
+    }
 }
 
 #[tokio::test]
