@@ -107,6 +107,9 @@ fn head_compares_length_and_crc() {
         "",
     );
     assert!(matches!(got(&unknown, &reply_), Reply::Head(Some(info)) if !info.verified));
+    // Neither side knows one: alike, and no proof.
+    let bare = reply(200, &[("etag", "X"), ("content-length", "11")], "");
+    assert!(matches!(got(&unknown, &bare), Reply::Head(Some(info)) if !info.verified));
 }
 
 #[test]
@@ -196,6 +199,9 @@ fn part_lists_go_on_until_the_last_page() {
     ] {
         assert_eq!(stuck.unwrap_err().kind, PROTOCOL);
     }
+    let mut nameless = page(&[1], false, 1);
+    nameless.parts[0].etag.clear();
+    assert_eq!(list(0, nameless).unwrap_err().kind, PROTOCOL);
 }
 
 #[test]
