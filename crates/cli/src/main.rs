@@ -7,6 +7,7 @@ mod bucket;
 mod calendar;
 mod checkpoints;
 mod cli;
+mod command_line;
 mod described;
 mod destination;
 mod doctor;
@@ -47,7 +48,6 @@ mod voyage;
 
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches};
 use vodferry_server::LogFormat;
 
 use crate::cli::{Cli, Verb};
@@ -56,7 +56,7 @@ use crate::exit_code::ExitCode;
 use crate::settings::Settings;
 
 fn main() -> std::process::ExitCode {
-    let cli = read_command_line().unwrap_or_else(|error| misread(&error));
+    let cli = command_line::read().unwrap_or_else(|error| command_line::misread(&error));
     let told = |failure: Failure| {
         failure.print();
         failure.exit
@@ -96,42 +96,6 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
 }
-
-/// A variable that is set to nothing counts as not set.
-fn read_command_line() -> Result<Cli, clap::Error> {
-    let empty = |arg: &clap::Arg| {
-        arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty())
-    };
-    let without = move |arg: clap::Arg| match empty(&arg) {
-        true => arg.env(clap::builder::Resettable::<clap::builder::OsStr>::Reset),
-        false => arg,
-    };
-    let command =
-        Cli::command().mut_args(without).mut_subcommands(move |verb| verb.mut_args(without));
-    Cli::from_arg_matches(&command.try_get_matches()?)
-}
-
-/// Help, version, or what is wrong with the command line. Of arguments that a terminal would not show as they are (a glob may have put
-/// them there), and of variables that stand for arguments, the text is not repeated.
-fn misread(error: &clap::Error) -> ! {
-    use clap::error::ContextKind;
-    let variables =
-        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with(OURS));
-    let mut words = std::env::args_os().chain(variables.map(|(_, value)| value));
-    let odd = words.any(|word| word.to_string_lossy().contains(output::is_unfit));
-    if !(odd && error.use_stderr()) {
-        error.exit();
-    }
-    let what = error.kind().as_str().unwrap_or("the command line is not understood");
-    let which = error.get(ContextKind::InvalidArg).map(|which| format!(": {which}"));
-    Failure::usage(format!("{what}{}", which.unwrap_or_default()))
-        .hint(format!("an argument, or a variable {OURS}…, holds control characters"))
-        .print();
-    std::process::exit(error.exit_code())
-}
-
-/// How the names of all variables begin that stand for arguments.
-const OURS: &str = "VODFERRY_";
 
 /// Logs go to stderr: stdout is for data.
 fn start_logging(cli: &Cli, settings: &Settings) -> Result<(), Failure> {

@@ -60,6 +60,41 @@ fn an_upload_needs_exactly_one_place() {
 }
 
 #[test]
+fn a_flag_wins_over_a_variable_that_it_excludes() {
+    let env = TestEnv::new();
+    env.file("f", 10);
+    let upload = ["upload", "f", "--server", NOWHERE, "--retry-count", "1"];
+    for (variable, value, flag) in [
+        ("VODFERRY_RECORD_DIR", "records", &["--no-record"][..]),
+        ("VODFERRY_RETRY_FOR", "5m", &[]),
+        ("VODFERRY_PARALLEL", "4", &["--sequential"]),
+    ] {
+        let mut command = env.command(&[&upload[..], flag].concat());
+        // A failure of the network, after one try.
+        Ran::of(command.env(variable, value)).fails(4, "127.0.0.1:1");
+        assert!(!env.path("records").exists(), "{variable}");
+    }
+    for flags in [
+        &["--retry-for", "5m"][..],
+        &["--parallel", "4", "--sequential"],
+        &["--record-dir", "records", "--no-record"],
+    ] {
+        env.run(&[&upload[..], flags].concat()).fails(2, "cannot be used with");
+    }
+    let mut two = env.command(&["upload", "f", "--server", NOWHERE]);
+    two.env("VODFERRY_RETRY_FOR", "5m").env("VODFERRY_RETRY_COUNT", "1");
+    Ran::of(&mut two).fails(2, "cannot be used with");
+}
+
+#[test]
+fn an_empty_variable_is_none_in_verbs_below_verbs_too() {
+    let env = TestEnv::new();
+    for verb in [&["checkpoints", "ls"][..], &["resume", "--list"]] {
+        Ran::of(env.command(verb).env("VODFERRY_RECORD_DIR", "")).ok();
+    }
+}
+
+#[test]
 fn an_address_or_a_key_is_for_one_file() {
     let env = TestEnv::new();
     let with_address = ["upload", "a", "b", "--address", &address(), "--auth", &auth()];
