@@ -24,6 +24,20 @@ pub(crate) fn of_file<'a>(path: &Path, records: &'a [CheckpointInfo]) -> Vec<&'a
     records.iter().filter(|record| record.is_of(path).is_ok_and(|same| same)).collect()
 }
 
+/// The uploads that go on with the file at `path`: those begun from there of what it is now; else those of what it is, as it may have been
+/// moved, perhaps into the place of another; else those begun from there, which say that it changed.
+pub(crate) fn to_resume<'a>(path: &Path, records: &'a [CheckpointInfo]) -> Vec<&'a CheckpointInfo> {
+    let (here, elsewhere): (Vec<_>, Vec<_>) = records
+        .iter()
+        .filter(|record| record.is_of(path).is_ok_and(|same| same))
+        .partition(|record| is_of(record, path));
+    match (here.is_empty(), elsewhere.is_empty()) {
+        (false, _) => here,
+        (true, false) => elsewhere,
+        (true, true) => of_file(path, records),
+    }
+}
+
 /// Removes records and tells each that is gone. One that cannot be removed is told on stderr and does not keep the others; the exit code
 /// is that of the worst.
 pub(crate) fn remove(

@@ -109,16 +109,19 @@ fn wanted<'a>(
 ) -> Result<Vec<Found<'a>>, Failure> {
     match files {
         [] => all(records, way),
-        files => files.iter().map(|path| named(path, records, options)).collect(),
+        files => files
+            .iter()
+            .map(|path| named(path, records::to_resume(path, records), options))
+            .collect(),
     }
 }
 
+/// The file with its uploads; an error where it has none.
 fn named<'a>(
     path: &Path,
-    records: &'a [CheckpointInfo],
+    of: Vec<&'a CheckpointInfo>,
     options: &Options,
 ) -> Result<Found<'a>, Failure> {
-    let of = records::of_file(path, records);
     if of.is_empty() {
         let folder = options.record_dir.as_deref().unwrap_or(Path::new("memory")).display();
         let message = format!("no unfinished upload of {} in {folder}", path.display());
@@ -262,7 +265,7 @@ fn forget(
         doomed.extend(records.iter().filter(hopeless));
     }
     for path in &args.files {
-        doomed.extend(named(path, records, options)?.records);
+        doomed.extend(named(path, records::of_file(path, records), options)?.records);
     }
     doomed.sort_by(|a, b| a.id.cmp(&b.id));
     doomed.dedup_by(|a, b| a.id == b.id);

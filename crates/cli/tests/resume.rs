@@ -52,6 +52,25 @@ fn a_file_that_changed_is_not_sent_as_a_new_one() {
 }
 
 #[test]
+fn a_file_that_was_moved_into_the_place_of_another_goes_on() {
+    let env = TestEnv::new();
+    let server = env.serve(&[]);
+    for name in ["a.mp4", "b.mp4"] {
+        env.file(name, LENGTH);
+        begin(&env, &server, name);
+    }
+    fs::rename(env.path("b.mp4"), env.path("a.mp4")).unwrap();
+    let ran = env.run(&["resume", "a.mp4", "--json", "--server", &server.url]).ok();
+    assert!(ran.event("resumed").number("parts") >= 1, "{ran:?}");
+    let done = ran.event("succeeded");
+    let object = format!("{}/{}", done.text("bucket"), done.text("key"));
+    assert!(env.get(&server, &object) == fs::read(env.path("a.mp4")).unwrap());
+    // What was begun of the other waits for it.
+    assert_eq!(listed(&env)[0]["state"], "changed");
+    env.run(&["resume", "a.mp4", "--server", &server.url]).fails(6, "a.mp4");
+}
+
+#[test]
 fn what_cannot_go_on_is_forgotten_on_demand() {
     let env = TestEnv::new();
     let server = env.serve(&[]);
