@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 
-use vodferry::{ErrorInfo, Event, Target};
+use vodferry::{ErrorInfo, ErrorKind, Event, Target};
 
 use crate::bars::Bars;
 use crate::cli::DisplayArgs;
@@ -191,5 +191,38 @@ fn failure(entry: &Entry, error: &ErrorInfo) -> String {
 /// An error with the file it is about, named once.
 fn about(entry: &Entry, error: &ErrorInfo) -> String {
     let text = output::tame_line(&vodferry::Error::from(error.clone()).to_string());
-    if text.contains(&entry.name) { text } else { format!("{}: {text}", entry.name) }
+    match names(error.kind, &text, &entry.name) {
+        true => text,
+        false => format!("{}: {text}", entry.name),
+    }
+}
+
+/// Whether an error says itself which file it is about: those of the file do. In others the same letters are something else, as a file `1`
+/// in the number of a part, or in an address.
+fn names(kind: ErrorKind, text: &str, name: &str) -> bool {
+    let of_file = matches!(kind, ErrorKind::Io | ErrorKind::SourceChanged | ErrorKind::Busy);
+    let ends = |rest: &str| rest.is_empty() || rest.starts_with([' ', ':', ',']);
+    let mut found = text.match_indices(name);
+    of_file
+        && found.any(|(at, _)| {
+            let (before, behind) = text.split_at(at);
+            (before.is_empty() || before.ends_with(' ')) && ends(&behind[name.len()..])
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_file_is_named_whatever_it_is_called() {
+        let name = |kind, text: &str, name: &str| names(kind, text, name);
+        for file in ["1", "7", "127.0.0.1:1", "to"] {
+            assert!(!name(ErrorKind::Network, "no connection to 127.0.0.1:1", file), "{file}");
+        }
+        assert!(!name(ErrorKind::Io, "cannot read /films/1: no such file", "1"));
+        assert!(!name(ErrorKind::Io, "cannot read 1.mp4: no such file", "1"));
+        assert!(name(ErrorKind::Io, "cannot read 1: no such file", "1"));
+        assert!(name(ErrorKind::SourceChanged, "a b.mp4 changed while it was uploaded", "a b.mp4"));
+    }
 }

@@ -87,6 +87,16 @@ fn a_flag_wins_over_a_variable_that_it_excludes() {
 }
 
 #[test]
+fn a_file_that_failed_is_named_though_its_name_is_in_the_message() {
+    let env = TestEnv::new();
+    env.file("1", 10);
+    env.file("7", 10);
+    let ran = env.run(&["upload", "1", "7", "--server", NOWHERE, "--retry-count", "1"]);
+    let ran = ran.fails(4, "error: 1: ");
+    assert!(ran.stderr.contains("error: 7: "), "{ran:?}");
+}
+
+#[test]
 fn an_empty_variable_is_none_in_verbs_below_verbs_too() {
     let env = TestEnv::new();
     for verb in [&["checkpoints", "ls"][..], &["resume", "--list"]] {
