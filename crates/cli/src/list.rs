@@ -63,8 +63,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Line>, Failure> {
     })
 }
 
-/// Lines, or the number of the first that is none, and why. Empty ones are passed over.
+/// Lines, or the number of the first that is none, and why. Empty ones are passed over, and so is the mark that editors on Windows begin a
+/// file with.
 fn parse(text: &str) -> Result<Vec<Line>, (usize, String)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(at, text)| {
@@ -163,6 +165,12 @@ mod tests {
         let metadata = line.object(&flags.object).metadata;
         let wanted = [("x-oss-meta-x", "1"), ("x-oss-meta-y", "2")];
         assert_eq!(metadata, wanted.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        assert_eq!(parse("\u{feff}{\"path\": \"a\"}\r\n").unwrap().len(), 1);
+        assert_eq!(parse("{\"path\": \"a\"}\n\u{feff}{\"path\": \"b\"}").unwrap_err().0, 2);
     }
 
     #[test]
