@@ -5,16 +5,12 @@
 //! that it names is replaced.
 
 use std::fs::{self, File};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Failure;
 use crate::exit_code::ExitCode;
-use crate::output;
-
-/// How many names are tried: that even the second is taken means that something is wrong with the folder.
-const TRIES: u32 = 16;
+use crate::{fresh, output};
 
 /// A place for the bytes of one object.
 pub(crate) enum Destination {
@@ -81,7 +77,7 @@ impl Draft {
         if !folder.is_dir() {
             return Err(refuse(folder, "is no folder").hint("make it, or name another place"));
         }
-        let created = create_new(folder, any_name);
+        let created = fresh::create(folder, "part");
         let (path, file) = created.map_err(|error| Failure::file("create", &target, &error))?;
         Ok(Draft { file, path, target, force, published: false })
     }
@@ -103,26 +99,6 @@ impl Drop for Draft {
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-/// A file that was not there before, under the first of these names that is free.
-fn create_new(folder: &Path, mut name: impl FnMut() -> String) -> io::Result<(PathBuf, File)> {
-    let mut tries = 0;
-    loop {
-        let path = folder.join(name());
-        tries += 1;
-        match File::create_new(&path) {
-            Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// A hidden name that nobody can guess: a process id is not enough where machines or containers share the folder. Short, and not made
-/// of the final name, which may be as long as names can be.
-fn any_name() -> String {
-    format!(".vodferry-{:016x}.part", RandomState::new().build_hasher().finish())
 }
 
 /// The path at which a rename leaves links alone and replaces nothing but a regular file, and that only with `force`.
@@ -214,21 +190,6 @@ mod tests {
         one.publish().unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"all of one");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_link_in_the_place_of_a_draft_is_not_followed() {
-        let folder = tempfile::tempdir().unwrap();
-        let victim = folder.path().join("victim");
-        fs::write(&victim, "mine").unwrap();
-        std::os::unix::fs::symlink(&victim, folder.path().join("taken")).unwrap();
-        let mut names = ["taken", "taken", "free"].into_iter();
-        let (path, _) = create_new(folder.path(), || names.next().unwrap().to_owned()).unwrap();
-        assert_eq!(path, folder.path().join("free"));
-        assert_eq!(fs::read(&victim).unwrap(), b"mine");
-        let none = create_new(folder.path(), || "taken".to_owned()).unwrap_err();
-        assert_eq!(none.kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[test]

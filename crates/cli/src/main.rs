@@ -17,6 +17,7 @@ mod exit_code;
 mod face;
 mod flights;
 mod folders;
+mod fresh;
 mod fsck;
 mod get;
 mod growing;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::report::Report;
 use crate::exit_code::ExitCode;
-use crate::units;
+use crate::{fresh, units};
 
 const CHECK: &str = "record directory";
 /// A checkpoint takes about 100 bytes per part; less than this and other things fail first.
@@ -45,17 +45,19 @@ pub(crate) fn check(folder: Option<&Path>, report: &mut Report) {
 fn try_it(folder: &Path) -> io::Result<bool> {
     let missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.exists()).collect();
     std::fs::create_dir_all(folder)?;
-    let path = folder.join(format!(".doctor-{}", std::process::id()));
-    let tried = try_file(&path);
-    let _ = std::fs::remove_file(&path);
+    // Under a name of its own: what a killed run left is no obstacle.
+    let tried = fresh::create(folder, "doctor").and_then(|(path, file)| {
+        let tried = try_file(&path, file);
+        let _ = std::fs::remove_file(&path);
+        tried
+    });
     for folder in missing {
         let _ = std::fs::remove_dir(folder);
     }
     tried
 }
 
-fn try_file(path: &Path) -> io::Result<bool> {
-    let mut file = File::create_new(path)?;
+fn try_file(path: &Path, mut file: File) -> io::Result<bool> {
     file.write_all(b"written by vodferry doctor\n")?;
     file.sync_data()?;
     if file.try_lock().is_err() {
@@ -80,6 +82,11 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         assert!(try_it(folder.path()).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        // As a run that was killed left it, before this one got the same process id.
+        let left = folder.path().join(format!(".doctor-{}", std::process::id()));
+        std::fs::write(&left, "").unwrap();
+        assert!(try_it(folder.path()).unwrap());
+        assert!(left.exists());
         std::fs::write(folder.path().join("taken"), "").unwrap();
         assert!(try_it(&folder.path().join("taken")).is_err());
     }
