@@ -43,7 +43,8 @@ impl AppServer {
         self
     }
 
-    /// Sends through `http` instead of a client of its own with default options; see [`http_client`](crate::http_client).
+    /// Sends through `http` instead of a client of its own with default options; see [`http_client`](crate::http_client). It is waited
+    /// for as [`Http::timeouts`] says.
     pub fn http(mut self, http: Arc<dyn Http>) -> AppServer {
         self.line = Line::over(http);
         self

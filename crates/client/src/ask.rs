@@ -1,17 +1,14 @@
-//! Questions to the servers that hand out grants: bounded in time, asked anew when the way to the network changes.
+//! Questions to the servers that hand out grants: waited for as [`Http::timeouts`] says, asked anew when the way to the network changes.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use vodferry_engine::{ErrorKind, FaultKind};
 use vodferry_oss::{Request, Response};
 use vodferry_vod::api::Refusal;
 
-use crate::{Body, Error, Http, Options};
-
-/// For one question. The uploader asks again.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+use crate::http::send_in_time;
+use crate::{Error, Http, Options};
 
 /// Where a server is.
 #[derive(Clone)]
@@ -75,24 +72,18 @@ impl Line {
     ) -> Result<Response, Error> {
         let http = self.client()?;
         let mut changed = self.changed.subscribe();
-        let answer = async {
-            loop {
-                let mut request = question()?;
-                let body = Body::from_bytes(std::mem::take(&mut request.body));
-                tokio::select! {
-                    answer = http.send(request, body) => return answer.map_err(|error| {
-                        let text = format!("{about}: {error}");
-                        Error::of(error.fault_kind(), error.code(), text).with_source(error)
-                    }),
-                    // What is under way is lost with its network.
-                    Ok(()) = changed.changed() => {}
-                }
+        loop {
+            let mut request = question()?;
+            let body = std::mem::take(&mut request.body);
+            tokio::select! {
+                answer = send_in_time(&*http, request, body) => return answer.map_err(|error| {
+                    let text = format!("{about}: {error}");
+                    Error::of(error.fault_kind(), error.code(), text).with_source(error)
+                }),
+                // What is under way is lost with its network.
+                Ok(()) = changed.changed() => {}
             }
-        };
-        tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
-            let text = format!("{about}: there is no answer");
-            Err(Error::transient(ErrorKind::Network, "TimedOut", text))
-        })
+        }
     }
 
     /// See [`Authorizer::network_changed`](crate::Authorizer::network_changed).
@@ -139,7 +130,10 @@ fn one_line(told: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::{Body, BoxFuture, Timeouts, TransportError};
 
     #[test]
     fn a_base_is_http_without_extras() {
@@ -163,6 +157,54 @@ mod tests {
             let error = Base::parse("the URL", base).err().expect(base);
             assert_eq!(error.kind(), ErrorKind::Misuse, "{base}");
             assert!(!error.to_string().contains("hush"));
+        }
+    }
+
+    /// Takes what it is asked, and says nothing.
+    struct Silent(Timeouts);
+
+    impl Http for Silent {
+        fn send(
+            &self,
+            _request: Request,
+            mut body: Body,
+        ) -> BoxFuture<'static, Result<Response, TransportError>> {
+            Box::pin(async move {
+                while body.next().await.is_some() {}
+                std::future::pending().await
+            })
+        }
+
+        fn timeouts(&self) -> Timeouts {
+            self.0
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_is_waited_for_as_long_as_the_client_says() {
+        let mut timeouts = Timeouts::default();
+        for (idle, request, seconds) in [(30, 60, 30), (5, 60, 5), (30, 7, 7)] {
+            timeouts.idle = Duration::from_secs(idle);
+            timeouts.request = Duration::from_secs(request);
+            let line = Line::over(Arc::new(Silent(timeouts)));
+            let begun = tokio::time::Instant::now();
+            let question = || Ok(Request { body: b"{}".to_vec(), ..to_h() });
+            let error = line.ask("asking", question).await.unwrap_err();
+            assert_eq!((error.kind(), error.code()), (ErrorKind::Network, "TimedOut"));
+            assert!(error.to_string().starts_with("asking: no reply from h"), "{error}");
+            assert_eq!(begun.elapsed().as_secs(), seconds);
+        }
+    }
+
+    fn to_h() -> Request {
+        Request {
+            method: vodferry_oss::Method::Post,
+            scheme: "http".into(),
+            authority: "h".into(),
+            path: "/".into(),
+            query: Vec::new(),
+            headers: Vec::new(),
+            body: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reading an object back, whole or not at all.
 //!
 //! An object is read by its presigned URL in ranges that fit into the bounded replies of the [`Http`] port; a range that fails is asked
-//! for again. Every range must be of the object that the first one was of (`If-Match`), and at the end length and CRC64 must be those
+//! for again; each is waited for as [`Http::timeouts`] says. Every range must be of the object that the first one was of (`If-Match`), and at the end length and CRC64 must be those
 //! that the server named.
 
 use std::sync::Arc;
@@ -15,12 +15,11 @@ use vodferry_oss::sign::{OptionsV4, presign_v1, presign_v4};
 use vodferry_oss::{Credential, Method, Request, Response, ServiceError, Style};
 
 use crate::authorizer::check_region;
-use crate::{Body, Error, Http, TransportError, TransportErrorKind};
+use crate::http::send_in_time;
+use crate::{Error, Http};
 
 /// Bytes asked for at once: half of what a reply may hold.
 const RANGE: u64 = 512 << 10;
-/// For one range: half a mebibyte at 8 KiB/s.
-const PATIENCE: Duration = Duration::from_secs(64);
 /// How often one range is asked for before the download is given up.
 const TRIES: u32 = 6;
 
@@ -216,12 +215,7 @@ async fn fetch(
     let mut pause = Duration::from_millis(200);
     let mut tries = 1;
     loop {
-        let sent = http.send(request.clone(), Body::from_bytes(Vec::new()));
-        let reply = tokio::time::timeout(PATIENCE, sent).await.unwrap_or_else(|_| {
-            let text = format!("no reply from {}", request.authority);
-            Err(TransportError::new(TransportErrorKind::Timeout, text))
-        });
-        let failed = match reply {
+        let failed = match send_in_time(http, request.clone(), Vec::new()).await {
             Ok(reply) if reply.status < 500 && reply.status != 429 => return Ok(reply),
             Ok(reply) => refused(&reply),
             Err(error) => {
@@ -326,7 +320,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::BoxFuture;
+    use crate::{Body, BoxFuture, Timeouts, TransportError, TransportErrorKind};
 
     type Spoil = Box<dyn Fn(usize, &mut Response) + Send + Sync>;
 
@@ -480,6 +474,45 @@ mod tests {
         assert_eq!(get(plain, &[length], "some text").await, Ok(9), "any web server");
         assert_eq!(get(plain, &[length], "some t").await, strange);
         assert_eq!(get(plain, &[etag], "some text").await, strange);
+    }
+
+    /// Gives the head of a reply, and so many more bytes of it, one a second; then nothing.
+    struct Stalls(usize);
+
+    impl Http for Stalls {
+        fn send(
+            &self,
+            _request: Request,
+            body: Body,
+        ) -> BoxFuture<'static, Result<Response, TransportError>> {
+            let bytes = self.0;
+            Box::pin(async move {
+                let watch = body.reply_watch();
+                watch.moved(0);
+                for _ in 0..bytes {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    watch.moved(1);
+                }
+                std::future::pending().await
+            })
+        }
+
+        fn timeouts(&self) -> Timeouts {
+            let idle = Duration::from_secs(2);
+            Timeouts { idle, request: Duration::from_secs(10), ..Timeouts::default() }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_range_is_waited_for_as_long_as_the_client_says() {
+        // Six tries, and 6.2 seconds between them.
+        for (bytes, seconds) in [(0, 18), (3, 36), (1_000, 66)] {
+            let begun = tokio::time::Instant::now();
+            let opened = Download::open(Arc::new(Stalls(bytes)), "http://h:1/b/k").await;
+            let error = opened.err().unwrap();
+            assert_eq!((error.kind(), error.code()), (ErrorKind::Network, "TimedOut"));
+            assert_eq!(begun.elapsed().as_secs(), seconds, "{bytes}");
+        }
     }
 
     #[test]

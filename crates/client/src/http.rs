@@ -9,7 +9,10 @@ use std::sync::Arc;
 use vodferry_engine::{ErrorKind, FaultKind};
 use vodferry_oss::{Request, Response};
 
-use crate::{Body, BoxFuture, Error, Options};
+use crate::body::Meter;
+use crate::limit::Limit;
+use crate::watch::Watch;
+use crate::{Body, BoxFuture, Error, Options, Timeouts};
 
 /// Sends one request and reads the response to its end. One that wraps another passes all methods on, also those with a default.
 pub trait Http: Send + Sync + 'static {
@@ -33,6 +36,13 @@ pub trait Http: Send + Sync + 'static {
     fn route_changed(&self) -> bool {
         false
     }
+
+    /// How long those wait for a reply who have no [`Options`] of their own: a [`Download`](crate::Download), an
+    /// [`AppServer`](crate::AppServer), a [`VodApi`](crate::VodApi). Default: [`Timeouts::default`]; [`http_client`] gives those of the
+    /// options that it was made with.
+    fn timeouts(&self) -> Timeouts {
+        Timeouts::default()
+    }
 }
 
 /// The client used by default: HTTP/1.1 by reqwest, TLS by rustls with ring, the system's certificates and those of
@@ -43,6 +53,24 @@ pub trait Http: Send + Sync + 'static {
 /// Kind `Io` when the CA file cannot be read, `Misuse` when it holds no certificate or the proxy is not a URL.
 pub fn http_client(options: &Options) -> Result<Arc<dyn Http>, Error> {
     Ok(Arc::new(crate::net::Net::new(options)?))
+}
+
+/// Sends a request with these bytes, as fast as they go, and waits as long as [`Http::timeouts`] says.
+pub(crate) async fn send_in_time(
+    http: &dyn Http,
+    request: Request,
+    bytes: Vec<u8>,
+) -> Result<Response, TransportError> {
+    let host = request.authority.clone();
+    let watch = Arc::new(Watch::new(http.timeouts(), bytes.len() as u64));
+    let meter = Meter::new(Arc::new(Limit::new(0)), watch.clone(), |_| {});
+    tokio::select! {
+        reply = http.send(request, Body::from_bytes(bytes).metered(meter)) => reply,
+        why = watch.expired() => {
+            let text = format!("no reply from {host}: {why}");
+            Err(TransportError::new(TransportErrorKind::Timeout, text))
+        }
+    }
 }
 
 /// Why there is no response.

@@ -11,7 +11,8 @@ use vodferry_oss::{Method, Request, Response};
 
 use crate::route::Route;
 use crate::{
-    Body, BodyError, BoxFuture, Error, Http, Options, Proxy, TransportError, TransportErrorKind,
+    Body, BodyError, BoxFuture, Error, Http, Options, Proxy, Timeouts, TransportError,
+    TransportErrorKind,
 };
 
 /// More than any reply of this protocol: a page of 1,000 parts is about 250 KiB.
@@ -69,6 +70,10 @@ impl Http for Net {
         self.route.changed()
     }
 
+    fn timeouts(&self) -> Timeouts {
+        self.plan.timeouts
+    }
+
     fn network_changed(&self) {
         // A client that cannot be made anew leaves the old one: its dead connections fail and are tried again.
         if let Ok(clients) = self.plan.clients() {
@@ -83,8 +88,7 @@ struct Plan {
     proxy: Option<(reqwest::Proxy, String)>,
     direct: bool,
     certificates: Vec<reqwest::Certificate>,
-    connect: Duration,
-    idle: Duration,
+    timeouts: Timeouts,
     user_agent: String,
 }
 
@@ -129,8 +133,7 @@ impl Plan {
             proxy,
             direct: options.proxy == Proxy::Direct,
             certificates,
-            connect: options.timeouts.connect,
-            idle: options.timeouts.idle,
+            timeouts: options.timeouts,
             user_agent: options.user_agent.clone(),
         })
     }
@@ -169,13 +172,13 @@ impl Plan {
             .retry(reqwest::retry::never())
             .referer(false)
             .user_agent(&self.user_agent)
-            .connect_timeout(self.connect)
+            .connect_timeout(self.timeouts.connect)
             .pool_idle_timeout(IDLE_CONNECTION)
-            .tcp_keepalive(self.idle);
+            .tcp_keepalive(self.timeouts.idle);
         #[cfg(any(target_os = "android", target_os = "linux"))]
         {
             // Bytes in the kernel's buffer that nobody acknowledges: the line is dead, whatever is still accepted from us.
-            builder = builder.tcp_user_timeout(self.idle);
+            builder = builder.tcp_user_timeout(self.timeouts.idle);
         }
         if direct {
             builder = builder.no_proxy();

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use vodferry_engine::{ErrorKind, FaultKind};
 use vodferry_oss::{Credential, Secret};
 
-use crate::ask::PATIENCE;
 use crate::authorizer::check_sendable;
 use crate::{BoxFuture, Error, News};
+
+/// For one answer of whoever supplies them. The uploader asks again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A temporary credential as AssumeRole gives it, and when it dies. Made of a plain access key, it does not; such a key is for tests:
 /// who has it can do everything its owner may.

@@ -116,7 +116,8 @@ impl VodApi {
         self
     }
 
-    /// Sends through `http` instead of a client of its own with default options; see [`http_client`](crate::http_client).
+    /// Sends through `http` instead of a client of its own with default options; see [`http_client`](crate::http_client). It is waited
+    /// for as [`Http::timeouts`] says.
     pub fn http(mut self, http: Arc<dyn Http>) -> VodApi {
         self.line = Line::over(http);
         self

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use vodferry::{
-    Body, Http, Method, Options, Proxy, Request, Response, TransportError,
-    TransportErrorKind as Kind, http_client,
+    AppServer, Authorizer, Body, Download, GrantRequest, Http, Method, Options, Proxy, Request,
+    Response, TransportError, TransportErrorKind as Kind, http_client,
 };
 
 fn client() -> std::sync::Arc<dyn Http> {
@@ -172,4 +172,38 @@ async fn a_changed_network_means_new_connections() {
         http.send(request(&authority), Body::from_bytes("")).await.unwrap();
     }
     assert_eq!(server.await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_reply_that_stalls_is_given_the_idle_time_of_the_options() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        // A question, which gets no answer; a range, of which half comes; the same range, which comes.
+        let mut kept = Vec::new();
+        for half in ["", "ab", "abcd"] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_request(&mut stream, 0).await;
+            if !half.is_empty() {
+                let head = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-3/4\r\nContent-Length: 4\r\n\r\n";
+                stream.write_all(format!("{head}{half}").as_bytes()).await.unwrap();
+            }
+            kept.push(stream);
+        }
+        std::future::pending::<()>().await;
+    });
+    let mut options = Options::default();
+    options.proxy = Proxy::Direct;
+    options.timeouts.idle = Duration::from_millis(300);
+    let http = http_client(&options).unwrap();
+    assert_eq!(http.timeouts(), options.timeouts);
+    let both = async {
+        let app = AppServer::new(&url).unwrap().http(http.clone());
+        let question = GrantRequest::refresh(Some("v".into()), None);
+        let error = app.authorize(question).await.unwrap_err();
+        assert_eq!(error.code(), "TimedOut", "{error}");
+        let mut download = Download::open(http, &format!("{url}/b/k")).await.unwrap();
+        assert_eq!(download.next().await.unwrap().unwrap(), b"abcd");
+    };
+    tokio::time::timeout(Duration::from_secs(20), both).await.expect("neither waits longer");
 }
