@@ -140,6 +140,9 @@ fn hint(kind: ErrorKind, code: &str) -> Option<&'static str> {
         "ConnectFailed" => "check the address and that the server is running",
         "DnsFailed" => "check the host name and the network",
         "IsADirectory" => "name the files inside it",
+        "NotAsAnnounced" => {
+            "announce bytes when they are in the file, and its length when it is whole"
+        }
         "SignatureDoesNotMatch" => "the key or the upload auth does not belong to this address",
         "CompletionUnknown" => {
             "everything was sent; look whether the object exists before you send it again"

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use vodferry_engine::{ErrorInfo, ErrorKind, Fault, FileId, Input, Source as Identity};
+use vodferry_engine::{ErrorInfo, ErrorKind, Fault, FaultKind, FileId, Input, Source as Identity};
 
 use super::file::{read_exact_at, regular};
-use super::{Feed, changed};
+use super::{Feed, changed, fault};
 use crate::Error;
 
 /// The writer's hand on a file that is uploaded while it is written; made by [`File::growing`](crate::File::growing).
@@ -38,7 +38,7 @@ impl Growth {
     }
 
     /// The file has so many bytes, and all of them are final. Fewer than were announced before fail the file with
-    /// `SourceChanged`.
+    /// `SourceChanged`; so do more than are there, code `NotAsAnnounced`.
     pub fn finish(mut self, length: u64) {
         self.over = true;
         let _ = self.tell.send(Told::Finished(length));
@@ -116,12 +116,19 @@ impl Growing {
     pub(super) fn check(&self) -> Result<(), Fault> {
         let Some(length) = self.length.get() else { return Ok(()) };
         let found = self.file()?.metadata().map_err(|error| self.unreadable(error))?;
-        if found.len() == *length { Ok(()) } else { Err(self.changed()) }
+        match found.len() {
+            shorter if shorter < *length => Err(self.shorter(shorter)),
+            same if same == *length => Ok(()),
+            _ => Err(self.changed()),
+        }
     }
 
     pub(super) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Fault> {
         read_exact_at(self.file()?, buffer, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => self.changed(),
+            io::ErrorKind::UnexpectedEof => match self.file().map(File::metadata) {
+                Ok(Ok(found)) => self.shorter(found.len()),
+                _ => self.changed(),
+            },
             _ => self.unreadable(error),
         })
     }
@@ -164,6 +171,13 @@ impl Growing {
         regular(&self.path, &std::fs::metadata(&self.path).map_err(unreadable)?)?;
         let file = File::open(&self.path).map_err(unreadable)?;
         Ok(self.file.get_or_init(|| file))
+    }
+
+    /// The fault for an announcement of more than is there.
+    fn shorter(&self, found: u64) -> Fault {
+        let shown = self.path.display();
+        let text = format!("{shown} has only {found} bytes, and more were announced as final");
+        fault(FaultKind::SourceChanged, "NotAsAnnounced", text)
     }
 
     fn unreadable(&self, error: io::Error) -> Fault {

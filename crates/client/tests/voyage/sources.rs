@@ -184,4 +184,6 @@ async fn a_writer_that_gives_up_or_lies_fails_the_file() {
     assert_eq!(kinds, [Io, Io, SourceChanged, SourceChanged], "{errors:?}");
     assert!(errors[0].message.contains("the disk of the renderer is full"));
     assert!(errors[1].message.contains("went away"));
+    assert_eq!(errors[3].code, "NotAsAnnounced");
+    assert!(errors[3].message.contains("has only 300000 bytes"), "{}", errors[3].message);
 }
