@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use vodferry::{Body, BoxFuture, Http, Method, Request, Response, TransportError};
+use vodferry::{Body, BoxFuture, Http, Method, Request, Response, Timeouts, TransportError};
 
 /// Counts the uploads of bytes under way through an HTTP client; everything else passes through.
 #[derive(Clone)]
@@ -44,6 +44,10 @@ impl Http for Flights {
 
     fn route_changed(&self) -> bool {
         self.http.route_changed()
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        self.http.timeouts()
     }
 }
 

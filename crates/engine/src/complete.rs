@@ -31,7 +31,7 @@ impl Transfer {
 
     /// The upload is gone. Had all its parts been recorded, Complete may have been carried out; otherwise it was never sent.
     pub(crate) fn vanished(&mut self, desk: &mut Desk, fault: Fault) {
-        if !self.upload.as_ref().is_some_and(|u| u.whole > 0) {
+        if self.upload.as_ref().is_none_or(|u| u.whole == 0) {
             return self.begin_anew(desk, fault);
         }
         let grows = self.parts.as_ref().filter(|parts| parts.plan().grows_to().is_some());
