@@ -1,11 +1,14 @@
 //! Opens the database file, and brings its tables up to date.
 
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{SqliteOptions, int};
+use crate::store::{Fs, RealFs};
 
 /// One script per schema version, oldest first; a database of version n has seen the first n.
 const SCRIPTS: &[&str] = &[
@@ -48,6 +51,14 @@ pub enum OpenError {
         /// The newest that is known here.
         known: i64,
     },
+    /// What an earlier server committed cannot be made durable.
+    #[error("cannot sync the database's log {path}")]
+    Log {
+        /// The log.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// SQLite cannot use it.
     #[error("cannot open the database {path}")]
     Sqlite {
@@ -64,12 +75,36 @@ pub enum OpenError {
 /// The connection that writes. Makes the file when it is not there.
 pub(super) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connection, OpenError> {
     let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    if options.durable {
+        let log = log_of(path);
+        sync_log(&log).map_err(|source| OpenError::Log { path: log, source })?;
+    }
     let mut connection = Connection::open(path).map_err(failed)?;
     let version = check(&connection, path)?;
-    configure(&connection, options)
+    configure(&connection, options, version == 0)
         .and_then(|()| update(&mut connection, version))
         .map_err(failed)?;
     Ok(connection)
+}
+
+/// Makes durable what the log holds, and the log's name. A server that was killed may have written a commit and not synced it. SQLite
+/// takes what it finds in the log for committed, and syncs none of it before a commit or a checkpoint of its own: an answer
+/// that rests on it would not survive the next loss of power.
+fn sync_log(log: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).open(log) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        log => log?.sync_all()?,
+    }
+    match log.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => RealFs.sync_folder(folder),
+        None => RealFs.sync_folder(Path::new(".")),
+    }
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
 }
 
 /// The version of a database that this release can use; 0 when it is still empty.
@@ -104,13 +139,15 @@ fn look_at(connection: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
     ))
 }
 
-fn configure(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
+fn configure(connection: &Connection, options: &SqliteOptions, new: bool) -> rusqlite::Result<()> {
     if let Some(most) = options.max_bytes {
         let page: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         connection.pragma_update(None, "max_page_count", (int(most) / page.max(1)).max(1))?;
     }
-    // Before the first table, or without effect.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // Before the first table; later it has no effect, but writes, which on a full disk no start could do.
+    if new {
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", if options.durable { "FULL" } else { "OFF" })?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -163,6 +200,33 @@ mod tests {
             let mode: String =
                 connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
             assert_eq!(mode, "wal");
+        }
+    }
+
+    /// What a killed server left in the log is synced before anybody reads it: a log that cannot be is found out.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_log_that_is_there_is_synced_before_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("meta.sqlite");
+        let options = SqliteOptions::default();
+        open_writer(&path, &options).unwrap();
+        std::os::unix::fs::symlink("/dev/null", log_of(&path)).unwrap();
+        let error = open_writer(&path, &options).unwrap_err();
+        assert!(matches!(&error, OpenError::Log { path, .. } if path.ends_with("meta.sqlite-wal")));
+        std::fs::remove_file(log_of(&path)).unwrap();
+        open_writer(&path, &options).unwrap();
+    }
+
+    #[test]
+    fn a_start_of_a_database_in_order_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("meta.sqlite");
+        for start in 0..3 {
+            let db = open_writer(&path, &SqliteOptions::default()).unwrap();
+            let pages = std::fs::metadata(log_of(&path)).map_or(0, |log| log.len());
+            assert_eq!(pages > 0, start == 0, "start {start}: a log of {pages} bytes");
+            assert_eq!(db.pragma_query_value(None, "auto_vacuum", |row| row.get(0)), Ok(2));
         }
     }
 }
