@@ -12,7 +12,9 @@ use vodferry_server::store::{
 };
 
 use crate::uploads::complete;
-use crate::{BUCKET, NOW, blob_id, garbage_of, made_up, meta, only_blob, small_parts, write};
+use crate::{
+    BUCKET, NOW, blob_id, eventually, garbage_of, made_up, meta, only_blob, small_parts, write,
+};
 
 #[tokio::test]
 async fn sqlite_conforms() {
@@ -385,5 +387,36 @@ fn put(key: &str, seed: u64) -> PutObject {
         blob: made_up(seed, 5),
         forbid_overwrite: false,
         now_ms: NOW,
+    }
+}
+
+/// The wall clock is a year ahead: no lifecycle rule goes by it at once, nor at a start, whatever else the
+/// database tells of the time.
+#[tokio::test]
+async fn a_clock_that_is_ahead_ends_no_object() {
+    let rule = "<LifecycleConfiguration><Rule><Status>Enabled</Status>\
+                <Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>";
+    for upload_beside in [true, false] {
+        let (meta, _m) = meta(small_parts()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let blobs: Arc<dyn BlobStore> = Arc::new(DiskBlobs::open(folder.path(), false).unwrap());
+        let meta: Arc<dyn MetaStore> = Arc::new(meta);
+        meta.put_object(put("young", 1)).await.unwrap();
+        let rule = Some(rule.to_owned());
+        meta.set_bucket_document(BUCKET, BucketDocument::Lifecycle, rule).await.unwrap();
+        if upload_beside {
+            meta.initiate(BUCKET, "u", vec![], NOW).await.unwrap();
+        }
+        let options = JanitorOptions {
+            every: Duration::from_millis(5),
+            walk_every: Duration::ZERO,
+            ..JanitorOptions::default()
+        };
+        let clock: Clock = Arc::new(|| NOW + 365 * 86_400_000);
+        let janitor = Janitor::start(blobs, meta.clone(), options, clock);
+        eventually("three rounds", || janitor.tally().now().rounds >= 3).await;
+        janitor.stop().await;
+        let kept = meta.head_object(BUCKET, "young").await;
+        assert!(kept.is_ok(), "with an upload beside it: {upload_beside}");
     }
 }
