@@ -206,6 +206,27 @@ pub async fn discard_unnamed(
     }
 }
 
+/// Ends what a clock that was ahead for a moment did: what it dated would live until that time comes, and hold its
+/// files for years. Answers how many times were set back to `now_ms`, by a clock that has run without a jump for
+/// `stood`.
+///
+/// A clock that is behind must shorten nobody's life: set right, it makes everything look old that was set back
+/// meanwhile. Garbage is in no danger, at any time: it lives for its age from `now_ms` on, and a jump ahead is
+/// believed after an hour only. The others are set back once the clock has stood for as long as they live: if it
+/// is wrong nevertheless, they had their lives by it.
+///
+/// # Errors
+/// The database failed.
+pub async fn set_back(
+    meta: &dyn MetaStore,
+    options: &JanitorOptions,
+    now_ms: u64,
+    stood: Duration,
+) -> Result<u64, SweepError> {
+    let lives = stood >= options.upload_life.max(options.completion_life);
+    Ok(meta.set_back(now_ms, lives).await?)
+}
+
 /// What one round removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -313,6 +334,11 @@ async fn work(
         }
         if walked.is_none_or(|at| at.elapsed() >= options.walk_every) {
             walked = Some(Instant::now());
+            match set_back(meta, options, now_ms, steady.stood()).await {
+                Ok(0) => {}
+                Ok(times) => tracing::info!(times, "times that have not come yet were set back"),
+                Err(error) => failed(&error),
+            }
             match discard_unnamed(blobs, meta, options, now_ms).await {
                 Ok(0) => {}
                 Ok(unnamed) => tracing::info!(unnamed, "blobs that nothing names are garbage now"),

@@ -294,6 +294,10 @@ pub trait MetaStore: Send + Sync {
     /// objects that lifecycle rules are about.
     fn newest_ms(&self) -> Answer<'_, Option<u64>>;
 
+    /// Sets times that are more than a day later than `now_ms` back to it, and answers how many: those of garbage,
+    /// and with `lives` those of uploads, their parts, and answers.
+    fn set_back(&self, now_ms: u64, lives: bool) -> Answer<'_, u64>;
+
     /// Aborts up to `limit` uploads that were initiated, and got their last part, before `before_ms`; answers how
     /// many. One that was begun before this server was written was begun by a clock that was not set: it counts
     /// from `now_ms` on, unless that is such a time itself.

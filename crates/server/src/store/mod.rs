@@ -44,7 +44,7 @@ pub(crate) use fsck::{DATABASE_FILE, LOG_FILE};
 pub use fsck::{FsckError, FsckOptions, FsckReport, fsck, fsck_on};
 pub use intake::{Intake, MAX_SMALL, MAX_SMALL_OF_OBJECT};
 pub use janitor::{
-    Janitor, JanitorOptions, SweepError, Swept, Tallied, Tally, discard_unnamed, sweep,
+    Janitor, JanitorOptions, SweepError, Swept, Tallied, Tally, discard_unnamed, set_back, sweep,
 };
 pub use lifecycle::{Ended, apply_lifecycles};
 pub use listing::{

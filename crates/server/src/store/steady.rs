@@ -19,12 +19,14 @@ pub(super) struct Steady {
     seen: Instant,
     /// Since when the wall clock is ahead of this one.
     ahead: Option<Instant>,
+    /// Since when it has not jumped.
+    since: Instant,
 }
 
 impl Steady {
     /// Begins at `wall_ms`, which is believed: the newest time that the database knows.
     pub(super) fn new(wall_ms: u64, at: Instant) -> Steady {
-        Steady { wall_ms, seen: at, ahead: None }
+        Steady { wall_ms, seen: at, ahead: None, since: at }
     }
 
     /// The time to go by when the wall clock says `wall_ms`, in milliseconds since 1970.
@@ -34,8 +36,10 @@ impl Steady {
         let since = match (jumped, self.ahead) {
             (true, Some(since)) => since,
             (true, None) => *self.ahead.insert(at),
-            (false, _) => {
-                *self = Steady::new(wall_ms, at);
+            (false, ahead) => {
+                let back = wall_ms.saturating_add(millis(TOLERANCE)) < expected;
+                let since = if back || ahead.is_some() { at } else { self.since };
+                *self = Steady { since, ..Steady::new(wall_ms, at) };
                 return wall_ms;
             }
         };
@@ -48,6 +52,11 @@ impl Steady {
         );
         *self = Steady::new(wall_ms, at);
         wall_ms
+    }
+
+    /// For how long the wall clock has run without a jump, as of the last look; nothing while it is ahead.
+    pub(super) fn stood(&self) -> Duration {
+        if self.ahead.is_some() { Duration::ZERO } else { self.seen - self.since }
     }
 }
 
@@ -100,5 +109,26 @@ mod tests {
         assert_eq!(steady.at(2 * YEAR, after(61)), YEAR + 61 * MINUTE, "counted anew");
         assert_eq!(steady.at(2 * YEAR, after(119)), YEAR + 119 * MINUTE);
         assert_eq!(steady.at(2 * YEAR, after(121)), 2 * YEAR);
+    }
+
+    #[test]
+    fn a_clock_stands_from_its_last_jump_on() {
+        let start = Instant::now();
+        let after = |minutes: u64| start + Duration::from_millis(minutes * MINUTE);
+        let mut steady = Steady::new(3 * YEAR, start);
+        let mut stood = |wall_ms, minute| {
+            steady.at(wall_ms, after(minute));
+            steady.stood().as_secs() / 60
+        };
+        // The database knew a time that was wrong.
+        assert_eq!(stood(YEAR, 0), 0);
+        assert_eq!(stood(YEAR + 90 * MINUTE, 90), 90);
+        assert_eq!(stood(2 * YEAR, 91), 0, "ahead");
+        assert_eq!(stood(YEAR + 92 * MINUTE, 92), 0, "it was ahead");
+        assert_eq!(stood(YEAR + 93 * MINUTE, 93), 1);
+        assert_eq!(stood(YEAR, 94), 0, "back");
+        assert_eq!(stood(2 * YEAR, 95), 0);
+        assert_eq!(stood(2 * YEAR + 60 * MINUTE, 155), 0, "it is believed");
+        assert_eq!(stood(2 * YEAR + 61 * MINUTE, 156), 1);
     }
 }

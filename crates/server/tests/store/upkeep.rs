@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vodferry_server::store::{
     BlobStore, Clock, Complete, Janitor, JanitorOptions, MetaError, MetaStore, PartList, PutObject,
-    Swept, discard_unnamed, sweep, wall_clock,
+    Swept, discard_unnamed, set_back, sweep, wall_clock,
 };
 
 use crate::{
@@ -268,4 +268,57 @@ async fn a_clock_that_jumps_ahead_expires_nothing() {
     assert_eq!(sweep(&*blobs, &*meta, &options, NOW + week + 1).await.unwrap().uploads, 1);
     sweep(&*blobs, &*meta, &options, NOW + week + 2).await.unwrap();
     assert_eq!(count(folder.path()), 0);
+}
+
+/// The clock is ten years ahead for a moment: what was dated meanwhile does not stay for ten years.
+#[tokio::test]
+async fn what_a_clock_dated_that_was_ahead_goes_in_its_time() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, folder) = blobs();
+    let options = JanitorOptions::default();
+    let (week, ahead) = (7 * 24 * HOUR, NOW + 10 * 365 * 24 * HOUR);
+    let id = meta.initiate(BUCKET, "u", vec![], ahead).await.unwrap();
+    let part = write(&blobs, b"part").await;
+    meta.put_part(BUCKET, "u", &id, 1, part, ahead).await.unwrap();
+    for now_ms in [NOW, ahead] {
+        let blob = write(&blobs, b"film").await;
+        meta.put_object(PutObject { now_ms, ..put("k", blob) }).await.unwrap();
+    }
+    let unnamed = write(&blobs, b"unnamed").await;
+    let any_age = JanitorOptions { unnamed_age: Duration::ZERO, ..options.clone() };
+    assert_eq!(discard_unnamed(&blobs, &meta, &any_age, ahead).await.unwrap(), 1);
+    // It is right again. Garbage counts from now on, a day more or less aside.
+    assert_eq!(set_back(&meta, &options, ahead - 24 * HOUR, Duration::MAX).await.unwrap(), 0);
+    assert_eq!(set_back(&meta, &options, NOW, Duration::ZERO).await.unwrap(), 2);
+    assert_eq!(sweep(&blobs, &meta, &options, NOW + 1000).await.unwrap(), Swept::default());
+    assert_eq!(sweep(&blobs, &meta, &options, NOW + HOUR).await.unwrap().blobs, 2);
+    let refused = meta.put_object(put("late", unnamed)).await;
+    assert!(refused.is_ok(), "it is refused while it is on the list alone");
+    // An upload may be dated right, by a clock that is behind now.
+    let almost = options.upload_life - Duration::from_millis(1);
+    assert_eq!(set_back(&meta, &options, NOW, almost).await.unwrap(), 0);
+    assert_eq!(set_back(&meta, &options, NOW, options.upload_life).await.unwrap(), 2);
+    assert_eq!(sweep(&blobs, &meta, &options, NOW + week).await.unwrap().uploads, 0);
+    assert_eq!(sweep(&blobs, &meta, &options, NOW + week + 1).await.unwrap().uploads, 1);
+    sweep(&blobs, &meta, &options, NOW + week + HOUR).await.unwrap();
+    assert_eq!(count(folder.path()), 1);
+}
+
+/// A janitor does so by itself.
+#[tokio::test]
+async fn a_janitor_sets_back_what_has_not_come() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, folder) = blobs();
+    let ahead = wall_clock()() + 365 * 24 * HOUR;
+    for now_ms in [NOW, ahead] {
+        let blob = write(&blobs, b"film").await;
+        meta.put_object(PutObject { now_ms, ..put("k", blob) }).await.unwrap();
+    }
+    let options = JanitorOptions {
+        every: Duration::from_millis(5),
+        garbage_age: Duration::ZERO,
+        ..JanitorOptions::default()
+    };
+    let _janitor = Janitor::start(Arc::new(blobs), Arc::new(meta), options, wall_clock());
+    eventually("the replaced blob is gone", || count(folder.path()) == 1).await;
 }

@@ -436,6 +436,11 @@ impl MetaStore for SqliteStore {
         Box::pin(self.readers.run("look for the newest time", upkeep::newest_ms))
     }
 
+    fn set_back(&self, now_ms: u64, lives: bool) -> Answer<'_, u64> {
+        let verb = move |db: &_| upkeep::set_back(db, now_ms, lives);
+        Box::pin(self.writer.run("set times back", verb))
+    }
+
     fn expire_uploads(&self, before_ms: u64, limit: usize, now_ms: u64) -> Answer<'_, u64> {
         let verb = move |db: &_| upkeep::expire_uploads(db, before_ms, limit, now_ms);
         Box::pin(self.writer.run("expire uploads", verb))

@@ -64,6 +64,23 @@ pub(super) fn newest_ms(db: &Connection) -> Result<Option<u64>, MetaError> {
     Ok(newest.map(uint))
 }
 
+pub(super) fn set_back(db: &Connection, now_ms: u64, lives: bool) -> Result<u64, MetaError> {
+    const DAY_MS: u64 = 86_400_000;
+    let times = [int(now_ms), int(now_ms.saturating_add(DAY_MS))];
+    let mut set = db.execute("UPDATE garbage SET since_ms = ?1 WHERE since_ms > ?2", times)?;
+    if lives {
+        set += db.execute("UPDATE upload SET initiated_ms = ?1 WHERE initiated_ms > ?2", times)?;
+        set += db.execute(
+            "UPDATE part SET modified_ms = ?1
+             WHERE modified_ms > ?2 AND manifest IN (SELECT manifest FROM upload)",
+            times,
+        )?;
+        let answers = "UPDATE completion SET completed_ms = ?1 WHERE completed_ms > ?2";
+        set += db.execute(answers, times)?;
+    }
+    Ok(set as u64)
+}
+
 /// 2026-01-01. A machine without a battery says 1970 until it is told better.
 const UNSET_MS: u64 = 1_767_225_600_000;
 
