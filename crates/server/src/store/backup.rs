@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{self, BLOBS, FOLDERS, TMP};
 use super::fsck::DATABASE_FILE;
-use super::lost::lost;
+use super::lost::{DRAFT_FILE, lost};
 use super::sqlite::{Inspection, NamedBlob, SnapshotError, snapshot};
 use super::{BlobError, BlobId, Fs, OpenError, RealFs};
 use crate::callback::KEY_FILE;
@@ -121,10 +121,12 @@ pub fn backup(
     make_empty(to)?;
     // No server starts on what is half a backup.
     let _lock = disk::lock(&RealFs, to)?;
+    // Before all else: it tells what was cut from the folder of a server that has yet to start.
+    let draft = to.join(DRAFT_FILE);
+    File::create(&draft).map_err(|e| BlobError::io("create", &draft, e))?;
     for name in [TMP, BLOBS] {
         make_folder(&to.join(name))?;
     }
-    let draft = to.join(DRAFT);
     let copy = Copy { data, to, options, copied: Cell::new(0) };
     let mut report = settle(|| {
         snapshot(&database, &draft)?;
@@ -175,9 +177,6 @@ fn settle(
 
 /// Each does what came since the one before it, so that two or three are many.
 const MOST_PASSES: usize = 20;
-
-/// The database before it has its name.
-const DRAFT: &str = "meta.sqlite.new";
 
 struct Copy<'a> {
     data: &'a Path,

@@ -125,6 +125,40 @@ async fn a_database_that_is_lost_is_not_replaced() {
     assert!(server.get("film").await.body == film);
 }
 
+/// Here a new database would be one that has nothing of what was saved or committed.
+#[tokio::test]
+async fn no_server_starts_on_half_a_backup_or_on_a_log_alone() {
+    let (half, log) = ("meta.sqlite.new", "meta.sqlite-wal");
+    for (files, said) in [
+        (vec![(half, "")], "backup that was interrupted"),
+        (vec![(half, "SQLite format 3")], "backup that was interrupted"),
+        (vec![(half, "SQLite"), ("meta.sqlite", "")], "backup that was interrupted"),
+        (vec![(log, "commits")], "meta.sqlite-wal holds what was committed"),
+        (vec![(log, "commits"), ("meta.sqlite", "")], "meta.sqlite-wal holds what was committed"),
+    ] {
+        let data = TempDir::new().unwrap();
+        let data = data.path();
+        for (name, text) in &files {
+            fs::write(data.join(name), text).unwrap();
+        }
+        for folders in [&[][..], &["tmp"], &["blobs"]] {
+            folders.iter().for_each(|name| {
+                let _ = fs::create_dir(data.join(name));
+            });
+            let error = serve(config(data)).await.err().map(|error| error.to_string());
+            assert!(error.as_ref().is_some_and(|e| e.contains(said)), "{files:?}: {error:?}");
+            assert!(!data.join("keys.toml").exists(), "{files:?}: no new keys");
+            for (name, text) in &files {
+                assert_eq!(fs::read_to_string(data.join(name)).unwrap(), *text, "{files:?}");
+            }
+        }
+    }
+    // An empty log is what a first start may leave.
+    let data = TempDir::new().unwrap();
+    fs::write(data.path().join(log), "").unwrap();
+    works(data.path(), "an empty log").await;
+}
+
 #[tokio::test]
 async fn leftovers_of_a_life_that_was_cut_are_removed() {
     let data = TempDir::new().unwrap();

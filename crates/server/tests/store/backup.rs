@@ -9,8 +9,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use vodferry_server::keys::Keys;
 use vodferry_server::store::{
-    BackupError, BackupOptions, BackupReport, Blob, DiskBlobs, FsckOptions, JanitorOptions,
-    MetaStore, Object, PutObject, SqliteStore, backup, fsck, sweep, wall_clock,
+    BackupError, BackupOptions, BackupReport, Blob, DiskBlobs, FsckError, FsckOptions,
+    JanitorOptions, MetaStore, Object, OpenError, PutObject, SqliteStore, backup, fsck, sweep,
+    wall_clock,
 };
 
 use crate::{BUCKET, blob_id, read_object, small_parts, write};
@@ -268,4 +269,29 @@ async fn nothing_is_overwritten_and_nothing_is_made_of_nothing() {
     let file = backups.path().join("file");
     fs::write(&file, "").unwrap();
     backup(data.folder.path(), &file, &NONE).unwrap_err();
+}
+
+/// A server would make keys and a database there, and serve nothing.
+#[tokio::test]
+async fn a_backup_that_was_cut_is_no_data_folder() {
+    let data = Data::new().await;
+    data.put("film", b"film").await;
+    let backups = tempfile::tempdir().unwrap();
+    let (half, again) = (backups.path().join("half"), backups.path().join("again"));
+    let spoilt = backups.path().join("spoilt");
+    fs::create_dir(&spoilt).unwrap();
+    fs::write(spoilt.join("meta.sqlite"), [b'x'; 10_000]).unwrap();
+    backup(&spoilt, &half, &NONE).unwrap_err();
+    let error = fsck(&half, FsckOptions::default()).unwrap_err();
+    assert!(
+        matches!(&error, FsckError::Database(OpenError::HalfBackup(path)) if *path == half),
+        "{error}"
+    );
+    let error = backup(&half, &again, &NONE).unwrap_err();
+    assert!(matches!(error, BackupError::Database(OpenError::HalfBackup(_))), "{error}");
+    // It is as good to link from as any.
+    let next = BackupOptions { copy: false, previous: Some(half) };
+    data.backup(&again, &next);
+    is_sound(&again);
+    assert!(!again.join("meta.sqlite.new").exists());
 }

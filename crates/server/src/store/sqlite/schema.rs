@@ -41,6 +41,22 @@ pub enum OpenError {
         /// What shows that there was one.
         blobs: PathBuf,
     },
+    /// The database is gone, its log is not.
+    #[error(
+        "{path} is missing or empty, but {log} holds what was committed to it; a new database would have nothing of it, and the log \
+         would be removed: restore both files, or, to begin anew, take an empty folder"
+    )]
+    OnlyLog {
+        /// The file.
+        path: PathBuf,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// A backup that was cut is no data folder.
+    #[error(
+        "{0} holds a backup that was interrupted: remove it and take the backup again, or restore from a whole one"
+    )]
+    HalfBackup(PathBuf),
     /// A newer release wrote it.
     #[error("{path} has schema version {found}, this release knows up to {known}; use a newer one")]
     Newer {

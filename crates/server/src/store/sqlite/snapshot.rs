@@ -27,10 +27,8 @@ pub(in crate::store) enum SnapshotError {
 /// is there, and syncs it. Who uses the database meanwhile, of this process or another, is not disturbed.
 pub(in crate::store) fn snapshot(path: &Path, to: &Path) -> Result<(), SnapshotError> {
     let failed = |doing| move |e| BlobError::io(doing, to, e);
-    match std::fs::remove_file(to) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed("replace")(e).into()),
-        _ => {}
-    }
+    // Emptied and not removed: without it, what is here would look like no backup.
+    std::fs::File::create(to).map_err(failed("replace"))?;
     let name = to.to_str().ok_or_else(|| {
         let no_text = io::Error::new(io::ErrorKind::InvalidFilename, "its name is not UTF-8");
         failed("write")(no_text)
