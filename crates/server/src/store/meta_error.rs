@@ -144,3 +144,75 @@ impl MetaError {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every one, and whether its blob may be deleted at once. A new variant has to be told here.
+    fn all() -> Vec<(MetaError, bool)> {
+        use MetaError as E;
+        let text = || "x".to_owned();
+        let source = || -> Arc<dyn Error + Send + Sync> { Arc::new(std::fmt::Error) };
+        let blob = BlobId::parse(&"0".repeat(32)).unwrap();
+        let all = vec![
+            E::BlobDiscarded(blob),
+            E::Full { doing: "x", source: source() },
+            E::Storage { doing: "x", source: source() },
+            E::Closed,
+            E::BucketAlreadyExists(text()),
+            E::BucketNotEmpty(text()),
+            E::Changed(text()),
+            E::FileAlreadyExists { key: text() },
+            E::EntityTooSmall { number: 1, length: 1, minimum: 2 },
+            E::InvalidPart { number: 1, etag: text(), upload_id: text() },
+            E::InvalidPartOrder,
+            E::NoPartsListed,
+            E::NoSuchBucket(text()),
+            E::NoSuchKey(text()),
+            E::NoSuchUpload(text()),
+            E::ObjectNotAppendable(text()),
+            E::PartAlreadyExists { number: 1, etag: text() },
+            E::PartNotSequential { number: 2, expected: 1 },
+            E::PositionNotEqualToLength { position: 1, length: 2 },
+            E::QuotaExceeded { tenant: text(), what: "bytes", most: 1 },
+            E::TooManyBuckets { tenant: text(), most: 1 },
+            E::NoSuchVideo(text()),
+        ];
+        let told = |error: MetaError| {
+            let refusal = match error {
+                // It goes by the list that it is on.
+                E::BlobDiscarded(_) => false,
+                // The commit may be there at the next start, and names it.
+                E::Full { .. } | E::Storage { .. } | E::Closed => false,
+                E::BucketAlreadyExists(_)
+                | E::BucketNotEmpty(_)
+                | E::Changed(_)
+                | E::FileAlreadyExists { .. }
+                | E::EntityTooSmall { .. }
+                | E::InvalidPart { .. }
+                | E::InvalidPartOrder
+                | E::NoPartsListed
+                | E::NoSuchBucket(_)
+                | E::NoSuchKey(_)
+                | E::NoSuchUpload(_)
+                | E::ObjectNotAppendable(_)
+                | E::PartAlreadyExists { .. }
+                | E::PartNotSequential { .. }
+                | E::PositionNotEqualToLength { .. }
+                | E::QuotaExceeded { .. }
+                | E::TooManyBuckets { .. }
+                | E::NoSuchVideo(_) => true,
+            };
+            (error, refusal)
+        };
+        all.into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn a_failure_is_no_refusal() {
+        for (error, refusal) in all() {
+            assert_eq!(error.is_refusal(), refusal, "{error:?}");
+        }
+    }
+}
