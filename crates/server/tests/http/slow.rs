@@ -106,6 +106,25 @@ async fn a_slow_body_that_keeps_the_rate_arrives() {
     assert_eq!(read_response(&mut stream, false).await.unwrap().status, 200);
 }
 
+/// What was sent early is no credit for a long silence.
+#[tokio::test]
+async fn a_body_that_falls_silent_after_much_of_it_is_given_up() {
+    let server = Server::with(|config| {
+        config.limits.idle_body = SOON;
+        config.limits.body_rate = 256;
+    })
+    .await;
+    let mut request = server.request(Method::Put, "k").with("content-length", "1000000");
+    sign_v1(&mut request, BUCKET, "k", &server.operator(), now_ms());
+    let mut stream = TcpStream::connect(server.addr()).await.unwrap();
+    stream.write_all(&wire(&request)).await.unwrap();
+    stream.write_all(&[b'x'; 500_000]).await.unwrap();
+    let response = timeout(IN_TIME, read_response(&mut stream, false)).await;
+    let response = response.expect("the server still waits").unwrap();
+    assert_eq!(refused(&response, 400), "RequestTimeout");
+    assert_eq!(files(&server), 0);
+}
+
 #[tokio::test]
 async fn a_control_body_without_end_is_refused() {
     let server = Server::start().await;
