@@ -13,7 +13,7 @@ use vodferry_server::store::{
     NewVideo, PutObject, RealFs, SqliteOptions, SqliteStore, fsck, fsck_on,
 };
 
-use crate::{BUCKET, NOW, blob_id, read_object, write};
+use crate::{BUCKET, NOW, blob_id, etag_of, read_object, write};
 
 const LOOK: FsckOptions = FsckOptions { repair: false, verify_hashes: false };
 const HASH: FsckOptions = FsckOptions { repair: false, verify_hashes: true };
@@ -353,4 +353,45 @@ async fn a_server_works_after_a_repair() {
     let bytes = read_object(&blobs, &object).await.unwrap();
     assert_eq!(bytes, b"film");
     blobs.writer(None).await.unwrap();
+}
+
+/// An older release wrote the folder, and no server of this one has yet started on it.
+#[tokio::test]
+async fn databases_of_all_versions_are_checked() {
+    let scripts = [
+        include_str!("../../src/store/sqlite/schema.sql"),
+        include_str!("../../src/store/sqlite/schema_2.sql"),
+        include_str!("../../src/store/sqlite/schema_3.sql"),
+        include_str!("../../src/store/sqlite/schema_4.sql"),
+    ];
+    for version in 1..=scripts.len() as i64 {
+        let folder = tempfile::tempdir().unwrap();
+        let film = write(&DiskBlobs::open(folder.path(), false).unwrap(), b"film").await;
+        let db = Connection::open(folder.path().join("meta.sqlite")).unwrap();
+        scripts[..version as usize].iter().for_each(|script| db.execute_batch(script).unwrap());
+        db.pragma_update(None, "user_version", version).unwrap();
+        db.pragma_update(None, "application_id", 0x5646_5259).unwrap();
+        db.execute_batch("INSERT INTO bucket (bucket, created_ms) VALUES ('films', 1)").unwrap();
+        db.execute_batch("INSERT INTO manifest VALUES (1)").unwrap();
+        db.execute(
+            "INSERT INTO part (manifest, number, blob, length, md5, crc64, modified_ms)
+             VALUES (1, 1, ?, 4, ?, ?, 1)",
+            (blob_id(&film).as_str(), film.md5, film.crc64.cast_signed()),
+        )
+        .unwrap();
+        db.execute(
+            "INSERT INTO object (bucket, key, manifest, etag, length, crc64, modified_ms, headers)
+             VALUES ('films', 'k', 1, ?, 4, ?, 1, '[]')",
+            (etag_of(&film), film.crc64.cast_signed()),
+        )
+        .unwrap();
+        drop(db);
+        let report =
+            fsck(folder.path(), HASH).unwrap_or_else(|e| panic!("version {version}: {e:?}"));
+        assert!(report.is_clean(), "version {version}: {report}");
+        assert_eq!((report.objects, report.parts, report.unnamed), (1, 1, 0), "version {version}");
+        let (blobs, meta) = open(folder.path());
+        let object = meta.get_object(BUCKET, "k").await.unwrap();
+        assert_eq!(read_object(&blobs, &object).await.unwrap(), b"film", "version {version}");
+    }
 }

@@ -17,6 +17,8 @@ pub(in crate::store) struct Inspection {
     db: Connection,
     /// It is of a version that has small bodies.
     has_small: bool,
+    /// It is of a version that has objects that grow.
+    has_appendable: bool,
 }
 
 /// A row that names a blob.
@@ -62,7 +64,8 @@ impl Inspection {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags).map_err(failed)?;
         let version = schema::check(&db, path)?;
-        Ok((version > 0).then_some(Inspection { db, has_small: version >= 4 }))
+        let (has_small, has_appendable) = (version >= 4, version >= 2);
+        Ok((version > 0).then_some(Inspection { db, has_small, has_appendable }))
     }
 
     /// What SQLite finds wrong with its own file, and rows that contradict each other.
@@ -212,9 +215,10 @@ impl Inspection {
 
     /// Objects whose row is not what their parts add up to, in words.
     pub(in crate::store) fn inconsistent(&self) -> rusqlite::Result<Vec<String>> {
-        let mut objects = self
-            .db
-            .prepare("SELECT bucket, key, manifest, etag, length, crc64, appendable FROM object")?;
+        let appendable = if self.has_appendable { "appendable" } else { "0" };
+        let mut objects = self.db.prepare(&format!(
+            "SELECT bucket, key, manifest, etag, length, crc64, {appendable} FROM object"
+        ))?;
         let mut parts = self
             .db
             .prepare("SELECT length, md5, crc64 FROM part WHERE manifest = ? ORDER BY number")?;
