@@ -17,6 +17,9 @@
 //! Half of the bodies that are small enough are small bodies: rows like the others, which need nothing of
 //! the file system.
 //!
+//! A process may also be killed and leave unsynced what the next one builds upon, before the power fails: that has a
+//! test of its own.
+//!
 //! So the model sees a blob that was not durable before its row, a row whose blob was deleted, and an
 //! answer before its commit. It does not see whether SQLite itself syncs: a test beside its settings
 //! does.
@@ -28,14 +31,14 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use vodferry_server::store::{
-    DiskBlobs, FsckOptions, JanitorOptions, MetaStore, SqliteOptions, SqliteStore, SweepError,
+    DiskBlobs, Fs, FsckOptions, JanitorOptions, MetaStore, SqliteOptions, SqliteStore, SweepError,
     discard_unnamed, fsck, sweep,
 };
 
 use crate::power_fs::{Lie, PowerFs};
 use crate::random::Random;
 use crate::voyages::{Client, Ledger};
-use crate::{BUCKET, NOW};
+use crate::{BUCKET, NOW, blob_id, read, write};
 
 const ROUNDS: u64 = 200;
 const CLIENTS: usize = 6;
@@ -65,6 +68,29 @@ async fn a_sync_that_lies_is_found() {
             }
         }
         println!("{name}: {}", found.unwrap_or_else(|| panic!("nobody missed the sync of {name}")));
+    }
+}
+
+/// A process that was killed made all folders and synced none; the next one finds them there, is told that its
+/// blob is safe, and only then the power fails.
+#[tokio::test]
+async fn what_a_killed_process_left_unsynced_the_next_one_syncs() {
+    let root = Path::new("/data");
+    let folders = (0..256).map(|prefix| format!("blobs/{prefix:02x}"));
+    let folders: Vec<_> = ["tmp", "blobs"].map(str::to_owned).into_iter().chain(folders).collect();
+    for seed in 0..20 {
+        let fs = PowerFs::new(root, seed, usize::MAX, Lie::None);
+        for folder in &folders {
+            fs.make_folder(&root.join(folder)).unwrap();
+        }
+        let blobs = DiskBlobs::open_on(Arc::new(fs.clone()), root, true).unwrap();
+        let blob = write(&blobs, b"film").await;
+        fs.cut();
+        let after = folder(seed);
+        fs.survivors(root, after.path());
+        let blobs = DiskBlobs::open(after.path(), false).unwrap();
+        let kept = read(&blobs, &blob_id(&blob), 0..4).await;
+        assert!(kept.is_ok_and(|bytes| bytes == b"film"), "seed {seed}: the blob is lost");
     }
 }
 
