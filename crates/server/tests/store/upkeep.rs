@@ -322,3 +322,42 @@ async fn a_janitor_sets_back_what_has_not_come() {
     let _janitor = Janitor::start(Arc::new(blobs), Arc::new(meta), options, wall_clock());
     eventually("the replaced blob is gone", || count(folder.path()) == 1).await;
 }
+
+#[tokio::test]
+async fn a_blob_that_cannot_be_deleted_is_in_nobodys_way() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, folder) = blobs();
+    let stuck = write(&blobs, b"stuck").await;
+    let others = [write(&blobs, b"old").await, write(&blobs, b"new").await];
+    let path = folder.path().join("blobs").join(&blob_id(&stuck).as_str()[..2]);
+    let path = path.join(blob_id(&stuck).as_str());
+    for (blob, now_ms) in [stuck.clone()].into_iter().chain(others).zip(NOW..) {
+        meta.put_object(PutObject { now_ms, ..put("k", blob) }).await.unwrap();
+    }
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let options = JanitorOptions::default();
+    sweep(&blobs, &meta, &options, NOW + HOUR).await.unwrap_err();
+    assert_eq!(garbage_of(&meta).await, [blob_id(&stuck)]);
+    assert_eq!(count(folder.path()), 2);
+    std::fs::remove_dir(&path).unwrap();
+    sweep(&blobs, &meta, &options, NOW + HOUR).await.unwrap();
+    assert_eq!(garbage_of(&meta).await, []);
+}
+
+/// Longer than any request takes from its blob to its row.
+#[tokio::test]
+async fn a_blob_without_a_name_has_an_hour() {
+    let (meta, _m) = meta(small_parts()).await;
+    let (blobs, folder) = blobs();
+    let blob = write(&blobs, b"film").await;
+    let path = folder.path().join("blobs").join(&blob_id(&blob).as_str()[..2]);
+    let file = std::fs::File::options().write(true).open(path.join(blob_id(&blob).as_str()));
+    let file = file.unwrap();
+    for (minutes, discarded) in [(59, 0), (61, 1)] {
+        let written = std::time::SystemTime::now() - Duration::from_secs(minutes * 60);
+        file.set_modified(written).unwrap();
+        let found = discard_unnamed(&blobs, &meta, &JanitorOptions::default(), NOW).await.unwrap();
+        assert_eq!(found, discarded, "{minutes}");
+    }
+}
