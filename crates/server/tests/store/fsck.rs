@@ -395,3 +395,12 @@ async fn databases_of_all_versions_are_checked() {
         assert_eq!(read_object(&blobs, &object).await.unwrap(), b"film", "version {version}");
     }
 }
+
+#[tokio::test]
+async fn what_sqlite_finds_wrong_is_told() {
+    let data = Data::new().await;
+    data.sql("PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'garbage_since'");
+    let report = data.fsck(LOOK);
+    assert!(!report.is_clean());
+    assert!(report.problems.iter().all(|what| what.starts_with("database: ")), "{report}");
+}
