@@ -473,6 +473,34 @@ async fn who_takes_nothing_of_a_reply_loses_it_and_nothing_else() {
     assert!(reply.body == film, "the connection goes on");
 }
 
+/// There is one place, and the next client gets it once the one before is given up.
+#[tokio::test]
+async fn who_takes_nothing_of_a_reply_by_http1_loses_the_connection() {
+    let authority = Authority::new();
+    let server = authority
+        .server(|config| {
+            config.limits.connections = 1;
+            config.limits.idle_reply = Duration::from_millis(500);
+        })
+        .await;
+    // More than the buffers of both ends hold.
+    let film = noise(16 << 20, 9);
+    let mut http2 = authority.http2(&server).await;
+    let put = signed(&server, &server.operator(), Method::Put, "k", &film);
+    assert_eq!(send(&mut http2, as_http2(&put)).await.status, 200);
+    drop(http2);
+    let get = signed(&server, &server.operator(), Method::Get, "k", b"");
+    let mut slow = authority.connect(&server, "127.0.0.1", &[]).await.unwrap();
+    slow.write_all(&wire(&get)).await.unwrap();
+    slow.get_ref().0.readable().await.unwrap();
+    let next = authority.connect(&server, "127.0.0.1", &[]);
+    let next = tokio::time::timeout(Duration::from_secs(15), next).await;
+    next.expect("a place").unwrap();
+    let mut got = Vec::new();
+    let _ = slow.read_to_end(&mut got).await;
+    assert!(got.len() < film.len(), "it was sent whole to one who took nothing");
+}
+
 #[tokio::test]
 async fn a_body_that_stops_is_given_up() {
     let authority = Authority::new();
