@@ -1,7 +1,7 @@
 //! Starting, stopping, dying and coming back.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -9,9 +9,11 @@ use tokio::net::{TcpListener, TcpStream};
 use vodferry_oss::Method;
 use vodferry_oss::sign::sign_v1;
 use vodferry_server::keys::Keys;
-use vodferry_server::{Config, Running, ServeError, serve};
+use vodferry_server::{Config, Environment, Running, ServeError, serve};
 
-use crate::support::{BUCKET, Build, Server, Upload, config, now_ms, read_response, refused, wire};
+use crate::support::{
+    BUCKET, Build, Server, Upload, config, files, noise, now_ms, read_response, refused, wire,
+};
 
 #[tokio::test]
 async fn the_first_start_tells_how_to_begin() {
@@ -208,4 +210,31 @@ async fn many_uploads_at_once_do_not_mix() {
     while let Some(done) = uploads.join_next().await {
         done.unwrap();
     }
+}
+
+/// Somebody may still be reading what was replaced.
+#[tokio::test]
+async fn what_was_replaced_is_kept_for_as_long_as_the_settings_say() {
+    let with_age = |garbage_age| {
+        let environment = Environment { garbage_age, ..Environment::default() };
+        Server::within(environment, |config| {
+            config.janitor_interval = Duration::from_secs(1);
+            config.garbage_age = Duration::from_secs(3600);
+        })
+    };
+    let keeps = with_age(None).await;
+    // The janitor that shows how long to wait.
+    let drops = with_age(Some(Duration::ZERO)).await;
+    for server in [&keeps, &drops] {
+        for seed in [1, 2] {
+            assert_eq!(server.put("k", &noise(20_000, seed)).await.status, 200);
+        }
+    }
+    let began = Instant::now();
+    while files(&drops) > 1 {
+        assert!(began.elapsed() < Duration::from_secs(15), "it is kept for ever");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(files(&keeps), 2);
 }
