@@ -55,6 +55,19 @@ fn a_server_answers_when_all_is_synced() {
     trace.shows(start, &steps);
 }
 
+/// Killed between a commit and its sync, a server leaves in the log what the next one reads as committed.
+#[test]
+fn a_server_syncs_the_log_that_it_finds() {
+    let env = TestEnv::new();
+    let mut server = env.serve(&[]);
+    server.kill();
+    assert!(fs::metadata(server.data.join(LOG)).unwrap().len() > 0);
+    let command = env.serve_command("127.0.0.1:0", &[]);
+    let Some((trace, command)) = Trace::of(&env, "server.trace", &command) else { return };
+    let _server = env.served_by(command);
+    trace.shows(0, &[Synced(LOG), Synced("/data"), Sent("listening on")]);
+}
+
 /// `xx/name` of each blob.
 fn blobs(folder: &std::path::Path) -> Vec<String> {
     let names = |folder: &std::path::Path| -> Vec<String> {
