@@ -107,9 +107,8 @@ impl Aborts {
 
 /// What is told of an upload that cannot be given up as no credential is there to do it with.
 pub(crate) fn abort_skipped(upload_id: &str) -> ErrorInfo {
-    let mut message = String::from(
-        "the parts stay at the server: no usable credential is there to abort upload ",
-    );
+    let mut message =
+        String::from("the parts stay at the server: no usable credential to abort upload ");
     message.push_str(upload_id);
     ErrorInfo {
         kind: ErrorKind::Auth,

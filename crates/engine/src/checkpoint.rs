@@ -21,6 +21,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::config::MAX_PARTS;
+use crate::plan::Plan;
 use crate::vocab::{PartInfo, Source, Target};
 
 /// The only version there is.
@@ -137,6 +138,16 @@ impl Record {
             }
             _ => Err(bad("unknown record")),
         }
+    }
+}
+
+impl Begin {
+    /// Bytes of the part that holds the byte at `place`, of a source whose length is not known yet; 0 where no such upload can exist.
+    #[must_use]
+    pub fn part_length_at(&self, place: u64) -> u64 {
+        let grows_to = self.grows_to.unwrap_or(self.part_size);
+        let plan = Plan::of(None, self.part_size, Some(grows_to));
+        plan.map_or(0, |plan| plan.length_of(plan.number_at(place)))
     }
 }
 
@@ -363,6 +374,20 @@ mod tests {
         ] {
             assert!(Record::parse(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn parts_of_an_open_end_are_twice_as_long_every_thousand_until_they_grow_no_more() {
+        let begin = |part_size, grows_to| Begin { part_size, grows_to, ..begin("a", None) };
+        for (place, length) in
+            [(0, 10), (9_999, 10), (10_000, 20), (29_999, 20), (30_000, 25), (u64::MAX, 25)]
+        {
+            assert_eq!(begin(10, Some(25)).part_length_at(place), length, "{place}");
+        }
+        assert_eq!(begin(10, None).part_length_at(u64::MAX), 10);
+        // A record may say anything.
+        assert_eq!(begin(0, None).part_length_at(0), 0);
+        assert_eq!(begin(1, Some(u64::MAX)).part_length_at(0), 0);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! compares its content part by part.
 
 mod content;
-mod cut;
 mod file;
 mod growing;
 mod intake;

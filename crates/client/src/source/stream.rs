@@ -14,7 +14,6 @@ use tokio::io::AsyncRead;
 use tokio::sync::Notify;
 use vodferry_engine::{Begin, Fault, FaultKind, FileId, Input, PartInfo, Source as Identity};
 
-use super::cut::Cut;
 use super::growing::gave_up;
 use super::intake::Intake;
 use super::{Feed, changed, fault};
@@ -41,7 +40,7 @@ struct State {
     /// Parts whose bytes are gone, by where they begin.
     stored: HashMap<u64, PartInfo>,
     /// The parts of the earlier upload that is gone on with.
-    cut: Option<Cut>,
+    earlier: Option<Begin>,
 }
 
 impl Stream {
@@ -107,7 +106,7 @@ impl Stream {
     }
 
     pub(super) fn resumes(&self, begin: &Begin) {
-        self.state().cut = Some(Cut::of(begin));
+        self.state().earlier = Some(begin.clone());
         self.room.notify_one();
     }
 
@@ -184,7 +183,7 @@ impl State {
     /// Bytes that may be read from this place on. The part that begins there or goes on there always has room: it is sent, and let go
     /// of, when it is whole.
     fn room(&self, most: u64, at: u64) -> u64 {
-        let part = self.cut.map_or(0, |cut| cut.length_at(at));
+        let part = self.earlier.as_ref().map_or(0, |begin| begin.part_length_at(at));
         most.max(part).saturating_sub(self.held)
     }
 
